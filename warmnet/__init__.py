@@ -1,0 +1,53 @@
+"""EfficientNet as plain forward functions on PyWarm's lazy layers: exact, fast and safe to build on."""
+
+from .efficientnet import (
+    STAGES,
+    VARIANTS,
+    Stage,
+    Variant,
+    WarmEfficientNet,
+    compound,
+    conv_bn_act,
+    efficientnet,
+    mb_block,
+    squeeze_excitation,
+    stage,
+)
+from .module import (
+    Block,
+    Endpoints,
+    MismatchError,
+    NameTakenError,
+    NotWarmError,
+    SealedError,
+    WarmError,
+    WarmModule,
+    block,
+    up,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "STAGES",
+    "VARIANTS",
+    "Block",
+    "Endpoints",
+    "MismatchError",
+    "NameTakenError",
+    "NotWarmError",
+    "SealedError",
+    "Stage",
+    "Variant",
+    "WarmEfficientNet",
+    "WarmError",
+    "WarmModule",
+    "block",
+    "compound",
+    "conv_bn_act",
+    "efficientnet",
+    "mb_block",
+    "squeeze_excitation",
+    "stage",
+    "up",
+]

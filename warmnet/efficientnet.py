@@ -1,0 +1,204 @@
+"""EfficientNet, top to bottom: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+ICML 2019, arXiv:1905.11946. Where the paper and the official code (tensorflow/tpu, models/official/efficientnet) differ, the
+code is followed, as its published weights do. Shapes are (B, C, H, W).
+"""
+
+from __future__ import annotations
+
+import math
+from inspect import signature
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch.nn.init import normal_, uniform_
+
+from . import functional as W
+from .module import WarmModule, block, up
+
+
+class Stage(NamedTuple):
+    size: int
+    expand: int
+    kernel: int
+    stride: int
+    repeat: int
+
+
+class Variant(NamedTuple):
+    width: float
+    depth: float
+    resolution: int
+    dropout: float
+
+
+STAGES = (  # Table 1 of the paper, strides as in the official code: b0, which all variants scale
+    Stage(size=16, expand=1, kernel=3, stride=1, repeat=1),
+    Stage(size=24, expand=6, kernel=3, stride=2, repeat=2),
+    Stage(size=40, expand=6, kernel=5, stride=2, repeat=2),
+    Stage(size=80, expand=6, kernel=3, stride=2, repeat=3),
+    Stage(size=112, expand=6, kernel=5, stride=1, repeat=3),
+    Stage(size=192, expand=6, kernel=5, stride=2, repeat=4),
+    Stage(size=320, expand=6, kernel=3, stride=1, repeat=1),
+)
+
+VARIANTS = {  # efficientnet_params in the official efficientnet_builder.py
+    "b0": Variant(width=1.0, depth=1.0, resolution=224, dropout=0.2),
+    "b1": Variant(width=1.0, depth=1.1, resolution=240, dropout=0.2),
+    "b2": Variant(width=1.1, depth=1.2, resolution=260, dropout=0.3),
+    "b3": Variant(width=1.2, depth=1.4, resolution=300, dropout=0.3),
+    "b4": Variant(width=1.4, depth=1.8, resolution=380, dropout=0.4),
+    "b5": Variant(width=1.6, depth=2.2, resolution=456, dropout=0.4),
+    "b6": Variant(width=1.8, depth=2.6, resolution=528, dropout=0.5),
+    "b7": Variant(width=2.0, depth=3.1, resolution=600, dropout=0.5),
+    "b8": Variant(width=2.2, depth=3.6, resolution=672, dropout=0.5),
+    "l2": Variant(width=4.3, depth=5.3, resolution=800, dropout=0.5),
+}
+
+
+def compound(phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1.15) -> Variant:
+    """The variant that compound scaling gives for `phi` (equation 3): about 2 ** phi times the work of b0.
+
+    Depth grows by `alpha`, width by `beta`, resolution by `gamma` for each step of phi, where alpha * beta² * gamma² ≈ 2.
+    """
+    dropout = min(max(0.2 + 0.3 * phi / 7, 0.0), 0.5)  # "from 0.2 for b0 to 0.5 for b7", section 5.2
+    return Variant(beta**phi, alpha**phi, 2 * round(224 * gamma**phi / 2), round(dropout, 2))
+
+
+def find_variant(variant: str | Variant) -> Variant:
+    """The variant of that name, or the variant itself."""
+    if isinstance(variant, Variant):
+        return variant
+    if variant not in VARIANTS:
+        raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")
+    return VARIANTS[variant]
+
+
+def round_filters(size: int, width: float) -> int:
+    """`size` scaled by `width`, to a multiple of 8 that is not below 90 % of it."""
+    rounded = max(8, int(size * width + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * size * width else rounded + 8
+
+
+def round_repeats(repeat: int, depth: float) -> int:
+    return math.ceil(repeat * depth)
+
+
+def fan_out_normal(weight: torch.Tensor, groups: int) -> None:
+    """Fill from N(0, 2 / fan_out), the official initialisation. A depthwise kernel's fan_out is k * k."""
+    normal_(weight, std=math.sqrt(2 * groups / weight[:, 0].numel()))
+
+
+@block
+def conv_bn_act(x, size, kernel=1, stride=1, groups=1, dilation=1, act=F.silu, padding="same", eps=1e-3, momentum=0.01):
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): convolution, batch normalization, activation."""
+    init = fan_out_normal, {"groups": groups}
+    x = W.conv(x, size, kernel, init, stride=stride, padding=padding, dilation=dilation, groups=groups, bias=False, name="conv")
+    return W.batch_norm(x, eps=eps, momentum=momentum, activation=act, name="bn")
+
+
+@block
+def squeeze_excitation(x, size, act=F.silu):
+    """(B, C, H, W) -> (B, C, H, W): each channel times a gate in 0..1 that sees all channels' means."""
+    init = fan_out_normal, {"groups": 1}
+    gate = F.adaptive_avg_pool2d(x, 1)
+    gate = W.conv(gate, size, 1, init, "zeros_", activation=act, name="reduce")
+    gate = W.conv(gate, x.shape[1], 1, init, "zeros_", activation=torch.sigmoid, name="expand")
+    return x * gate
+
+
+@block
+def mb_block(x, size, expand=1, kernel=3, stride=1, dilation=1, se_ratio=0.25, drop=0.0, act=F.silu, **conv):
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): the paper's MBConv, an inverted bottleneck with a gate."""
+    size_in = x.shape[1]
+    size_mid = size_in * expand
+    y = conv_bn_act(x, size_mid, act=act, name="expand", **conv) if expand > 1 else x
+    y = conv_bn_act(y, size_mid, kernel, stride, groups=size_mid, dilation=dilation, act=act, name="depthwise", **conv)
+    if se_ratio:
+        y = squeeze_excitation(y, max(1, int(size_in * se_ratio)), act, name="squeeze_excitation")
+    y = conv_bn_act(y, size, act=None, name="project", **conv)
+    if stride == 1 and size == size_in:
+        y = x + W.drop_connect(y, drop, name="drop_connect")
+    return y
+
+
+@block
+def stage(x, size, expand, kernel, stride, drops, dilation=1, dilate=1, block=mb_block, **options):
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): a block for each of `drops`; the first has the stride."""
+    for drop in drops:
+        x = block(x, size, expand, kernel, stride, dilation, drop=drop, **options)
+        stride, dilation, dilate = 1, dilation * dilate, 1
+    return x
+
+
+def efficientnet(
+    x, variant="b0", num_classes=1000, *, stages=STAGES, stem=32, stem_stride=2, head=1280, output_stride=32, dropout=None,
+    drop_connect=0.2, se_ratio=0.25, act=F.silu, block=mb_block, **conv,
+):  # fmt: skip
+    """(B, C, H, W) -> (B, num_classes), or (B, head) if `num_classes` is 0: the network as a function, for any forward."""
+    width, depth, _, rate = find_variant(variant)
+    x = conv_bn_act(x, round_filters(stem, width), 3, stem_stride, act=act, name="stem", **conv)
+    total, done = sum(round_repeats(row.repeat, depth) for row in stages), 0
+    reached, dilation = stem_stride, 1
+    for size, expand, kernel, stride, repeat in stages:
+        repeat = round_repeats(repeat, depth)
+        drops = [drop_connect * i / total for i in range(done, done + repeat)]
+        dilate = stride if reached * stride > output_stride else 1
+        x = stage(
+            x, round_filters(size, width), expand, kernel, stride // dilate, drops, dilation, dilate,
+            block=block, se_ratio=se_ratio, act=act, **conv,
+        )  # fmt: skip
+        done, reached, dilation = done + repeat, reached * stride // dilate, dilation * dilate
+    x = conv_bn_act(x, round_filters(head, width), act=act, name="head", **conv)
+    x = F.adaptive_avg_pool2d(x, 1).flatten(1)
+    if num_classes:
+        bound = num_classes**-0.5
+        x = W.dropout(x, rate if dropout is None else dropout, name="dropout")
+        x = W.linear(x, num_classes, (uniform_, {"a": -bound, "b": bound}), "zeros_", name="classifier")
+    return x
+
+
+class WarmEfficientNet(WarmModule):
+    """(B, in_channels, H, W) -> (B, num_classes): EfficientNet with random weights, of any variant.
+
+    - `variant`: 'b0' to 'b8', 'l2', or a `Variant`, such as `compound(1.5)`.
+    - `num_classes`: 0 for no classifier; the output is then the pooled features.
+    - `device`: where to build, 'meta' included. Default: torch's default device.
+    - `seed`: decides the initial weights. Default: the seed of torch's generator.
+    - `options`: the keywords of `efficientnet` (stages, stem, stem_stride, head, output_stride, dropout, drop_connect,
+      se_ratio, act, block) and of `conv_bn_act` (padding, eps, momentum).
+
+    `resolution` is the image size that the variant was made for; any size from `reduction`, the total stride, on will do.
+
+    >>> import torch, warmnet
+    >>> model = warmnet.WarmEfficientNet('b0', num_classes=10).eval()
+    >>> model(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(self, variant="b0", num_classes=1000, in_channels=3, *, device=None, seed=None, **options):
+        super().__init__()
+        allowed = [*signature(efficientnet).parameters][3:-1] + ["padding", "eps", "momentum"]
+        for key in options:
+            if key not in allowed:
+                raise TypeError(f"Unknown option {key!r}. Choose among {', '.join(allowed)}.")
+        if num_classes < 0 or in_channels < 1:
+            raise ValueError(f"num_classes={num_classes} must be at least 0, in_channels={in_channels} at least 1.")
+        self.variant, self.num_classes, self.in_channels, self.options = (
+            find_variant(variant),
+            num_classes,
+            in_channels,
+            options,
+        )
+        strides = [stage.stride for stage in options.get("stages", STAGES)]
+        self.reduction = min(options.get("stem_stride", 2) * math.prod(strides), options.get("output_stride", 32))
+        up(self, [1, in_channels, 32, 32], device=device, seed=seed)
+
+    @property
+    def resolution(self):
+        """The side of the square images that the variant was made for."""
+        return self.variant.resolution
+
+    def forward(self, x):
+        W.check_images(x, self.in_channels, self.reduction)
+        return efficientnet(x, self.variant, self.num_classes, **self.options)

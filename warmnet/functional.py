@@ -1,0 +1,288 @@
+"""W: PyWarm's layers under their own names, made honest, and the ones it lacks.
+
+`conv`, `batch_norm`, `linear` and `dropout` take a short path to their built layer; SAME padding and `drop_connect` are new;
+`embedding` and `transformer` are mended; the others are PyWarm's own on warmnet's engine. All of them take `name=` and
+`share=`, most `activation=`: a function, its name in `torch.nn.functional`, or (function, keywords). An unknown keyword is an
+error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from warm import functional as pywarm
+from warm.functional import gru, identity, layer_norm, lstm, permute
+
+from .module import MismatchError, activate, initialize_, layer, path_of
+
+__all__ = [
+    "batch_norm", "conv", "drop_connect", "dropout", "embedding", "gru", "identity", "layer_norm", "linear", "lstm", "permute",
+    "transformer",
+]  # fmt: skip
+
+Size = int | tuple[int, ...]
+
+
+def conv(
+    x: Tensor, size: int, kernel: Size, init_weight: Any = None, init_bias: Any = None, bias: bool = True, *,
+    stride: Size = 1, padding: Size | str = 0, dilation: Size = 1, groups: int = 1, padding_mode: str = "zeros",
+    activation: Any = None, name: str | None = None, share: bool = False,
+) -> Tensor:  # fmt: skip
+    """Convolution over 1, 2 or 3 dimensions: (B, C, *) -> (B, size, *).
+
+    - `padding`: numbers as in torch; `'same'`, TensorFlow's rule, which makes the output ceil(input / stride) and is computed
+      from every input's size; or `'symmetric'`, dilation * (kernel - 1) // 2 on both sides.
+    - `init_weight`, `init_bias`: a name in `torch.nn.init`, a function that fills the tensor, or (function, keywords).
+    """
+    asked = size, kernel, stride, padding, dilation, groups, bias, padding_mode
+
+    def make() -> nn.Module:
+        if not 3 <= x.ndim <= 5:
+            raise ValueError(f"W.conv takes (B, C, *) with 1 to 3 dimensions in *, not shape {tuple(x.shape)}.")
+        if size % groups or x.shape[1] % groups:
+            raise ValueError(f"groups (={groups}) must divide size (={size}) and the input channels (={x.shape[1]}).")
+        module = (Conv1d, Conv2d, Conv3d)[x.ndim - 3](
+            x.shape[1], size, kernel, stride, padding, dilation, groups, bias, padding_mode
+        )
+        return _initialized(module, weight=init_weight, bias=init_bias)
+
+    return _run(layer("conv", asked, make, name, share), x, activation)
+
+
+def batch_norm(
+    x: Tensor, *, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, track_running_stats: bool = True,
+    activation: Any = None, name: str | None = None, share: bool = False,
+) -> Tensor:  # fmt: skip
+    """Batch normalization over all but dimension 1: (B, C, *) -> (B, C, *). `momentum` is torch's: the weight of the new."""
+    asked = eps, momentum, affine, track_running_stats
+
+    def make() -> nn.Module:
+        if not 2 <= x.ndim <= 5:
+            raise ValueError(f"W.batch_norm takes (B, C, *) with 0 to 3 dimensions in *, not shape {tuple(x.shape)}.")
+        kind = (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[x.ndim - 2]
+        return kind(x.shape[1], eps, momentum, affine, track_running_stats)
+
+    return _run(layer("batch_norm", asked, make, name, share), x, activation)
+
+
+def linear(
+    x: Tensor, size: int, init_weight: Any = None, init_bias: Any = None, bias: bool = True, *,
+    activation: Any = None, name: str | None = None, share: bool = False, **kw: Any,
+) -> Tensor:  # fmt: skip
+    """Linear map of dimension 1: (B, C, *) -> (B, size, *). `init_*` as in `conv`; other keywords are PyWarm's."""
+    if kw or x.ndim != 2:
+        kw |= dict(activation=activation, name=name, share=share)
+        return pywarm.linear(x, size, init_weight, init_bias, bias, **kw)
+    asked = {"out_features": size, "bias": bias}
+
+    def make() -> nn.Module:
+        return _initialized(nn.Linear(x.shape[1], size, bias), weight=init_weight, bias=init_bias)
+
+    return _run(layer("linear", asked, make, name, share), x, activation)
+
+
+def dropout(
+    x: Tensor,
+    rate: float = 0.5,
+    by_channel: bool = False,
+    *,
+    inplace: bool = False,
+    name: str | None = None,
+    share: bool = False,
+) -> Tensor:
+    """`x` with a share `rate` of its numbers (or whole channels) zeroed and the rest scaled up, in training."""
+    kind = nn.Dropout2d if by_channel else nn.Dropout
+    return layer("dropout", (rate, by_channel, inplace), lambda: kind(rate, inplace), name, share)(x)
+
+
+def drop_connect(x: Tensor, rate: float, *, name: str | None = None, share: bool = False) -> Tensor:
+    """`x` with a share `rate` of its samples zeroed and the rest scaled up, in training. Also called stochastic depth."""
+    return layer("drop_connect", (rate,), lambda: DropConnect(rate), name, share)(x)
+
+
+def embedding(
+    x: Tensor, size: int, vocabulary: int | None = None, *,
+    activation: Any = None, name: str | None = None, share: bool = False, **kw: Any,
+) -> Tensor:  # fmt: skip
+    """Vectors for indices below `vocabulary`: (*) -> (*, size). Other keywords are `nn.Embedding`'s."""
+    if vocabulary is None:
+        raise ValueError("W.embedding needs vocabulary=, the number of different indices: one sample does not show them all.")
+    kw = {key: value for key, value in kw.items() if key not in ("in_shape", "out_shape", "base_shape")}
+    asked = {"vocabulary": int(vocabulary), "size": size, **kw}
+    return _run(layer("embedding", asked, lambda: nn.Embedding(int(vocabulary), size, **kw), name, share), x.long(), activation)
+
+
+def transformer(
+    x: Tensor, y: Tensor | None = None, *args: Any, causal: bool = False, in_shape: str = "BCD", **kw: Any
+) -> Tensor:
+    """PyWarm's `transformer`, its causal mask on the device of `x`: (B, C, L), (B, C, L2) -> the shape of `y`, or of `x`."""
+    if causal:
+        masks = {"src_mask": x, "tgt_mask": x if y is None else y}
+        for key, z in masks.items():
+            length = z.shape[in_shape.find("D")]
+            masks[key] = nn.Transformer.generate_square_subsequent_mask(length, device=x.device, dtype=x.dtype)
+        given = kw.pop("mask", None) or {}
+        kw["mask"] = {**given, **{key: mask + given.get(key, 0.0) for key, mask in masks.items()}}
+    return pywarm.transformer(x, y, *args, in_shape=in_shape, **kw)
+
+
+def check_images(x: Tensor, channels: int, smallest: int) -> None:
+    """Raise what is wrong with `x` as a batch of float images (B, channels, H, W); H and W at least `smallest`."""
+    if x.ndim != 4 or x.shape[1] != channels:
+        raise ValueError(f"Images are (B, {channels}, H, W), not {tuple(x.shape)}. For one image, image[None] adds the B.")
+    if not x.is_floating_point():
+        raise TypeError(f"Images are floating point, not {x.dtype}. Convert with x.float() / 255 and normalize.")
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return
+    if min(x.shape[2:]) < smallest:
+        raise ValueError(
+            f"Images of {x.shape[2]}x{x.shape[3]} are smaller than the network's total stride, {smallest}. Enlarge them, or "
+            f"build the network with stem_stride=1."
+        )
+    if x.device.type == "cpu" and not torch._C._functorch.is_functorch_wrapped_tensor(x) and not x.sum().isfinite():
+        if not x.isfinite().all():  # a sum of finite numbers may overflow
+            raise ValueError(f"Images hold {int((~x.isfinite()).sum())} numbers that are NaN or infinite. Clean the data.")
+
+
+def _initialized(module: nn.Module, **specs: Any) -> nn.Module:
+    for key, spec in specs.items():
+        if spec is not None and getattr(module, key) is not None:
+            initialize_(getattr(module, key).detach(), spec)
+    return module
+
+
+_IN_PLACE = {F.silu, F.relu, F.relu6, F.hardswish, F.hardsigmoid, F.mish, F.leaky_relu, F.elu, F.selu}
+
+
+def _run(module: nn.Module, x: Tensor, activation: Any) -> Tensor:
+    """`activation(module(x))`; in place where nobody can tell."""
+    try:
+        y = module(x)
+    except RuntimeError as error:
+        raise _explained(module, x, error) from error
+    if activation is None:
+        return y
+    if not callable(activation):
+        return activate(y, activation)
+    if activation in _IN_PLACE and not torch.is_grad_enabled() and isinstance(module, _Fresh) and not module._forward_hooks:
+        return activation(y, inplace=True)
+    return activation(y)
+
+
+def _explained(module: nn.Module, x: Tensor, error: RuntimeError) -> RuntimeError:
+    """A MismatchError where the input has not the channels that the layer was built for; otherwise `error`."""
+    built = next((getattr(module, key) for key in ("in_channels", "num_features", "in_features") if hasattr(module, key)), None)
+    if built is None or x.ndim < 2 or built == x.shape[1]:
+        return error
+    return MismatchError(f"'{path_of(module)}' was built for {built} input channels and is given {tuple(x.shape)}.")
+
+
+class _Fresh:
+    """A layer whose output is always new memory."""
+
+
+class _Conv(_Fresh):
+    """A torch convolution that also knows SAME padding, and reads its tensors without `nn.Module.__getattr__`."""
+
+    def __init__(self, size_in: int, size: int, kernel: Any, stride: Any, padding: Any, *settings: Any):
+        super().__init__(size_in, size, kernel, stride, 0 if isinstance(padding, str) else padding, *settings)
+        module: Any = self
+        spans = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+        self.same = padding == "same"
+        if padding == "symmetric" or (self.same and set(module.stride) == {1} and not any(span % 2 for span in spans)):
+            module.padding, self.same = tuple(span // 2 for span in spans), False
+            module._reversed_padding_repeated_twice = [p for p in reversed(module.padding) for _ in range(2)]
+        elif isinstance(padding, str) and not self.same:
+            raise ValueError(f"padding='{padding}' is unknown. It is a number, a tuple, 'same' or 'symmetric'.")
+        if self.same and module.padding_mode != "zeros":
+            raise ValueError(f"padding='same' pads with zeros; padding_mode='{module.padding_mode}' needs numbers.")
+
+    def forward(self, x: Tensor) -> Tensor:
+        module: Any = self
+        tensors = module._parameters
+        if module.padding_mode != "zeros" or "weight" not in tensors:
+            return super().forward(x)
+        if self.same:
+            return self._same(x, tensors["weight"], tensors["bias"])
+        return module.convolve(
+            x, tensors["weight"], tensors["bias"], module.stride, module.padding, module.dilation, module.groups
+        )
+
+    def _same(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """SAME puts the odd row of zeros last in the picture. First in the kernel it does the same, and copies no picture."""
+        module: Any = self
+        sizes, dilation = x.shape[2:], module.dilation
+        if torch.jit.is_tracing():
+            sizes = [int(n) for n in sizes]
+        pads = [
+            max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
+            for n, k, s, d in zip(sizes, module.kernel_size, module.stride, dilation, strict=True)
+        ]
+        if torch.compiler.is_compiling() or any(isinstance(n, torch.SymInt) for n in sizes) or set(dilation) != {1}:
+            x = F.pad(x, [half for p in reversed(pads) for half in (p // 2, p - p // 2)])
+            return module.convolve(x, weight, bias, module.stride, 0, dilation, module.groups)
+        if any(p % 2 for p in pads):
+            weight = F.pad(weight, [side for p in reversed(pads) for side in (p % 2, 0)])
+        return module.convolve(x, weight, bias, module.stride, [(p + 1) // 2 for p in pads], dilation, module.groups)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (", padding=same" if self.same else "")
+
+
+class Conv1d(_Conv, nn.Conv1d):
+    convolve = staticmethod(torch.conv1d)
+
+
+class Conv2d(_Conv, nn.Conv2d):
+    convolve = staticmethod(torch.conv2d)
+
+
+class Conv3d(_Conv, nn.Conv3d):
+    convolve = staticmethod(torch.conv3d)
+
+
+class _BatchNorm(_Fresh):
+    """A torch batch normalization that, in eval, reads its tensors without `nn.Module.__getattr__`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        module: Any = self
+        if module.training or not module.track_running_stats or "weight" not in module._parameters:
+            return super().forward(x)
+        weight, bias = module._parameters["weight"], module._parameters["bias"]
+        mean, var = module._buffers["running_mean"], module._buffers["running_var"]
+        return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, module.eps, torch.backends.cudnn.enabled)
+
+
+class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):
+    pass
+
+
+class BatchNorm2d(_BatchNorm, nn.BatchNorm2d):
+    pass
+
+
+class BatchNorm3d(_BatchNorm, nn.BatchNorm3d):
+    pass
+
+
+class DropConnect(nn.Module):
+    """Zeroes whole samples in training, with probability `rate`, and scales the others by 1 / (1 - rate)."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"drop_connect's rate is {rate}; it must be at least 0 and below 1.")
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        keep = 1 - self.rate
+        mask = torch.empty((x.shape[0],) + (1,) * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
+        return x * mask.div_(keep)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:.4g}"

@@ -1,0 +1,442 @@
+"""WarmModule and @block: plain forward functions become ordinary PyTorch modules.
+
+PyWarm keeps one process-wide "current parent" and gives any unseen name a new random layer at any time. Here layers belong
+to the instance that is being called, per thread; one dry run makes them all; after it nothing can be added.
+This is the only file that knows PyWarm's engine.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+_torch_ndim = torch.Tensor.ndim
+import warm  # noqa: E402  it replaces torch.Tensor.ndim, process-wide, by a slower Python property
+from warm import engine, util  # noqa: E402
+
+torch.Tensor.ndim = _torch_ndim  # type: ignore[method-assign]
+
+activate, initialize_ = engine.activate, engine.initialize_
+_pywarm_up, _pywarm_forward = engine.prepare_model_, engine.forward
+
+Model = TypeVar("Model", bound=nn.Module)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class WarmError(RuntimeError):
+    """Any error of the layer system."""
+
+
+class NotWarmError(WarmError):
+    """A layer was asked for where no warmed-up WarmModule is being called."""
+
+
+class SealedError(WarmError):
+    """A built module was asked for a layer that its dry run did not make."""
+
+
+class MismatchError(WarmError):
+    """A built layer was reached with other settings, or another input size, than it was built with."""
+
+
+class NameTakenError(WarmError):
+    """A name was given to two layers of one module, or cannot name a layer."""
+
+
+class _Here(threading.local):
+    """This thread's place: the module being called, the names used in this call, the build and the taps under way."""
+
+    module: WarmModule | None = None
+    used: dict[str, int] = {}
+    build: _Build | None = None
+    tap: Callable[[Block, Any], None] | None = None
+
+
+_here = _Here()
+_one_build_at_a_time = threading.RLock()
+
+
+class WarmModule(nn.Module):
+    """An `nn.Module` whose layers are made by its own forward in one dry run, `warm.up`, and are fixed from then on.
+
+    `forward` is written with `W.*` layers and `@block` functions. After `warm.up(model, [2, 3, 32, 32])`, inside or outside
+    of `__init__`, it is a plain tree of modules.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> class Net(warmnet.WarmModule):
+    ...     def forward(self, x):
+    ...         x = W.conv(x, 8, 3, padding='same', activation='relu')
+    ...         return W.linear(x.mean((2, 3)), 10)
+    >>> net = warmnet.up(Net(), [1, 3, 32, 32])
+    >>> [name for name, _ in net.named_parameters()]
+    ['conv_1.weight', 'conv_1.bias', 'linear_1.weight', 'linear_1.bias']
+    """
+
+    _pywarm_forward_pre_hook = None  # engine.is_ready asks for it
+    _sealed = False
+    _path = ""
+    _shape: tuple[int, ...] | None = None
+    _stride: int | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._built: dict[str, Any] = {}
+
+    def __init_subclass__(cls, **kw: Any) -> None:
+        super().__init_subclass__(**kw)
+        if "forward" in cls.__dict__:
+            cls.forward = _entered(cls.__dict__["forward"])
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Add a child; during the dry run on the target device, in the mode of the dry run."""
+        build = _here.build
+        if build is not None and module is not None and not self._sealed:
+            module.train(self.training).to(build.device)
+            build.adopt(self, name, module)
+        super().add_module(name, module)
+
+
+def _entered(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """`forward` with its `self` as the module that this thread's layers belong to."""
+
+    @functools.wraps(forward)
+    def entered(self: WarmModule, *args: Any, **kw: Any) -> Any:
+        module, used = _here.module, _here.used
+        if module is self:  # super().forward(x) goes on where forward is
+            return forward(self, *args, **kw)
+        if not self._sealed and _here.build is None:
+            _first_call(self, args)
+        _here.module, _here.used = self, {}
+        try:
+            return forward(self, *args, **kw)
+        finally:
+            _here.module, _here.used = module, used
+
+    return entered
+
+
+def _first_call(module: WarmModule, args: tuple[Any, ...]) -> None:
+    """Build a module that PyWarm's own `warm.up` is running (it was imported before warmnet); refuse any other."""
+    if engine.get_default_parent() is not module:
+        raise NotWarmError(
+            f"{type(module).__name__} has no layers yet. Call warm.up(model, [2, 3, 32, 32]), with the shape of a sample "
+            f"input, before its first use: best as the last line of its __init__."
+        )
+    engine.set_default_parent(None)
+    up(module, *args)
+
+
+def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) -> Model:
+    """`model` with all its layers, made by one dry run of its forward on a sample input. This is also `warm.up`.
+
+    The dry run is in eval mode without gradients and leaves no trace: statistics are fresh and the global random state is
+    as before. Initial values depend on the seed and each layer's path alone, not on the sample, the device or other layers.
+    A forward that raises leaves the model as it was.
+
+    - `data`: each input of `forward`: a tensor or array, its shape as a list of int, or a list or dict of these.
+    - `device`: where the layers go, `'meta'` included. Default: torch's default device.
+    - `seed`: default: the seed of torch's generator, the one `torch.manual_seed` was last called with.
+    """
+    device = torch.get_default_device() if device is None else torch.device(device)
+    if not any(isinstance(m, WarmModule) for m in model.modules()):
+        return _pywarm_up(model, *data, device=device)
+    devices = [] if device.type in ("cpu", "meta") else [device]
+    was = _here.module, _here.used, _here.build, _here.tap
+    modes = {module: module.training for module in model.modules()}
+    with _one_build_at_a_time, torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"), torch.no_grad():
+        build = _Build(model, device, torch.initial_seed() if seed is None else seed)
+        sample = [_sample(d, device) for d in data]
+        height = next((x.shape[2] for x in tree_leaves(sample) if isinstance(x, torch.Tensor) and x.ndim > 2), None)
+        _here.module, _here.used, _here.build, _here.tap = None, {}, build, functools.partial(_measure, height)
+        try:
+            y = model.to(device).eval()(*sample)
+            if isinstance(model, WarmModule):
+                _measure(height, model, y)
+            build.seal()
+        except BaseException:
+            build.undo()
+            raise
+        finally:
+            _here.module, _here.used, _here.build, _here.tap = was
+            model.train(modes[model])
+            for module, mode in modes.items():
+                module.training = mode
+    return model
+
+
+class _Build:
+    """One dry run: the target device, the seed, the modules to seal after it, the layers to take back if it fails."""
+
+    def __init__(self, root: nn.Module, device: torch.device, seed: int):
+        self.device, self.seed = device, seed
+        self.open: list[WarmModule] = []
+        self.made: list[tuple[WarmModule, str]] = []
+        for path, module in root.named_modules():
+            if isinstance(module, WarmModule):
+                module._path = path
+                self.open.append(module)
+
+    def adopt(self, parent: WarmModule, name: str, module: nn.Module) -> None:
+        self.made.append((parent, name))
+        if isinstance(module, WarmModule):
+            module._path = _join(parent._path, name)
+            self.open.append(module)
+
+    def undo(self) -> None:
+        for parent, name in self.made:
+            parent._modules.pop(name, None)
+            parent._built.pop(name, None)
+
+    def seal(self) -> None:
+        for module in self.open:
+            module._sealed = True
+
+
+def _sample(data: Any, device: torch.device) -> Any:
+    """`data` on `device`, with random tensors for shapes."""
+    if isinstance(data, (np.ndarray, torch.Tensor)):
+        return torch.as_tensor(data).to(device)
+    if isinstance(data, (list, tuple)) and all(isinstance(n, int) for n in data):
+        return torch.randn(*data, device=device)
+    if isinstance(data, (list, tuple)):
+        return [_sample(d, device) for d in data]
+    if isinstance(data, dict):
+        return {key: _sample(d, device) for key, d in data.items()}
+    raise TypeError(f"A sample is a tensor, an array, a shape, or a list or dict of these, not {data!r}.")
+
+
+def _measure(height: int | None, module: WarmModule, y: Any) -> None:
+    """Note what `Endpoints` says of a module beforehand: the shape of its output and the stride that led there."""
+    if isinstance(y, torch.Tensor):
+        module._shape = tuple(y.shape)
+        module._stride = round(height / y.shape[2]) if height and y.ndim > 2 else None
+
+
+def layer(kind: str, asked: Any, make: Callable[[], nn.Module], name: str | None = None, share: bool = False) -> nn.Module:
+    """The child of the module being called that this call stands for; in the dry run, a new one from `make()`.
+
+    It is named by its place among the calls of its kind (`conv_1`, `conv_2`, ...) unless `name` is given. `asked`, its
+    settings, must be the same at every call. `share=True` lets a name be used more than once in a forward.
+    """
+    name = claim(kind, asked, name, share)
+    module: WarmModule = _here.module  # type: ignore[assignment]
+    if name not in module._modules:
+        module.add_module(name, _fresh(module, name, make))
+    return module._modules[name]  # type: ignore[return-value]
+
+
+def claim(kind: str, asked: Any, name: str | None = None, share: bool = False) -> str:
+    """The name of that child, or the error that says why there is none."""
+    module, used = _here.module, _here.used
+    if module is None:
+        raise NotWarmError(
+            f"{kind} was called outside of a WarmModule's forward, so there is nowhere to keep its layers. Call it in the "
+            f"forward of a warmed-up WarmModule. (torch.utils.checkpoint takes the built module, not the function.)"
+        )
+    if name is None:
+        used[kind] = count = used.get(kind, 0) + 1
+        name = f"{kind}_{count}"
+    elif "." + name in used and not share:
+        raise NameTakenError(
+            f"The name '{_join(module._path, name)}' is used twice in one forward. Give this {kind} another name, or pass "
+            f"share=True if the calls are meant to be one layer."
+        )
+    used["." + name] = 1
+    if name not in module._built:
+        _check_new(module, kind, asked, name)
+        module._built[name] = asked
+    elif module._built[name] != asked:
+        raise MismatchError(
+            f"'{_join(module._path, name)}' was built as {kind} {module._built[name]} and is now asked for as {kind} {asked}."
+        )
+    return name
+
+
+def _check_new(module: WarmModule, kind: str, asked: Any, name: str) -> None:
+    path = _join(module._path, name)
+    if module._sealed or _here.build is None:
+        raise SealedError(
+            f"'{path}', a {kind} {asked}, was not made in the dry run, and a built module takes no new layers. It has "
+            f"{', '.join(module._built) or 'none'}. The dry run, in eval mode, must pass every branch that has layers."
+        )
+    if not name.isidentifier() or hasattr(module, name):
+        raise NameTakenError(f"'{path}' cannot name a {kind}: it must be an identifier that is not yet an attribute there.")
+
+
+def _fresh(module: WarmModule, name: str, make: Callable[[], nn.Module]) -> nn.Module:
+    """`make()`, its random numbers decided by the seed and its path."""
+    build: _Build = _here.build  # type: ignore[assignment]
+    digest = hashlib.blake2b(f"{build.seed}/{_join(module._path, name)}".encode(), digest_size=8).digest()
+    torch.default_generator.manual_seed(int.from_bytes(digest, "big", signed=True))
+    where = "meta" if build.device.type == "meta" else "cpu"
+    with nullcontext() if torch.get_default_device().type == where else torch.device(where):
+        return make()
+
+
+def path_of(module: nn.Module) -> str:
+    """The path of a child of the module being called."""
+    parent: WarmModule = _here.module  # type: ignore[assignment]
+    return _join(parent._path, next((name for name, child in parent._modules.items() if child is module), "?"))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def pywarm(
+    x: Any, base_class: Any, base_name: Any = None, name: Any = None, base_arg: Any = None, base_kw: Any = None,
+    parent: Any = None, infer_kw: Any = None, initialization: Any = None, share: bool = False, **kw: Any,
+) -> Any:  # fmt: skip
+    """PyWarm's `engine.forward`, its layers kept by the WarmModule being called and every keyword honoured."""
+    if _here.module is None and engine.get_default_parent() is not None:
+        return _pywarm_forward(x, base_class, base_name, name, base_arg, base_kw, parent, infer_kw,
+                               initialization=initialization, **kw)  # fmt: skip
+    if parent not in (None, _here.module):
+        raise ValueError("parent= can only be the WarmModule being called. For a parent below it, write a @block.")
+    base_kw = {**engine.unused_kwargs(kw), **(base_kw or {})}
+    kw = {key: value for key, value in kw.items() if key not in base_kw}
+    name = claim(base_name or util.camel_to_snake(base_class.__name__), base_kw, name, share)
+
+    def make(*args: Any, **kw: Any) -> nn.Module:
+        module = base_class(*args, **kw)
+        for key, spec in (initialization or {}).items():
+            initialize_(getattr(module, key).detach(), spec)
+        return module
+
+    def fresh(*args: Any, **kw: Any) -> nn.Module:
+        return _fresh(_here.module, name, lambda: make(*args, **kw))  # type: ignore[arg-type]
+
+    return _pywarm_forward(
+        x, fresh, name=name, base_arg=base_arg, base_kw=base_kw, parent=_here.module, infer_kw=infer_kw, **kw
+    )
+
+
+warm.up = engine.prepare_model_ = up
+engine.forward = pywarm
+
+
+class Block(WarmModule):
+    """A forward function with the layers of one of its calls. Called with `x` alone, it repeats its built settings."""
+
+    def __init__(self, function: Callable[..., Any], settings: dict[str, Any]):
+        super().__init__()
+        self.function, self.settings = function, settings
+
+    def forward(self, *args: Any, **kw: Any) -> Any:
+        return self.function.__wrapped__(*args, **(kw if kw or len(args) > 1 else self.settings))  # type: ignore[attr-defined]
+
+    def _get_name(self) -> str:
+        return self.function.__name__
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{key}={getattr(value, '__name__', value)}" for key, value in self.settings.items())
+
+
+def block(function: Function) -> Function:
+    """`function`, a forward function from `x` and settings to `x`, as a module of whatever module is being called.
+
+    A call takes two more keywords: `name`, instead of `function_1`, `function_2`, ...; and `share=True` to use one block
+    several times under one name.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> @warmnet.block
+    ... def mlp(x, size):
+    ...     x = W.linear(x, 4 * size, activation='relu', name='hidden')
+    ...     return W.linear(x, size, name='out')
+    >>> class Net(warmnet.WarmModule):
+    ...     def forward(self, x):
+    ...         return mlp(mlp(x, 8), 4)
+    >>> warmnet.up(Net(), [1, 2])
+    Net(
+      (mlp_1): mlp(
+        size=8
+        (hidden): Linear(in_features=2, out_features=32, bias=True)
+        (out): Linear(in_features=32, out_features=8, bias=True)
+      )
+      (mlp_2): mlp(
+        size=4
+        (hidden): Linear(in_features=8, out_features=16, bias=True)
+        (out): Linear(in_features=16, out_features=4, bias=True)
+      )
+    )
+    """
+    kind = function.__name__
+
+    @functools.wraps(function)
+    def call(*args: Any, name: str | None = None, share: bool = False, **kw: Any) -> Any:
+        child: Any = layer(kind, (), lambda: Block(call, _settings(function, args, kw)), name, share)
+        y = child(*args, **kw)
+        if _here.tap is not None:
+            _here.tap(child, y)
+        return y
+
+    return call  # type: ignore[return-value]
+
+
+def _settings(function: Callable[..., Any], args: tuple[Any, ...], kw: dict[str, Any]) -> dict[str, Any]:
+    """The arguments after the first, by name; none where one of them is a tensor, which no module should keep."""
+    signature = inspect.signature(function)
+    _, *settings = signature.bind(*args, **kw).arguments.items()
+    named = {}
+    for key, value in settings:
+        named |= value if signature.parameters[key].kind is inspect.Parameter.VAR_KEYWORD else {key: value}
+    return {} if any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(named)) else named
+
+
+class _Done(Exception):
+    """Every endpoint asked for has been seen."""
+
+
+class Endpoints(nn.Module):
+    """The outputs of named blocks of a built `model` and its `'logits'`, as a dict, in one pass.
+
+    Nothing is computed past the last one asked for. It shares the model's layers, and compiles and exports like the model.
+    `channels` and `reduction` (input size over output size) say beforehand what will come.
+
+    >>> import torch, warmnet
+    >>> features = warmnet.Endpoints(warmnet.WarmEfficientNet('b0'), ['stage_2', 'stage_3.mb_block_1', 'stage_5'])
+    >>> features.channels, features.reduction
+    ({'stage_2': 24, 'stage_3.mb_block_1': 40, 'stage_5': 112}, {'stage_2': 4, 'stage_3.mb_block_1': 8, 'stage_5': 16})
+    >>> {name: tuple(y.shape) for name, y in features(torch.rand(1, 3, 64, 96)).items()}
+    {'stage_2': (1, 24, 16, 24), 'stage_3.mb_block_1': (1, 40, 8, 12), 'stage_5': (1, 112, 4, 6)}
+    """
+
+    def __init__(self, model: WarmModule, names: Iterable[str]):
+        super().__init__()
+        self.model, self.names = model, tuple(names)
+        blocks = {name: module for name, module in model.named_modules() if isinstance(module, Block)}
+        blocks["logits"] = model  # type: ignore[assignment]
+        for name in self.names:
+            if name not in blocks:
+                raise ValueError(f"Unknown endpoint '{name}'. Choose among {', '.join(blocks)}.")
+        self.channels = {name: (blocks[name]._shape or (0, 0))[1] for name in self.names}
+        self.reduction = {name: blocks[name]._stride for name in self.names}
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        paths = {_join(self.model._path, name): name for name in self.names}
+        seen: dict[str, torch.Tensor] = {}
+
+        def tap(child: Block, y: torch.Tensor) -> None:
+            if child._path in paths:
+                seen[paths[child._path]] = y
+                if len(seen) == len(paths):
+                    raise _Done
+
+        outer, _here.tap = _here.tap, tap
+        try:
+            seen["logits"] = self.model(x)
+        except _Done:
+            pass
+        finally:
+            _here.tap = outer
+        return {name: seen[name] for name in self.names}
