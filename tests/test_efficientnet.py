@@ -1,4 +1,5 @@
 import pytest
+
 import warmnet
 
 PARAMETERS = {  # ../shared/reference/users.md, section 4a: exact, and torchvision's and timm's own counts

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from warm import functional as pywarm
 from warm.functional import gru, identity, layer_norm, lstm, permute
 
-from .module import MismatchError, activate, initialize_, layer, path_of
+from .module import MismatchError, activate, initialize_, labels, layer, path_of
 
 __all__ = [
     "batch_norm", "conv", "drop_connect", "dropout", "embedding", "gru", "identity", "layer_norm", "linear", "lstm", "permute",
@@ -24,6 +24,12 @@ __all__ = [
 ]  # fmt: skip
 
 Size = int | tuple[int, ...]
+
+labels["conv"] = ("size", "kernel", "stride", "padding", "dilation", "groups", "bias", "padding_mode")
+labels["batch_norm"] = ("eps", "momentum", "affine", "track_running_stats")
+labels["linear"] = ("size", "bias")
+labels["dropout"] = ("rate", "by_channel", "inplace")
+labels["drop_connect"] = ("rate",)
 
 
 def conv(
@@ -76,7 +82,7 @@ def linear(
     if kw or x.ndim != 2:
         kw |= dict(activation=activation, name=name, share=share)
         return pywarm.linear(x, size, init_weight, init_bias, bias, **kw)
-    asked = {"out_features": size, "bias": bias}
+    asked = size, bias
 
     def make() -> nn.Module:
         return _initialized(nn.Linear(x.shape[1], size, bias), weight=init_weight, bias=init_bias)
@@ -202,14 +208,16 @@ class _Conv(_Fresh):
 
     def forward(self, x: Tensor) -> Tensor:
         module: Any = self
-        tensors = module._parameters
-        if module.padding_mode != "zeros" or "weight" not in tensors:
+        if module.padding_mode != "zeros":
             return super().forward(x)
+        tensors = module._parameters
+        if "weight" in tensors and "bias" in tensors:
+            weight, bias = tensors["weight"], tensors["bias"]
+        else:  # parametrized or pruned
+            weight, bias = module.weight, module.bias
         if self.same:
-            return self._same(x, tensors["weight"], tensors["bias"])
-        return module.convolve(
-            x, tensors["weight"], tensors["bias"], module.stride, module.padding, module.dilation, module.groups
-        )
+            return self._same(x, weight, bias)
+        return module.convolve(x, weight, bias, module.stride, module.padding, module.dilation, module.groups)
 
     def _same(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """SAME puts the odd row of zeros last in the picture. First in the kernel it does the same, and copies no picture."""
@@ -217,10 +225,10 @@ class _Conv(_Fresh):
         sizes, dilation = x.shape[2:], module.dilation
         if torch.jit.is_tracing():
             sizes = [int(n) for n in sizes]
-        pads = [
-            max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-            for n, k, s, d in zip(sizes, module.kernel_size, module.stride, dilation, strict=True)
-        ]
+        spans = [d * (k - 1) for k, d in zip(module.kernel_size, dilation)]
+        pads = [span - (n - 1) % s for span, n, s in zip(spans, sizes, module.stride)]  # for an output of ceil(n / s)
+        if any(span < s - 1 for span, s in zip(spans, module.stride)):  # a symbolic max() costs exporters minutes
+            pads = [max(p, 0) for p in pads]
         if torch.compiler.is_compiling() or any(isinstance(n, torch.SymInt) for n in sizes) or set(dilation) != {1}:
             x = F.pad(x, [half for p in reversed(pads) for half in (p // 2, p - p // 2)])
             return module.convolve(x, weight, bias, module.stride, 0, dilation, module.groups)

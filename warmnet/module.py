@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import itertools
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -17,15 +18,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import warm
 from torch import nn
 from torch.utils._pytree import tree_leaves
+from warm import engine, util
 
-_torch_ndim = torch.Tensor.ndim
-import warm  # noqa: E402  it replaces torch.Tensor.ndim, process-wide, by a slower Python property
-from warm import engine, util  # noqa: E402
-
-torch.Tensor.ndim = _torch_ndim  # type: ignore[method-assign]
-
+del torch.Tensor.ndim  # PyWarm's, a slower Python property; torch's own is the base class's
 activate, initialize_ = engine.activate, engine.initialize_
 _pywarm_up, _pywarm_forward = engine.prepare_model_, engine.forward
 
@@ -63,6 +61,7 @@ class _Here(threading.local):
 
 
 _here = _Here()
+labels: dict[str, tuple[str, ...]] = {}  # kind of layer: what its settings are called, for messages
 _one_build_at_a_time = threading.RLock()
 
 
@@ -82,7 +81,7 @@ class WarmModule(nn.Module):
     ['conv_1.weight', 'conv_1.bias', 'linear_1.weight', 'linear_1.bias']
     """
 
-    _pywarm_forward_pre_hook = None  # engine.is_ready asks for it
+    _pywarm_forward_pre_hook, _pywarm_auto_name_dict = None, {}  # PyWarm's own warm.up asks for them
     _sealed = False
     _path = ""
     _shape: tuple[int, ...] | None = None
@@ -257,7 +256,8 @@ def claim(kind: str, asked: Any, name: str | None = None, share: bool = False) -
         module._built[name] = asked
     elif module._built[name] != asked:
         raise MismatchError(
-            f"'{_join(module._path, name)}' was built as {kind} {module._built[name]} and is now asked for as {kind} {asked}."
+            f"'{_join(module._path, name)}' was built as {_call(kind, module._built[name])} and is now asked for as "
+            f"{_call(kind, asked)}."
         )
     return name
 
@@ -266,11 +266,17 @@ def _check_new(module: WarmModule, kind: str, asked: Any, name: str) -> None:
     path = _join(module._path, name)
     if module._sealed or _here.build is None:
         raise SealedError(
-            f"'{path}', a {kind} {asked}, was not made in the dry run, and a built module takes no new layers. It has "
+            f"'{path}', {_call(kind, asked)}, was not made in the dry run, and a built module takes no new layers. It has "
             f"{', '.join(module._built) or 'none'}. The dry run, in eval mode, must pass every branch that has layers."
         )
     if not name.isidentifier() or hasattr(module, name):
         raise NameTakenError(f"'{path}' cannot name a {kind}: it must be an identifier that is not yet an attribute there.")
+
+
+def _call(kind: str, asked: Any) -> str:
+    """The call as a person would write it: `conv(size=8, kernel=3)`."""
+    asked = asked if isinstance(asked, dict) else dict(zip(labels.get(kind, ()), asked))
+    return f"{kind}({', '.join(f'{key}={value}' for key, value in asked.items())})"
 
 
 def _fresh(module: WarmModule, name: str, make: Callable[[], nn.Module]) -> nn.Module:
@@ -326,14 +332,20 @@ engine.forward = pywarm
 
 
 class Block(WarmModule):
-    """A forward function with the layers of one of its calls. Called with `x` alone, it repeats its built settings."""
+    """A forward function with the layers of one of its calls. Called with its inputs alone, it repeats its built settings."""
 
-    def __init__(self, function: Callable[..., Any], settings: dict[str, Any]):
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kw: dict[str, Any]):
         super().__init__()
-        self.function, self.settings = function, settings
+        self.function = function
+        self.inputs = len(_inputs(args))
+        names = list(inspect.signature(function).parameters)
+        self.settings = {**dict(zip(names[self.inputs :], args[self.inputs :])), **kw}
+        if _holds_tensors(self.settings):
+            self.settings = {}  # no module should keep a batch's tensor
 
     def forward(self, *args: Any, **kw: Any) -> Any:
-        return self.function.__wrapped__(*args, **(kw if kw or len(args) > 1 else self.settings))  # type: ignore[attr-defined]
+        settings = kw if kw or len(args) > self.inputs else self.settings
+        return self.function.__wrapped__(*args, **settings)  # type: ignore[attr-defined]
 
     def _get_name(self) -> str:
         return self.function.__name__
@@ -374,8 +386,8 @@ def block(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(*args: Any, name: str | None = None, share: bool = False, **kw: Any) -> Any:
-        child: Any = layer(kind, (), lambda: Block(call, _settings(function, args, kw)), name, share)
-        y = child(*args, **kw)
+        child: Any = layer(kind, (), lambda: Block(call, args, kw), name, share)
+        y = child(*args, **kw) if isinstance(child, Block) else child(*_inputs(args))
         if _here.tap is not None:
             _here.tap(child, y)
         return y
@@ -383,14 +395,13 @@ def block(function: Function) -> Function:
     return call  # type: ignore[return-value]
 
 
-def _settings(function: Callable[..., Any], args: tuple[Any, ...], kw: dict[str, Any]) -> dict[str, Any]:
-    """The arguments after the first, by name; none where one of them is a tensor, which no module should keep."""
-    signature = inspect.signature(function)
-    _, *settings = signature.bind(*args, **kw).arguments.items()
-    named = {}
-    for key, value in settings:
-        named |= value if signature.parameters[key].kind is inspect.Parameter.VAR_KEYWORD else {key: value}
-    return {} if any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(named)) else named
+def _inputs(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The leading arguments that are tensors, or hold some; the first in any case."""
+    return args[:1] + tuple(itertools.takewhile(_holds_tensors, args[1:]))
+
+
+def _holds_tensors(arg: Any) -> bool:
+    return any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(arg))
 
 
 class _Done(Exception):
@@ -400,8 +411,9 @@ class _Done(Exception):
 class Endpoints(nn.Module):
     """The outputs of named blocks of a built `model` and its `'logits'`, as a dict, in one pass.
 
-    Nothing is computed past the last one asked for. It shares the model's layers, and compiles and exports like the model.
-    `channels` and `reduction` (input size over output size) say beforehand what will come.
+    Nothing is computed past the last one asked for. It shares the model's layers, and compiles and exports as the model does
+    (in an exported program what comes after the last is dead code, which `run_decompositions` drops). `channels` and
+    `reduction` (input size over output size) say beforehand what will come.
 
     >>> import torch, warmnet
     >>> features = warmnet.Endpoints(warmnet.WarmEfficientNet('b0'), ['stage_2', 'stage_3.mb_block_1', 'stage_5'])
@@ -425,11 +437,14 @@ class Endpoints(nn.Module):
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         paths = {_join(self.model._path, name): name for name in self.names}
         seen: dict[str, torch.Tensor] = {}
+        tracing = (
+            torch.compiler.is_exporting() or torch.jit.is_tracing()
+        )  # no exception may cross these; they drop what is unused
 
         def tap(child: Block, y: torch.Tensor) -> None:
             if child._path in paths:
                 seen[paths[child._path]] = y
-                if len(seen) == len(paths):
+                if len(seen) == len(paths) and not tracing:
                     raise _Done
 
         outer, _here.tap = _here.tap, tap
