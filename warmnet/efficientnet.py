@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from inspect import signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -67,11 +67,11 @@ def compound(phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1
 
 def find_variant(variant: str | Variant) -> Variant:
     """The variant of that name, or the variant itself."""
+    if isinstance(variant, str) and variant in VARIANTS:
+        return VARIANTS[variant]
     if isinstance(variant, Variant):
         return variant
-    if variant not in VARIANTS:
-        raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")
-    return VARIANTS[variant]
+    raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")
 
 
 def round_filters(size: int, width: float) -> int:
@@ -123,12 +123,24 @@ def mb_block(x, size, expand=1, kernel=3, stride=1, dilation=1, se_ratio=0.25, d
 
 
 @block
-def stage(x, size, expand, kernel, stride, drops, dilation=1, dilate=1, block=mb_block, **options):
-    """(B, C, H, W) -> (B, size, H/stride, W/stride): a block for each of `drops`; the first has the stride."""
-    for drop in drops:
+def stage(x, size, expand, kernel, stride, drops, dilations, block=mb_block, **options):
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): a block for each of `drops` and `dilations`; the first has the stride."""
+    for drop, dilation in zip(drops, dilations):
         x = block(x, size, expand, kernel, stride, dilation, drop=drop, **options)
-        stride, dilation, dilate = 1, dilation * dilate, 1
+        stride = 1
     return x
+
+
+def scaled(stages, width, depth, drop_connect, stride_in, output_stride):
+    """The arguments of each `stage` of a variant. Past `output_stride`, dilated kernels take the place of strides."""
+    repeats = [round_repeats(row.repeat, depth) for row in stages]
+    done, reached, dilation = 0, stride_in, 1
+    for (size, expand, kernel, stride, _), repeat in zip(stages, repeats):
+        drops = [drop_connect * i / sum(repeats) for i in range(done, done + repeat)]
+        dilate = stride if reached * stride > output_stride else 1
+        dilations = [dilation] + [dilation * dilate] * (repeat - 1)
+        yield round_filters(size, width), expand, kernel, stride // dilate, drops, dilations
+        done, reached, dilation = done + repeat, reached * stride // dilate, dilation * dilate
 
 
 def efficientnet(
@@ -138,17 +150,8 @@ def efficientnet(
     """(B, C, H, W) -> (B, num_classes), or (B, head) if `num_classes` is 0: the network as a function, for any forward."""
     width, depth, _, rate = find_variant(variant)
     x = conv_bn_act(x, round_filters(stem, width), 3, stem_stride, act=act, name="stem", **conv)
-    total, done = sum(round_repeats(row.repeat, depth) for row in stages), 0
-    reached, dilation = stem_stride, 1
-    for size, expand, kernel, stride, repeat in stages:
-        repeat = round_repeats(repeat, depth)
-        drops = [drop_connect * i / total for i in range(done, done + repeat)]
-        dilate = stride if reached * stride > output_stride else 1
-        x = stage(
-            x, round_filters(size, width), expand, kernel, stride // dilate, drops, dilation, dilate,
-            block=block, se_ratio=se_ratio, act=act, **conv,
-        )  # fmt: skip
-        done, reached, dilation = done + repeat, reached * stride // dilate, dilation * dilate
+    for row in scaled(stages, width, depth, drop_connect, stem_stride, output_stride):
+        x = stage(x, *row, block=block, se_ratio=se_ratio, act=act, **conv)
     x = conv_bn_act(x, round_filters(head, width), act=act, name="head", **conv)
     x = F.adaptive_avg_pool2d(x, 1).flatten(1)
     if num_classes:
@@ -158,8 +161,11 @@ def efficientnet(
     return x
 
 
+OPTIONS = *[*signature(efficientnet).parameters][3:-1], "padding", "eps", "momentum"
+
+
 class WarmEfficientNet(WarmModule):
-    """(B, in_channels, H, W) -> (B, num_classes): EfficientNet with random weights, of any variant.
+    """(B, in_channels, H, W) -> (B, num_classes): EfficientNet of any variant, with random weights.
 
     - `variant`: 'b0' to 'b8', 'l2', or a `Variant`, such as `compound(1.5)`.
     - `num_classes`: 0 for no classifier; the output is then the pooled features.
@@ -176,29 +182,22 @@ class WarmEfficientNet(WarmModule):
     torch.Size([2, 10])
     """
 
-    def __init__(self, variant="b0", num_classes=1000, in_channels=3, *, device=None, seed=None, **options):
+    def __init__(
+        self, variant: str | Variant = "b0", num_classes: int = 1000, in_channels: int = 3, *,
+        device: Any = None, seed: int | None = None, **options: Any,
+    ):  # fmt: skip
         super().__init__()
-        allowed = [*signature(efficientnet).parameters][3:-1] + ["padding", "eps", "momentum"]
         for key in options:
-            if key not in allowed:
-                raise TypeError(f"Unknown option {key!r}. Choose among {', '.join(allowed)}.")
+            if key not in OPTIONS:
+                raise TypeError(f"Unknown option {key!r}. Choose among {', '.join(OPTIONS)}.")
         if num_classes < 0 or in_channels < 1:
             raise ValueError(f"num_classes={num_classes} must be at least 0, in_channels={in_channels} at least 1.")
-        self.variant, self.num_classes, self.in_channels, self.options = (
-            find_variant(variant),
-            num_classes,
-            in_channels,
-            options,
-        )
+        self.variant, self.options = find_variant(variant), options
+        self.num_classes, self.in_channels, self.resolution = num_classes, in_channels, self.variant.resolution
         strides = [stage.stride for stage in options.get("stages", STAGES)]
         self.reduction = min(options.get("stem_stride", 2) * math.prod(strides), options.get("output_stride", 32))
         up(self, [1, in_channels, 32, 32], device=device, seed=seed)
 
-    @property
-    def resolution(self):
-        """The side of the square images that the variant was made for."""
-        return self.variant.resolution
-
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         W.check_images(x, self.in_channels, self.reduction)
         return efficientnet(x, self.variant, self.num_classes, **self.options)

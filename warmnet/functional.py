@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 from warm import functional as pywarm
 from warm.functional import gru, identity, layer_norm, lstm, permute
 
@@ -30,6 +31,7 @@ labels["batch_norm"] = ("eps", "momentum", "affine", "track_running_stats")
 labels["linear"] = ("size", "bias")
 labels["dropout"] = ("rate", "by_channel", "inplace")
 labels["drop_connect"] = ("rate",)
+labels["embedding"] = ("vocabulary", "size")
 
 
 def conv(
@@ -44,18 +46,18 @@ def conv(
     - `init_weight`, `init_bias`: a name in `torch.nn.init`, a function that fills the tensor, or (function, keywords).
     """
     asked = size, kernel, stride, padding, dilation, groups, bias, padding_mode
+    return _run(layer("conv", asked, name, share, _new_conv, x, init_weight, init_bias), x, activation)
 
-    def make() -> nn.Module:
-        if not 3 <= x.ndim <= 5:
-            raise ValueError(f"W.conv takes (B, C, *) with 1 to 3 dimensions in *, not shape {tuple(x.shape)}.")
-        if size % groups or x.shape[1] % groups:
-            raise ValueError(f"groups (={groups}) must divide size (={size}) and the input channels (={x.shape[1]}).")
-        module = (Conv1d, Conv2d, Conv3d)[x.ndim - 3](
-            x.shape[1], size, kernel, stride, padding, dilation, groups, bias, padding_mode
-        )
-        return _initialized(module, weight=init_weight, bias=init_bias)
 
-    return _run(layer("conv", asked, make, name, share), x, activation)
+def _new_conv(x: Tensor, init_weight: Any, init_bias: Any, size: int, *settings: Any) -> nn.Module:
+    if not 3 <= x.ndim <= 5:
+        raise ValueError(f"W.conv takes (B, C, *) with 1 to 3 dimensions in *, not shape {tuple(x.shape)}.")
+    kind, (*_, bias, _) = (Conv1d, Conv2d, Conv3d)[x.ndim - 3], settings
+    if init_weight is None or (bias and init_bias is None) or x.is_meta:
+        module = kind(x.shape[1], size, *settings)
+    else:  # spares the numbers that would be overwritten
+        module = skip_init(kind, x.shape[1], size, *settings)
+    return _initialized(module, weight=init_weight, bias=init_bias)
 
 
 def batch_norm(
@@ -64,14 +66,13 @@ def batch_norm(
 ) -> Tensor:  # fmt: skip
     """Batch normalization over all but dimension 1: (B, C, *) -> (B, C, *). `momentum` is torch's: the weight of the new."""
     asked = eps, momentum, affine, track_running_stats
+    return _run(layer("batch_norm", asked, name, share, _new_batch_norm, x), x, activation)
 
-    def make() -> nn.Module:
-        if not 2 <= x.ndim <= 5:
-            raise ValueError(f"W.batch_norm takes (B, C, *) with 0 to 3 dimensions in *, not shape {tuple(x.shape)}.")
-        kind = (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[x.ndim - 2]
-        return kind(x.shape[1], eps, momentum, affine, track_running_stats)
 
-    return _run(layer("batch_norm", asked, make, name, share), x, activation)
+def _new_batch_norm(x: Tensor, *settings: Any) -> nn.Module:
+    if not 2 <= x.ndim <= 5:
+        raise ValueError(f"W.batch_norm takes (B, C, *) with 0 to 3 dimensions in *, not shape {tuple(x.shape)}.")
+    return (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[x.ndim - 2](x.shape[1], *settings)
 
 
 def linear(
@@ -82,12 +83,11 @@ def linear(
     if kw or x.ndim != 2:
         kw |= dict(activation=activation, name=name, share=share)
         return pywarm.linear(x, size, init_weight, init_bias, bias, **kw)
-    asked = size, bias
+    return _run(layer("linear", (size, bias), name, share, _new_linear, x, init_weight, init_bias), x, activation)
 
-    def make() -> nn.Module:
-        return _initialized(nn.Linear(x.shape[1], size, bias), weight=init_weight, bias=init_bias)
 
-    return _run(layer("linear", asked, make, name, share), x, activation)
+def _new_linear(x: Tensor, init_weight: Any, init_bias: Any, size: int, bias: bool) -> nn.Module:
+    return _initialized(nn.Linear(x.shape[1], size, bias), weight=init_weight, bias=init_bias)
 
 
 def dropout(
@@ -100,13 +100,16 @@ def dropout(
     share: bool = False,
 ) -> Tensor:
     """`x` with a share `rate` of its numbers (or whole channels) zeroed and the rest scaled up, in training."""
-    kind = nn.Dropout2d if by_channel else nn.Dropout
-    return layer("dropout", (rate, by_channel, inplace), lambda: kind(rate, inplace), name, share)(x)
+    return layer("dropout", (rate, by_channel, inplace), name, share, _new_dropout)(x)
+
+
+def _new_dropout(rate: float, by_channel: bool, inplace: bool) -> nn.Module:
+    return (nn.Dropout2d if by_channel else nn.Dropout)(rate, inplace)
 
 
 def drop_connect(x: Tensor, rate: float, *, name: str | None = None, share: bool = False) -> Tensor:
     """`x` with a share `rate` of its samples zeroed and the rest scaled up, in training. Also called stochastic depth."""
-    return layer("drop_connect", (rate,), lambda: DropConnect(rate), name, share)(x)
+    return layer("drop_connect", (rate,), name, share, DropConnect)(x)
 
 
 def embedding(
@@ -117,8 +120,12 @@ def embedding(
     if vocabulary is None:
         raise ValueError("W.embedding needs vocabulary=, the number of different indices: one sample does not show them all.")
     kw = {key: value for key, value in kw.items() if key not in ("in_shape", "out_shape", "base_shape")}
-    asked = {"vocabulary": int(vocabulary), "size": size, **kw}
-    return _run(layer("embedding", asked, lambda: nn.Embedding(int(vocabulary), size, **kw), name, share), x.long(), activation)
+    asked = int(vocabulary), size, *sorted(kw.items())
+    return _run(layer("embedding", asked, name, share, _new_embedding), x.long(), activation)
+
+
+def _new_embedding(vocabulary: int, size: int, *settings: tuple[str, Any]) -> nn.Module:
+    return nn.Embedding(vocabulary, size, **dict(settings))
 
 
 def transformer(
@@ -137,6 +144,8 @@ def transformer(
 
 def check_images(x: Tensor, channels: int, smallest: int) -> None:
     """Raise what is wrong with `x` as a batch of float images (B, channels, H, W); H and W at least `smallest`."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"Images are a tensor (B, {channels}, H, W), not a {type(x).__name__}.")
     if x.ndim != 4 or x.shape[1] != channels:
         raise ValueError(f"Images are (B, {channels}, H, W), not {tuple(x.shape)}. For one image, image[None] adds the B.")
     if not x.is_floating_point():
@@ -193,8 +202,11 @@ class _Fresh:
 class _Conv(_Fresh):
     """A torch convolution that also knows SAME padding, and reads its tensors without `nn.Module.__getattr__`."""
 
-    def __init__(self, size_in: int, size: int, kernel: Any, stride: Any, padding: Any, *settings: Any):
-        super().__init__(size_in, size, kernel, stride, 0 if isinstance(padding, str) else padding, *settings)
+    def __init__(self, size_in: int, size: int, kernel: Any, stride: Any, padding: Any, *settings: Any, device: Any = None):
+        groups = settings[1]
+        if size % groups or size_in % groups:
+            raise ValueError(f"groups (={groups}) must divide size (={size}) and the input channels (={size_in}).")
+        super().__init__(size_in, size, kernel, stride, 0 if isinstance(padding, str) else padding, *settings, device=device)
         module: Any = self
         spans = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
         self.same = padding == "same"
@@ -220,21 +232,24 @@ class _Conv(_Fresh):
         return module.convolve(x, weight, bias, module.stride, module.padding, module.dilation, module.groups)
 
     def _same(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """SAME puts the odd row of zeros last in the picture. First in the kernel it does the same, and copies no picture."""
+        """The convolution with TensorFlow's padding, which puts an odd row of zeros last: an output of ceil(n / stride)."""
         module: Any = self
-        sizes, dilation = x.shape[2:], module.dilation
+        sizes, strides, dilation, groups = x.shape[2:], module.stride, module.dilation, module.groups
         if torch.jit.is_tracing():
             sizes = [int(n) for n in sizes]
         spans = [d * (k - 1) for k, d in zip(module.kernel_size, dilation)]
-        pads = [span - (n - 1) % s for span, n, s in zip(spans, sizes, module.stride)]  # for an output of ceil(n / s)
-        if any(span < s - 1 for span, s in zip(spans, module.stride)):  # a symbolic max() costs exporters minutes
+        pads = [span - (n - 1) % s for span, n, s in zip(spans, sizes, strides)]
+        if any(span < s - 1 for span, s in zip(spans, strides)):  # a symbolic max() costs exporters minutes
             pads = [max(p, 0) for p in pads]
-        if torch.compiler.is_compiling() or any(isinstance(n, torch.SymInt) for n in sizes) or set(dilation) != {1}:
-            x = F.pad(x, [half for p in reversed(pads) for half in (p // 2, p - p // 2)])
-            return module.convolve(x, weight, bias, module.stride, 0, dilation, module.groups)
-        if any(p % 2 for p in pads):
-            weight = F.pad(weight, [side for p in reversed(pads) for side in (p % 2, 0)])
-        return module.convolve(x, weight, bias, module.stride, [(p + 1) // 2 for p in pads], dilation, module.groups)
+        if not torch.compiler.is_compiling() and not any(isinstance(n, torch.SymInt) for n in sizes):
+            if not any(p % 2 for p in pads):
+                return module.convolve(x, weight, bias, strides, [p // 2 for p in pads], dilation, groups)
+            if groups > 1 and max(dilation) == 1 and weight.numel() < x.numel():
+                # Put first in the kernel, the zeros do the same, and it is the kernel that is copied and not the picture.
+                weight = F.pad(weight, [side for p in reversed(pads) for side in (p % 2, 0)])
+                return module.convolve(x, weight, bias, strides, [(p + 1) // 2 for p in pads], dilation, groups)
+        x = F.pad(x, [half for p in reversed(pads) for half in (p // 2, p - p // 2)])
+        return module.convolve(x, weight, bias, strides, 0, dilation, groups)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", padding=same" if self.same else "")
@@ -261,7 +276,7 @@ class _BatchNorm(_Fresh):
             return super().forward(x)
         weight, bias = module._parameters["weight"], module._parameters["bias"]
         mean, var = module._buffers["running_mean"], module._buffers["running_var"]
-        return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, module.eps, torch.backends.cudnn.enabled)
+        return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, module.eps, x.is_cuda and torch.backends.cudnn.enabled)
 
 
 class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):

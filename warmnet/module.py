@@ -52,10 +52,9 @@ class NameTakenError(WarmError):
 
 
 class _Here(threading.local):
-    """This thread's place: the module being called, the names used in this call, the build and the taps under way."""
+    """This thread's place: the module being called with the names it has used so far, the build and the tap under way."""
 
-    module: WarmModule | None = None
-    used: dict[str, int] = {}
+    call: tuple[WarmModule, dict[Any, int]] | None = None
     build: _Build | None = None
     tap: Callable[[Block, Any], None] | None = None
 
@@ -110,16 +109,16 @@ def _entered(forward: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(forward)
     def entered(self: WarmModule, *args: Any, **kw: Any) -> Any:
-        module, used = _here.module, _here.used
-        if module is self:  # super().forward(x) goes on where forward is
+        outer = _here.call
+        if outer is not None and outer[0] is self:  # super().forward(x) goes on where forward is
             return forward(self, *args, **kw)
         if not self._sealed and _here.build is None:
             _first_call(self, args)
-        _here.module, _here.used = self, {}
+        _here.call = self, {}
         try:
             return forward(self, *args, **kw)
         finally:
-            _here.module, _here.used = module, used
+            _here.call = outer
 
     return entered
 
@@ -150,13 +149,13 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
     if not any(isinstance(m, WarmModule) for m in model.modules()):
         return _pywarm_up(model, *data, device=device)
     devices = [] if device.type in ("cpu", "meta") else [device]
-    was = _here.module, _here.used, _here.build, _here.tap
+    was = _here.call, _here.build, _here.tap
     modes = {module: module.training for module in model.modules()}
     with _one_build_at_a_time, torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"), torch.no_grad():
         build = _Build(model, device, torch.initial_seed() if seed is None else seed)
         sample = [_sample(d, device) for d in data]
         height = next((x.shape[2] for x in tree_leaves(sample) if isinstance(x, torch.Tensor) and x.ndim > 2), None)
-        _here.module, _here.used, _here.build, _here.tap = None, {}, build, functools.partial(_measure, height)
+        _here.call, _here.build, _here.tap = None, build, functools.partial(_measure, height)
         try:
             y = model.to(device).eval()(*sample)
             if isinstance(model, WarmModule):
@@ -166,7 +165,7 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
             build.undo()
             raise
         finally:
-            _here.module, _here.used, _here.build, _here.tap = was
+            _here.call, _here.build, _here.tap = was
             model.train(modes[model])
             for module, mode in modes.items():
                 module.training = mode
@@ -221,36 +220,41 @@ def _measure(height: int | None, module: WarmModule, y: Any) -> None:
         module._stride = round(height / y.shape[2]) if height and y.ndim > 2 else None
 
 
-def layer(kind: str, asked: Any, make: Callable[[], nn.Module], name: str | None = None, share: bool = False) -> nn.Module:
-    """The child of the module being called that this call stands for; in the dry run, a new one from `make()`.
+def layer(kind: str, asked: tuple[Any, ...], name: str | None, share: bool, make: Callable[..., nn.Module], *args: Any) -> Any:
+    """The child of the module being called that this call stands for; in the dry run, a new one from `make(*args, *asked)`.
 
     It is named by its place among the calls of its kind (`conv_1`, `conv_2`, ...) unless `name` is given. `asked`, its
     settings, must be the same at every call. `share=True` lets a name be used more than once in a forward.
     """
-    name = claim(kind, asked, name, share)
-    module: WarmModule = _here.module  # type: ignore[assignment]
+    call = _here.call
+    if call is not None and name is not None:
+        module, used = call
+        if name not in used and module._built.get(name) == asked:
+            used[name] = 1
+            return module._modules[name]
+    module, name = claim(kind, asked, name, share)
     if name not in module._modules:
-        module.add_module(name, _fresh(module, name, make))
-    return module._modules[name]  # type: ignore[return-value]
+        module.add_module(name, _fresh(module, name, make, *args, *asked))
+    return module._modules[name]
 
 
-def claim(kind: str, asked: Any, name: str | None = None, share: bool = False) -> str:
-    """The name of that child, or the error that says why there is none."""
-    module, used = _here.module, _here.used
-    if module is None:
+def claim(kind: str, asked: Any, name: str | None, share: bool) -> tuple[WarmModule, str]:
+    """The module being called and the name of that child, or the error that says why there is none."""
+    if _here.call is None:
         raise NotWarmError(
             f"{kind} was called outside of a WarmModule's forward, so there is nowhere to keep its layers. Call it in the "
             f"forward of a warmed-up WarmModule. (torch.utils.checkpoint takes the built module, not the function.)"
         )
+    module, used = _here.call
     if name is None:
-        used[kind] = count = used.get(kind, 0) + 1
+        used[kind,] = count = used.get((kind,), 0) + 1
         name = f"{kind}_{count}"
-    elif "." + name in used and not share:
+    elif name in used and not share:
         raise NameTakenError(
             f"The name '{_join(module._path, name)}' is used twice in one forward. Give this {kind} another name, or pass "
             f"share=True if the calls are meant to be one layer."
         )
-    used["." + name] = 1
+    used[name] = 1
     if name not in module._built:
         _check_new(module, kind, asked, name)
         module._built[name] = asked
@@ -259,7 +263,7 @@ def claim(kind: str, asked: Any, name: str | None = None, share: bool = False) -
             f"'{_join(module._path, name)}' was built as {_call(kind, module._built[name])} and is now asked for as "
             f"{_call(kind, asked)}."
         )
-    return name
+    return module, name
 
 
 def _check_new(module: WarmModule, kind: str, asked: Any, name: str) -> None:
@@ -279,19 +283,19 @@ def _call(kind: str, asked: Any) -> str:
     return f"{kind}({', '.join(f'{key}={value}' for key, value in asked.items())})"
 
 
-def _fresh(module: WarmModule, name: str, make: Callable[[], nn.Module]) -> nn.Module:
-    """`make()`, its random numbers decided by the seed and its path."""
+def _fresh(module: WarmModule, name: str, make: Callable[..., nn.Module], *args: Any, **kw: Any) -> nn.Module:
+    """`make(*args, **kw)`, its random numbers decided by the seed and its path."""
     build: _Build = _here.build  # type: ignore[assignment]
     digest = hashlib.blake2b(f"{build.seed}/{_join(module._path, name)}".encode(), digest_size=8).digest()
     torch.default_generator.manual_seed(int.from_bytes(digest, "big", signed=True))
     where = "meta" if build.device.type == "meta" else "cpu"
     with nullcontext() if torch.get_default_device().type == where else torch.device(where):
-        return make()
+        return make(*args, **kw)
 
 
 def path_of(module: nn.Module) -> str:
     """The path of a child of the module being called."""
-    parent: WarmModule = _here.module  # type: ignore[assignment]
+    parent = _here.call[0]  # type: ignore[index]
     return _join(parent._path, next((name for name, child in parent._modules.items() if child is module), "?"))
 
 
@@ -304,27 +308,24 @@ def pywarm(
     parent: Any = None, infer_kw: Any = None, initialization: Any = None, share: bool = False, **kw: Any,
 ) -> Any:  # fmt: skip
     """PyWarm's `engine.forward`, its layers kept by the WarmModule being called and every keyword honoured."""
-    if _here.module is None and engine.get_default_parent() is not None:
-        return _pywarm_forward(x, base_class, base_name, name, base_arg, base_kw, parent, infer_kw,
-                               initialization=initialization, **kw)  # fmt: skip
-    if parent not in (None, _here.module):
-        raise ValueError("parent= can only be the WarmModule being called. For a parent below it, write a @block.")
+    if _here.call is None and engine.get_default_parent() is not None:
+        return _pywarm_forward(
+            x, base_class, base_name, name, base_arg, base_kw, parent, infer_kw, initialization=initialization, **kw
+        )
     base_kw = {**engine.unused_kwargs(kw), **(base_kw or {})}
     kw = {key: value for key, value in kw.items() if key not in base_kw}
-    name = claim(base_name or util.camel_to_snake(base_class.__name__), base_kw, name, share)
+    module, name = claim(base_name or util.camel_to_snake(base_class.__name__), base_kw, name, share)
+    if parent not in (None, module):
+        raise ValueError("parent= can only be the WarmModule being called. For a parent below it, write a @block.")
 
     def make(*args: Any, **kw: Any) -> nn.Module:
-        module = base_class(*args, **kw)
+        child = base_class(*args, **kw)
         for key, spec in (initialization or {}).items():
-            initialize_(getattr(module, key).detach(), spec)
-        return module
+            initialize_(getattr(child, key).detach(), spec)
+        return child
 
-    def fresh(*args: Any, **kw: Any) -> nn.Module:
-        return _fresh(_here.module, name, lambda: make(*args, **kw))  # type: ignore[arg-type]
-
-    return _pywarm_forward(
-        x, fresh, name=name, base_arg=base_arg, base_kw=base_kw, parent=_here.module, infer_kw=infer_kw, **kw
-    )
+    fresh = functools.partial(_fresh, module, name, make)
+    return _pywarm_forward(x, fresh, name=name, base_arg=base_arg, base_kw=base_kw, parent=module, infer_kw=infer_kw, **kw)
 
 
 warm.up = engine.prepare_model_ = up
@@ -344,8 +345,9 @@ class Block(WarmModule):
             self.settings = {}  # no module should keep a batch's tensor
 
     def forward(self, *args: Any, **kw: Any) -> Any:
-        settings = kw if kw or len(args) > self.inputs else self.settings
-        return self.function.__wrapped__(*args, **settings)  # type: ignore[attr-defined]
+        if not kw and len(args) == self.inputs:
+            kw = self.settings
+        return self.function.__wrapped__(*args, **kw)  # type: ignore[attr-defined]
 
     def _get_name(self) -> str:
         return self.function.__name__
@@ -386,7 +388,7 @@ def block(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(*args: Any, name: str | None = None, share: bool = False, **kw: Any) -> Any:
-        child: Any = layer(kind, (), lambda: Block(call, args, kw), name, share)
+        child = layer(kind, (), name, share, Block, call, args, kw)
         y = child(*args, **kw) if isinstance(child, Block) else child(*_inputs(args))
         if _here.tap is not None:
             _here.tap(child, y)
