@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 from warm import functional as pywarm
 from warm.functional import gru, identity, layer_norm, lstm, permute
 
@@ -52,11 +51,9 @@ def conv(
 def _new_conv(x: Tensor, init_weight: Any, init_bias: Any, size: int, *settings: Any) -> nn.Module:
     if not 3 <= x.ndim <= 5:
         raise ValueError(f"W.conv takes (B, C, *) with 1 to 3 dimensions in *, not shape {tuple(x.shape)}.")
-    kind, (*_, bias, _) = (Conv1d, Conv2d, Conv3d)[x.ndim - 3], settings
-    if init_weight is None or (bias and init_bias is None) or x.is_meta:
-        module = kind(x.shape[1], size, *settings)
-    else:  # spares the numbers that would be overwritten
-        module = skip_init(kind, x.shape[1], size, *settings)
+    module = (Conv1d, Conv2d, Conv3d)[x.ndim - 3](x.shape[1], size, *settings)
+    if init_weight is None or (module.bias is not None and init_bias is None):
+        module.reset_parameters()
     return _initialized(module, weight=init_weight, bias=init_bias)
 
 
@@ -202,11 +199,11 @@ class _Fresh:
 class _Conv(_Fresh):
     """A torch convolution that also knows SAME padding, and reads its tensors without `nn.Module.__getattr__`."""
 
-    def __init__(self, size_in: int, size: int, kernel: Any, stride: Any, padding: Any, *settings: Any, device: Any = None):
+    def __init__(self, size_in: int, size: int, kernel: Any, stride: Any, padding: Any, *settings: Any):
         groups = settings[1]
         if size % groups or size_in % groups:
             raise ValueError(f"groups (={groups}) must divide size (={size}) and the input channels (={size_in}).")
-        super().__init__(size_in, size, kernel, stride, 0 if isinstance(padding, str) else padding, *settings, device=device)
+        super().__init__(size_in, size, kernel, stride, 0 if isinstance(padding, str) else padding, *settings)
         module: Any = self
         spans = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
         self.same = padding == "same"
@@ -217,6 +214,11 @@ class _Conv(_Fresh):
             raise ValueError(f"padding='{padding}' is unknown. It is a number, a tuple, 'same' or 'symmetric'.")
         if self.same and module.padding_mode != "zeros":
             raise ValueError(f"padding='same' pads with zeros; padding_mode='{module.padding_mode}' needs numbers.")
+
+    def reset_parameters(self) -> None:
+        """Draw torch's initial values; but not while being constructed, when others may be asked for."""
+        if hasattr(self, "same"):
+            super().reset_parameters()  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         module: Any = self

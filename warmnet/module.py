@@ -99,7 +99,6 @@ class WarmModule(nn.Module):
         """Add a child; during the dry run on the target device, in the mode of the dry run."""
         build = _here.build
         if build is not None and module is not None and not self._sealed:
-            module.train(self.training).to(build.device)
             build.adopt(self, name, module)
         super().add_module(name, module)
 
@@ -177,6 +176,7 @@ class _Build:
 
     def __init__(self, root: nn.Module, device: torch.device, seed: int):
         self.device, self.seed = device, seed
+        self.birthplace = torch.device("meta" if device.type == "meta" else "cpu")  # so that values do not depend on the device
         self.open: list[WarmModule] = []
         self.made: list[tuple[WarmModule, str]] = []
         for path, module in root.named_modules():
@@ -186,6 +186,9 @@ class _Build:
 
     def adopt(self, parent: WarmModule, name: str, module: nn.Module) -> None:
         self.made.append((parent, name))
+        module.train(parent.training)
+        if self.device != self.birthplace:
+            module.to(self.device)
         if isinstance(module, WarmModule):
             module._path = _join(parent._path, name)
             self.open.append(module)
@@ -288,8 +291,7 @@ def _fresh(module: WarmModule, name: str, make: Callable[..., nn.Module], *args:
     build: _Build = _here.build  # type: ignore[assignment]
     digest = hashlib.blake2b(f"{build.seed}/{_join(module._path, name)}".encode(), digest_size=8).digest()
     torch.default_generator.manual_seed(int.from_bytes(digest, "big", signed=True))
-    where = "meta" if build.device.type == "meta" else "cpu"
-    with nullcontext() if torch.get_default_device().type == where else torch.device(where):
+    with build.birthplace if torch.get_default_device() != build.birthplace else nullcontext():
         return make(*args, **kw)
 
 
@@ -335,14 +337,11 @@ engine.forward = pywarm
 class Block(WarmModule):
     """A forward function with the layers of one of its calls. Called with its inputs alone, it repeats its built settings."""
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kw: dict[str, Any]):
+    def __init__(self, function: Callable[..., Any], names: list[str], args: tuple[Any, ...], kw: dict[str, Any]):
         super().__init__()
-        self.function = function
-        self.inputs = len(_inputs(args))
-        names = list(inspect.signature(function).parameters)
-        self.settings = {**dict(zip(names[self.inputs :], args[self.inputs :])), **kw}
-        if _holds_tensors(self.settings):
-            self.settings = {}  # no module should keep a batch's tensor
+        self.function, self.inputs = function, len(_inputs(args))
+        settings = {**dict(zip(names[self.inputs :], args[self.inputs :])), **kw}
+        self.settings = {} if _holds_tensors(settings) else settings  # no module should keep a batch's tensor
 
     def forward(self, *args: Any, **kw: Any) -> Any:
         if not kw and len(args) == self.inputs:
@@ -384,11 +383,11 @@ def block(function: Function) -> Function:
       )
     )
     """
-    kind = function.__name__
+    kind, names = function.__name__, list(inspect.signature(function).parameters)
 
     @functools.wraps(function)
     def call(*args: Any, name: str | None = None, share: bool = False, **kw: Any) -> Any:
-        child = layer(kind, (), name, share, Block, call, args, kw)
+        child = layer(kind, (), name, share, Block, call, names, args, kw)
         y = child(*args, **kw) if isinstance(child, Block) else child(*_inputs(args))
         if _here.tap is not None:
             _here.tap(child, y)
