@@ -8,11 +8,14 @@ error.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as _TorchBatchNorm
+from torch.nn.modules.conv import _ConvNd
 from warm import functional as pywarm
 from warm.functional import gru, identity, layer_norm, lstm, permute
 
@@ -179,7 +182,12 @@ def _run(module: nn.Module, x: Tensor, activation: Any) -> Tensor:
         return y
     if not callable(activation):
         return activate(y, activation)
-    if activation in _IN_PLACE and not torch.is_grad_enabled() and isinstance(module, _Fresh) and not module._forward_hooks:
+    if (
+        activation in _IN_PLACE
+        and not torch.is_grad_enabled()
+        and isinstance(module, (_Conv, _BatchNorm))
+        and not module._forward_hooks
+    ):
         return activation(y, inplace=True)
     return activation(y)
 
@@ -192,66 +200,63 @@ def _explained(module: nn.Module, x: Tensor, error: RuntimeError) -> RuntimeErro
     return MismatchError(f"'{path_of(module)}' was built for {built} input channels and is given {tuple(x.shape)}.")
 
 
-class _Fresh:
-    """A layer whose output is always new memory."""
-
-
-class _Conv(_Fresh):
+class _Conv(_ConvNd):
     """A torch convolution that also knows SAME padding, and reads its tensors without `nn.Module.__getattr__`."""
 
-    def __init__(self, size_in: int, size: int, kernel: Any, stride: Any, padding: Any, *settings: Any):
-        groups = settings[1]
+    convolve: Callable[..., Tensor]
+
+    def __init__(
+        self, size_in: int, size: int, kernel: Size, stride: Size, padding: Any, dilation: Size, groups: int, *more: Any
+    ):
         if size % groups or size_in % groups:
             raise ValueError(f"groups (={groups}) must divide size (={size}) and the input channels (={size_in}).")
-        super().__init__(size_in, size, kernel, stride, 0 if isinstance(padding, str) else padding, *settings)
-        module: Any = self
-        spans = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+        numbers = 0 if isinstance(padding, str) else padding
+        super().__init__(size_in, size, kernel, stride, numbers, dilation, groups, *more)  # type: ignore[arg-type]
+        spans = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation)]
         self.same = padding == "same"
-        if padding == "symmetric" or (self.same and set(module.stride) == {1} and not any(span % 2 for span in spans)):
-            module.padding, self.same = tuple(span // 2 for span in spans), False
-            module._reversed_padding_repeated_twice = [p for p in reversed(module.padding) for _ in range(2)]
+        if padding == "symmetric" or (self.same and set(self.stride) == {1} and not any(span % 2 for span in spans)):
+            self.padding, self.same = tuple(span // 2 for span in spans), False
+            self._reversed_padding_repeated_twice = [p for p in reversed(self.padding) for _ in range(2)]
         elif isinstance(padding, str) and not self.same:
             raise ValueError(f"padding='{padding}' is unknown. It is a number, a tuple, 'same' or 'symmetric'.")
-        if self.same and module.padding_mode != "zeros":
-            raise ValueError(f"padding='same' pads with zeros; padding_mode='{module.padding_mode}' needs numbers.")
+        if self.same and self.padding_mode != "zeros":
+            raise ValueError(f"padding='same' pads with zeros; padding_mode='{self.padding_mode}' needs numbers.")
 
     def reset_parameters(self) -> None:
         """Draw torch's initial values; but not while being constructed, when others may be asked for."""
         if hasattr(self, "same"):
-            super().reset_parameters()  # type: ignore[misc]
+            super().reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
-        module: Any = self
-        if module.padding_mode != "zeros":
+        if self.padding_mode != "zeros":
             return super().forward(x)
-        tensors = module._parameters
+        tensors: dict[str, Any] = self._parameters
         if "weight" in tensors and "bias" in tensors:
             weight, bias = tensors["weight"], tensors["bias"]
         else:  # parametrized or pruned
-            weight, bias = module.weight, module.bias
+            weight, bias = self.weight, self.bias
         if self.same:
             return self._same(x, weight, bias)
-        return module.convolve(x, weight, bias, module.stride, module.padding, module.dilation, module.groups)
+        return self.convolve(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
-    def _same(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def _same(self, x: Tensor, weight: Any, bias: Tensor | None) -> Tensor:
         """The convolution with TensorFlow's padding, which puts an odd row of zeros last: an output of ceil(n / stride)."""
-        module: Any = self
-        sizes, strides, dilation, groups = x.shape[2:], module.stride, module.dilation, module.groups
+        sizes, strides, dilation, groups = x.shape[2:], self.stride, self.dilation, self.groups
         if torch.jit.is_tracing():
-            sizes = [int(n) for n in sizes]
-        spans = [d * (k - 1) for k, d in zip(module.kernel_size, dilation)]
+            sizes = torch.Size(int(n) for n in sizes)
+        spans = [d * (k - 1) for k, d in zip(self.kernel_size, dilation)]
         pads = [span - (n - 1) % s for span, n, s in zip(spans, sizes, strides)]
         if any(span < s - 1 for span, s in zip(spans, strides)):  # a symbolic max() costs exporters minutes
             pads = [max(p, 0) for p in pads]
         if not torch.compiler.is_compiling() and not any(isinstance(n, torch.SymInt) for n in sizes):
             if not any(p % 2 for p in pads):
-                return module.convolve(x, weight, bias, strides, [p // 2 for p in pads], dilation, groups)
+                return self.convolve(x, weight, bias, strides, [p // 2 for p in pads], dilation, groups)
             if groups > 1 and max(dilation) == 1 and weight.numel() < x.numel():
                 # Put first in the kernel, the zeros do the same, and it is the kernel that is copied and not the picture.
                 weight = F.pad(weight, [side for p in reversed(pads) for side in (p % 2, 0)])
-                return module.convolve(x, weight, bias, strides, [(p + 1) // 2 for p in pads], dilation, groups)
+                return self.convolve(x, weight, bias, strides, [(p + 1) // 2 for p in pads], dilation, groups)
         x = F.pad(x, [half for p in reversed(pads) for half in (p // 2, p - p // 2)])
-        return module.convolve(x, weight, bias, strides, 0, dilation, groups)
+        return self.convolve(x, weight, bias, strides, 0, dilation, groups)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", padding=same" if self.same else "")
@@ -269,16 +274,15 @@ class Conv3d(_Conv, nn.Conv3d):
     convolve = staticmethod(torch.conv3d)
 
 
-class _BatchNorm(_Fresh):
+class _BatchNorm(_TorchBatchNorm):
     """A torch batch normalization that, in eval, reads its tensors without `nn.Module.__getattr__`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        module: Any = self
-        if module.training or not module.track_running_stats or "weight" not in module._parameters:
+        tensors, buffers = self._parameters, self._buffers
+        if self.training or not self.track_running_stats or "weight" not in tensors or "bias" not in tensors:
             return super().forward(x)
-        weight, bias = module._parameters["weight"], module._parameters["bias"]
-        mean, var = module._buffers["running_mean"], module._buffers["running_var"]
-        return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, module.eps, x.is_cuda and torch.backends.cudnn.enabled)
+        mean, var, cudnn = buffers["running_mean"], buffers["running_var"], x.is_cuda and torch.backends.cudnn.enabled
+        return torch.batch_norm(x, tensors["weight"], tensors["bias"], mean, var, False, 0.0, self.eps, cudnn)
 
 
 class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):

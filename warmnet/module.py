@@ -28,7 +28,6 @@ activate, initialize_ = engine.activate, engine.initialize_
 _pywarm_up, _pywarm_forward = engine.prepare_model_, engine.forward
 
 Model = TypeVar("Model", bound=nn.Module)
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class WarmError(RuntimeError):
@@ -80,7 +79,7 @@ class WarmModule(nn.Module):
     ['conv_1.weight', 'conv_1.bias', 'linear_1.weight', 'linear_1.bias']
     """
 
-    _pywarm_forward_pre_hook, _pywarm_auto_name_dict = None, {}  # PyWarm's own warm.up asks for them
+    _pywarm_forward_pre_hook, _pywarm_auto_name_dict = None, dict[str, int]()  # PyWarm's own warm.up asks for them
     _sealed = False
     _path = ""
     _shape: tuple[int, ...] | None = None
@@ -355,7 +354,7 @@ class Block(WarmModule):
         return ", ".join(f"{key}={getattr(value, '__name__', value)}" for key, value in self.settings.items())
 
 
-def block(function: Function) -> Function:
+def block(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, a forward function from `x` and settings to `x`, as a module of whatever module is being called.
 
     A call takes two more keywords: `name`, instead of `function_1`, `function_2`, ...; and `share=True` to use one block
@@ -393,7 +392,7 @@ def block(function: Function) -> Function:
             _here.tap(child, y)
         return y
 
-    return call  # type: ignore[return-value]
+    return call
 
 
 def _inputs(args: tuple[Any, ...]) -> tuple[Any, ...]:
