@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import images
 from torch import nn
 
 import warmnet
-from warmnet import STAGES, VARIANTS, Endpoints, Stage, Variant, WarmEfficientNet, WarmModule, compound, efficientnet
+from networks import images
+from warmnet import STAGES, VARIANTS, Endpoints, Stage, Variant, WarmEfficientNet, WarmModule, compound
 from warmnet import functional as W
-from warmnet.efficientnet import round_filters, round_repeats
+from warmnet.efficientnet import efficientnet, round_filters, round_repeats
 from warmnet.functional import DropConnect
 
 PARAMETERS = {  # torchvision's and timm's own counts
