@@ -207,6 +207,13 @@ def test_a_stage_table_of_ones_own():
     assert model.reduction == 16 and model(images(2, 16, 16)).shape == (2, 10)
 
 
+def test_strides_of_ones_own_are_kept():
+    model = WarmEfficientNet("b0", 10, seed=0, stages=(*STAGES, Stage(320, 1, 3, 2, 1)), stem_stride=4).eval()
+    assert model.reduction == 128 and model.stage_8.mb_block_1.depthwise.conv.stride == (2, 2)
+    assert Endpoints(model, ["head"]).reduction == {"head": 128}
+    assert model(images(1, 128, 256)).shape == (1, 10)
+
+
 # Bad input
 
 
@@ -223,6 +230,8 @@ def test_a_stage_table_of_ones_own():
             r"Unknown option 'drop_conect'. Choose among stages, .*drop_connect.*padding, eps, momentum",
         ),
         (("b0",), dict(padding="valid"), r"padding='valid' is unknown.*'same' or 'symmetric'"),
+        (("b0",), dict(output_stride=24), r"output_stride=24 cannot be made of these strides. They can make 16"),
+        (("b0",), dict(output_stride=64), r"output_stride=64 cannot be made of these strides. They can make 32"),
         (("b0",), dict(drop_connect=1.5), r"rate is 1\.\d+.*at least 0 and below 1"),
         (("b0",), dict(dropout=-0.1), r"dropout"),
     ],

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import warm
+import warm.functional as V
 from torch import nn
 
 import warmnet
@@ -380,7 +381,161 @@ def test_warming_up_again_checks_and_changes_nothing(small):
     assert same(small(images()), Small(seed=0).eval()(images()))
 
 
+@block
+def double(x, scale=2.0):
+    return W.linear(x, 4, name="linear") * scale
+
+
+@block
+def triple(x):
+    return W.linear(x, 4, name="linear") * 3
+
+
+def test_an_automatic_name_never_meets_a_given_one():
+    with pytest.raises(NameTakenError):
+        warmed(lambda x: W.linear(W.linear(x, 4, name="linear_1"), 4), [1, 4])
+
+
+def test_another_kind_of_layer_or_block_under_one_name_is_refused():
+    with pytest.raises(MismatchError, match=r"built as double\(.* asked for as triple\("):
+        warmed(lambda x: triple(double(x, name="q"), name="q", share=True), [1, 4])
+    with pytest.raises(MismatchError, match=r"built as linear\(.* asked for as embedding\("):
+        warmed(lambda x: W.embedding(W.linear(x, 4, name="q"), 1, 4, name="q", share=True), [1, 4])
+
+
+def test_a_shared_block_follows_each_calls_settings_and_defaults():
+    model = warmed(lambda x: torch.stack([double(x, 1.0, name="a", share=True), double(x, name="a", share=True)]), [1, 4])
+    once, twice = model(torch.ones(1, 4))
+    assert same(2 * once, twice)
+
+
+def test_share_needs_a_name():
+    with pytest.raises(ValueError, match="share=True needs a name"):
+        warmed(lambda x: W.linear(x, 4, share=True), [1, 4])
+
+
+def test_a_removed_layer_is_an_error_that_says_so(small):
+    del small.classifier
+    with pytest.raises(SealedError, match="'classifier' was built and has been removed. Put nn.Identity"):
+        small(images())
+
+
+def test_a_forward_may_call_its_own_module():
+    class Net(WarmModule):
+        def forward(self, x):
+            return [self(one) for one in x] if isinstance(x, list) else W.linear(x, 2)
+
+    model, x = warmnet.up(Net(), [1, 3]), torch.randn(2, 3)
+    assert all(same(y, model(x)) for y in model([x, x])) and len(model.state_dict()) == 2
+
+
+def test_super_forward_twice_is_refused():
+    class Flipped(Small):
+        def forward(self, x):
+            return super().forward(x) + super().forward(x.flip(3))
+
+    with pytest.raises(NameTakenError, match=r"super\(\).forward\(\) was called twice"):
+        Flipped()
+
+
+def test_a_mixed_in_forward_is_made_sound():
+    class Vanilla(nn.Module):
+        def forward(self, x):
+            return V.linear(x, 2)
+
+    class Sound(WarmModule, Vanilla):
+        pass
+
+    assert list(warmnet.up(Sound(), [1, 3]).state_dict()) == ["linear_1.weight", "linear_1.bias"]
+
+
+def test_a_pywarm_network_inside_is_refused():
+    class Old(nn.Module):
+        def __init__(self):
+            super().__init__()
+            warm.up(self, [1, 3])
+
+        def forward(self, x):
+            return V.linear(x, 2)
+
+    class Host(WarmModule):
+        def __init__(self):
+            super().__init__()
+            self.old = Old()
+
+        def forward(self, x):
+            return self.old(x)
+
+    try:
+        with pytest.raises(NotWarmError, match="'old' is a PyWarm network"):
+            warmnet.up(Host(), [1, 3])
+    finally:
+        warm.engine.set_default_parent(None)
+
+
+def test_parameters_that_a_block_keeps_for_itself_are_refused():
+    for function in (lambda x, name: x, lambda x, *sizes: x):
+        with pytest.raises(TypeError, match="cannot be a parameter"):
+            block(function)
+
+
+def test_images_of_another_type_are_an_error_that_says_where(small):
+    with pytest.raises(MismatchError, match="'stem.conv' has weights in torch.float32 and is given torch.float64"):
+        small(images().double())
+
+
+def test_twelve_networks_of_one_process_compile():
+    torch._dynamo.reset()
+    for size in range(1, 13):
+        model = warmed(lambda x, size=size: W.linear(x, size), [1, 4])
+        assert torch.compile(model, fullgraph=True, backend="eager")(torch.randn(2, 4)).shape == (2, size)
+
+
 # The build
+
+
+def test_a_layer_that_fails_to_build_can_be_asked_for_again():
+    class Net(WarmModule):
+        groups = 2
+
+        def forward(self, x):
+            return W.conv(x, 4, 3, groups=self.groups)
+
+    model = Net()
+    with pytest.raises(ValueError, match="must divide"):
+        warmnet.up(model, [1, 3, 8, 8])
+    model.groups = 1
+    assert warmnet.up(model, [1, 3, 8, 8])(images()).shape == (2, 4, 30, 30)
+
+
+def test_a_failed_build_leaves_the_model_where_it_was():
+    class Net(WarmModule):
+        def __init__(self):
+            super().__init__()
+            self.own = nn.Linear(2, 2)
+
+        def forward(self, x):
+            raise ValueError("bad")
+
+    model = Net()
+    weight, values = model.own.weight, model.own.weight.detach().clone()
+    with pytest.raises(ValueError, match="bad"):
+        warmnet.up(model, [1, 2], device="meta")
+    assert model.own.weight is weight and torch.equal(weight, values) and model.training
+
+
+def test_a_train_method_of_ones_own_may_freeze_layers():
+    class Net(WarmModule):
+        def train(self, mode=True):
+            super().train(mode)
+            self.unit_1.bn.eval()
+            return self
+
+        def forward(self, x):
+            return unit(x, 4)
+
+    model = warmnet.up(Net(), [1, 3, 8, 8]).train()
+    assert model.training and not model.unit_1.bn.training
 
 
 def test_a_failed_build_can_be_repeated():
@@ -546,8 +701,6 @@ assert net(torch.randn(5, 3, 9, 9)).shape == (5, 4, 7, 7)
 
 
 def test_pywarm_networks_that_do_not_inherit_work_as_before():
-    import warm.functional as V
-
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -596,6 +749,22 @@ def test_endpoints_of_a_nested_network_are_not_confused_with_its_host():
     got = Endpoints(model, ["stem", "backbone.stem", "logits"])(images())
     assert got["stem"].shape == (2, 4, 32, 32) and got["backbone.stem"].shape == (2, 8, 16, 16)
     assert Endpoints(model.backbone, ["stem"])(images())["stem"].shape == (2, 8, 16, 16)
+
+
+def test_endpoints_survive_surgery_and_sharing(small):
+    small.residual_1 = nn.Sequential()
+    assert list(Endpoints(small, ["stem", "residual_2"])(images())) == ["stem", "residual_2"]
+    model = warmed(lambda x: double(double(x, name="t", share=True), name="t", share=True), [1, 4])
+    x = torch.randn(3, 4)
+    first, both = (Endpoints(model, names)(x)["t"] for names in (["t"], ["t", "logits"]))
+    assert same(first, both) and not torch.equal(first, model(x))
+
+
+def test_an_endpoint_that_does_not_run_is_refused(small):
+    ends = Endpoints(small, "residual_1")
+    small.residual_1 = nn.Identity()
+    with pytest.raises((ValueError, AttributeError)):
+        ends(images())
 
 
 def test_an_unknown_endpoint_is_refused(small):

@@ -132,26 +132,34 @@ def stage(x, size, expand, kernel, stride, drops, dilations, block=mb_block, **o
 
 
 def scaled(stages, width, depth, drop_connect, stride_in, output_stride):
-    """The arguments of each `stage` of a variant. Past `output_stride`, dilated kernels take the place of strides."""
-    repeats = [round_repeats(row.repeat, depth) for row in stages]
-    done, reached, dilation = 0, stride_in, 1
-    for (size, expand, kernel, stride, _), repeat in zip(stages, repeats):
-        drops = [drop_connect * i / sum(repeats) for i in range(done, done + repeat)]
-        dilate = stride if reached * stride > output_stride else 1
-        dilations = [dilation] + [dilation * dilate] * (repeat - 1)
-        yield round_filters(size, width), expand, kernel, stride // dilate, drops, dilations
-        done, reached, dilation = done + repeat, reached * stride // dilate, dilation * dilate
+    """The settings of each `stage` of a variant. Past `output_stride`, dilated kernels take the place of strides."""
+    total, done = sum(round_repeats(repeat, depth) for *_, repeat in stages), 0
+    reached, dilation = stride_in, 1
+    for size, expand, kernel, stride, repeat in stages:
+        blocks = range(done, done := done + round_repeats(repeat, depth))
+        dilate = stride if output_stride and reached * stride > output_stride else 1
+        yield dict(
+            size=round_filters(size, width),
+            expand=expand,
+            kernel=kernel,
+            stride=stride // dilate,
+            drops=[drop_connect * i / total for i in blocks],
+            dilations=[dilation] + [dilation * dilate] * (len(blocks) - 1),
+        )
+        reached, dilation = reached * stride // dilate, dilation * dilate
+    if output_stride not in (None, reached):
+        raise ValueError(f"output_stride={output_stride} cannot be made of these strides. They can make {reached}.")
 
 
 def efficientnet(
-    x, variant="b0", num_classes=1000, *, stages=STAGES, stem=32, stem_stride=2, head=1280, output_stride=32, dropout=None,
+    x, variant="b0", num_classes=1000, *, stages=STAGES, stem=32, stem_stride=2, head=1280, output_stride=None, dropout=None,
     drop_connect=0.2, se_ratio=0.25, act=F.silu, block=mb_block, **conv,
 ):  # fmt: skip
     """(B, C, H, W) -> (B, num_classes), or (B, head) if `num_classes` is 0: the network as a function, for any forward."""
     width, depth, _, rate = find_variant(variant)
     x = conv_bn_act(x, round_filters(stem, width), 3, stem_stride, act=act, name="stem", **conv)
     for row in scaled(stages, width, depth, drop_connect, stem_stride, output_stride):
-        x = stage(x, *row, block=block, se_ratio=se_ratio, act=act, **conv)
+        x = stage(x, **row, block=block, se_ratio=se_ratio, act=act, **conv)
     x = conv_bn_act(x, round_filters(head, width), act=act, name="head", **conv)
     x = F.adaptive_avg_pool2d(x, 1).flatten(1)
     if num_classes:
@@ -194,9 +202,11 @@ class WarmEfficientNet(WarmModule):
             raise ValueError(f"num_classes={num_classes} must be at least 0, in_channels={in_channels} at least 1.")
         self.variant, self.options = find_variant(variant), options
         self.num_classes, self.in_channels, self.resolution = num_classes, in_channels, self.variant.resolution
-        strides = [stage.stride for stage in options.get("stages", STAGES)]
-        self.reduction = min(options.get("stem_stride", 2) * math.prod(strides), options.get("output_stride", 32))
-        up(self, [1, in_channels, 32, 32], device=device, seed=seed)
+        stem_stride = options.get("stem_stride", 2)
+        rows = scaled(options.get("stages", STAGES), 1, 1, 0, stem_stride, options.get("output_stride"))
+        self.reduction = math.prod((row["stride"] for row in rows), start=stem_stride)
+        side = max(32, self.reduction)
+        up(self, [1, in_channels, side, side], device=device, seed=seed)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         W.check_images(x, self.in_channels, self.reduction)

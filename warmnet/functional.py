@@ -8,6 +8,7 @@ error.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as _TorchBatchNorm
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.module import _global_forward_hooks
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from warm import functional as pywarm
-from warm.functional import gru, identity, layer_norm, lstm, permute
+from warm.functional import identity
 
-from .module import MismatchError, activate, initialize_, labels, layer, path_of
+from .module import activate, explained, initialize_, labels, layer, permuted, torchs_own
 
 __all__ = [
     "batch_norm", "conv", "drop_connect", "dropout", "embedding", "gru", "identity", "layer_norm", "linear", "lstm", "permute",
@@ -27,10 +30,12 @@ __all__ = [
 ]  # fmt: skip
 
 Size = int | tuple[int, ...]
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
-labels["conv"] = ("size", "kernel", "stride", "padding", "dilation", "groups", "bias", "padding_mode")
-labels["batch_norm"] = ("eps", "momentum", "affine", "track_running_stats")
+labels["conv"] = ("size", "kernel", "stride", "padding", "dilation", "groups", "bias", "padding_mode", "ndim")
+labels["batch_norm"] = ("eps", "momentum", "affine", "track_running_stats", "ndim")
 labels["linear"] = ("size", "bias")
+labels["layer_norm"] = ("shape", "eps", "elementwise_affine", "bias")
 labels["dropout"] = ("rate", "by_channel", "inplace")
 labels["drop_connect"] = ("rate",)
 labels["embedding"] = ("vocabulary", "size")
@@ -47,14 +52,14 @@ def conv(
       from every input's size; or `'symmetric'`, dilation * (kernel - 1) // 2 on both sides.
     - `init_weight`, `init_bias`: a name in `torch.nn.init`, a function that fills the tensor, or (function, keywords).
     """
-    asked = size, kernel, stride, padding, dilation, groups, bias, padding_mode
+    asked = size, kernel, stride, padding, dilation, groups, bias, padding_mode, x.ndim
     return _run(layer("conv", asked, name, share, _new_conv, x, init_weight, init_bias), x, activation)
 
 
-def _new_conv(x: Tensor, init_weight: Any, init_bias: Any, size: int, *settings: Any) -> nn.Module:
+def _new_conv(x: Tensor, init_weight: Any, init_bias: Any, size: int, *asked: Any) -> nn.Module:
     if not 3 <= x.ndim <= 5:
         raise ValueError(f"W.conv takes (B, C, *) with 1 to 3 dimensions in *, not shape {tuple(x.shape)}.")
-    module = (Conv1d, Conv2d, Conv3d)[x.ndim - 3](x.shape[1], size, *settings)
+    module = (Conv1d, Conv2d, Conv3d)[x.ndim - 3](x.shape[1], size, *asked[:-1])
     if init_weight is None or (module.bias is not None and init_bias is None):
         module.reset_parameters()
     return _initialized(module, weight=init_weight, bias=init_bias)
@@ -65,14 +70,14 @@ def batch_norm(
     activation: Any = None, name: str | None = None, share: bool = False,
 ) -> Tensor:  # fmt: skip
     """Batch normalization over all but dimension 1: (B, C, *) -> (B, C, *). `momentum` is torch's: the weight of the new."""
-    asked = eps, momentum, affine, track_running_stats
+    asked = eps, momentum, affine, track_running_stats, x.ndim
     return _run(layer("batch_norm", asked, name, share, _new_batch_norm, x), x, activation)
 
 
 def _new_batch_norm(x: Tensor, *settings: Any) -> nn.Module:
     if not 2 <= x.ndim <= 5:
         raise ValueError(f"W.batch_norm takes (B, C, *) with 0 to 3 dimensions in *, not shape {tuple(x.shape)}.")
-    return (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[x.ndim - 2](x.shape[1], *settings)
+    return (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[x.ndim - 2](x.shape[1], *settings[:-1])
 
 
 def linear(
@@ -80,14 +85,28 @@ def linear(
     activation: Any = None, name: str | None = None, share: bool = False, **kw: Any,
 ) -> Tensor:  # fmt: skip
     """Linear map of dimension 1: (B, C, *) -> (B, size, *). `init_*` as in `conv`; other keywords are PyWarm's."""
-    if kw or x.ndim != 2:
-        kw |= dict(activation=activation, name=name, share=share)
-        return pywarm.linear(x, size, init_weight, init_bias, bias, **kw)
-    return _run(layer("linear", (size, bias), name, share, _new_linear, x, init_weight, init_bias), x, activation)
+    if kw:
+        return pywarm.linear(x, size, init_weight, init_bias, bias, activation=activation, name=name, share=share, **kw)
+
+    module = layer("linear", (size, bias), name, share, _new_linear, x, init_weight, init_bias)
+    return _run(module, x, activation) if x.ndim == 2 else _run(module, x.movedim(1, -1), activation, -1).movedim(-1, 1)
 
 
 def _new_linear(x: Tensor, init_weight: Any, init_bias: Any, size: int, bias: bool) -> nn.Module:
     return _initialized(nn.Linear(x.shape[1], size, bias), weight=init_weight, bias=init_bias)
+
+
+def layer_norm(
+    x: Tensor, dim: Size = 1, *, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True,
+    activation: Any = None, name: str | None = None, share: bool = False,
+) -> Tensor:  # fmt: skip
+    """Layer normalization over `dim`, one dimension or several together: any shape -> the same."""
+    dims = tuple(d % x.ndim for d in ((dim,) if isinstance(dim, int) else dim))
+    ends = tuple(range(-len(dims), 0))
+    y = x.movedim(dims, ends)
+    asked = tuple(y.shape[-len(dims) :]), eps, elementwise_affine, bias
+    module = layer("layer_norm", asked, name, share, nn.LayerNorm)
+    return _run(module, y, activation).movedim(ends, dims)
 
 
 def dropout(
@@ -100,11 +119,12 @@ def dropout(
     share: bool = False,
 ) -> Tensor:
     """`x` with a share `rate` of its numbers (or whole channels) zeroed and the rest scaled up, in training."""
-    return layer("dropout", (rate, by_channel, inplace), name, share, _new_dropout)(x)
+    return layer("dropout", (rate, by_channel, inplace), name, share, _new_dropout, x)(x)
 
 
-def _new_dropout(rate: float, by_channel: bool, inplace: bool) -> nn.Module:
-    return (nn.Dropout2d if by_channel else nn.Dropout)(rate, inplace)
+def _new_dropout(x: Tensor, rate: float, by_channel: bool, inplace: bool) -> nn.Module:
+    kinds = nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d
+    return kinds[x.ndim - 2 if by_channel else 0](rate, inplace)
 
 
 def drop_connect(x: Tensor, rate: float, *, name: str | None = None, share: bool = False) -> Tensor:
@@ -128,18 +148,52 @@ def _new_embedding(vocabulary: int, size: int, *settings: tuple[str, Any]) -> nn
     return nn.Embedding(vocabulary, size, **dict(settings))
 
 
+def lstm(
+    x: Any, size: int, init_weight_hh: Any = "orthogonal_", init_weight_ih: Any = None, init_bias_hh: Any = None,
+    init_bias_ih: Any = None, bias: bool = True, num_layers: int = 1, **kw: Any,
+) -> Any:  # fmt: skip
+    """PyWarm's `lstm`, `init_*` and `bias` for every layer and direction: (B, C, L), or it and (h, c) -> (B, size, L).
+
+    With `tuple_out=True` it gives that and the last (h, c). Other keywords are `nn.LSTM`'s.
+    """
+    _refuse_batch_first(kw)
+    specs = {"weight_hh": init_weight_hh, "weight_ih": init_weight_ih, "bias_hh": init_bias_hh, "bias_ih": init_bias_ih}
+    ends = [f"l{i}{end}" for i in range(num_layers) for end in ("", "_reverse")[: 2 if kw.get("bidirectional") else 1]]
+    kw["initialization"] = {f"{key}_{e}": spec for key, spec in specs.items() if bias or "bias" not in key for e in ends}
+    kw["base_kw"] = {"hidden_size": size, "num_layers": num_layers, "bias": bias, **torchs_own(kw)}
+    return pywarm.lstm(x, size, bias=bias, num_layers=num_layers, **kw)
+
+
+def gru(*args: Any, **kw: Any) -> Any:
+    """`lstm` with `nn.GRU`, whose state is `h` alone."""
+    return lstm(*args, base_name="gru", base_class=nn.GRU, **kw)
+
+
 def transformer(
-    x: Tensor, y: Tensor | None = None, *args: Any, causal: bool = False, in_shape: str = "BCD", **kw: Any
-) -> Tensor:
-    """PyWarm's `transformer`, its causal mask on the device of `x`: (B, C, L), (B, C, L2) -> the shape of `y`, or of `x`."""
+    x: Tensor, y: Tensor | None = None, num_encoder: int = 6, num_decoder: int = 6, num_head: int = 8, mask: Any = None,
+    causal: bool = False, *, in_shape: str = "BCD", **kw: Any,
+) -> Tensor:  # fmt: skip
+    """PyWarm's `transformer`, its causal masks on the device of `x`: (B, C, L), (B, C, L2) -> the shape of `y`, or of `x`."""
+    _refuse_batch_first(kw)
+    mask = {"src_is_causal": False, "tgt_is_causal": False, **(mask or {})}  # torch would look at the masks, and not compile
     if causal:
-        masks = {"src_mask": x, "tgt_mask": x if y is None else y}
-        for key, z in masks.items():
+        masked = {"src_mask": x, "tgt_mask": x, "memory_mask": x} if y is None else {"src_mask": x, "tgt_mask": y}
+        for key, z in masked.items():
             length = z.shape[in_shape.find("D")]
-            masks[key] = nn.Transformer.generate_square_subsequent_mask(length, device=x.device, dtype=x.dtype)
-        given = kw.pop("mask", None) or {}
-        kw["mask"] = {**given, **{key: mask + given.get(key, 0.0) for key, mask in masks.items()}}
-    return pywarm.transformer(x, y, *args, in_shape=in_shape, **kw)
+            mask[key] = mask.get(key, 0.0) + torch.full((length, length), -torch.inf, device=x.device, dtype=x.dtype).triu(1)
+    return pywarm.transformer(x, y, num_encoder, num_decoder, num_head, mask, in_shape=in_shape, base_class=Transformer, **kw)
+
+
+def permute(x: Tensor, in_shape: str = "BCD", out_shape: Any = "BCD") -> Tensor:
+    """`x` with its dimensions, named by letters as in `in_shape`, in the order of `out_shape`."""
+    return permuted(x, in_shape, out_shape)
+
+
+def _refuse_batch_first(kw: dict[str, Any]) -> None:
+    if "batch_first" in kw:
+        raise TypeError(
+            "batch_first is torch's word for (B, L, C). Here sequences are (B, C, L); say in_shape='BDC' for others."
+        )
 
 
 def check_images(x: Tensor, channels: int, smallest: int) -> None:
@@ -157,8 +211,8 @@ def check_images(x: Tensor, channels: int, smallest: int) -> None:
             f"Images of {x.shape[2]}x{x.shape[3]} are smaller than the network's total stride, {smallest}. Enlarge them, or "
             f"build the network with stem_stride=1."
         )
-    if x.device.type == "cpu" and not torch._C._functorch.is_functorch_wrapped_tensor(x) and not x.sum().isfinite():
-        if not x.isfinite().all():  # a sum of finite numbers may overflow
+    if type(x) is Tensor and x.device.type == "cpu" and not is_in_torch_dispatch_mode() and not _is_wrapped(x):
+        if not x.sum().isfinite() and not x.isfinite().all():  # a sum of finite numbers may overflow
             raise ValueError(f"Images hold {int((~x.isfinite()).sum())} numbers that are NaN or infinite. Clean the data.")
 
 
@@ -172,32 +226,25 @@ def _initialized(module: nn.Module, **specs: Any) -> nn.Module:
 _IN_PLACE = {F.silu, F.relu, F.relu6, F.hardswish, F.hardsigmoid, F.mish, F.leaky_relu, F.elu, F.selu}
 
 
-def _run(module: nn.Module, x: Tensor, activation: Any) -> Tensor:
+def _run(module: nn.Module, x: Tensor, activation: Any, channels: int = 1) -> Tensor:
     """`activation(module(x))`; in place where nobody can tell."""
     try:
         y = module(x)
     except RuntimeError as error:
-        raise _explained(module, x, error) from error
+        explained(module, x.movedim(channels, 1), error)
+        raise
     if activation is None:
         return y
     if not callable(activation):
         return activate(y, activation)
-    if (
-        activation in _IN_PLACE
-        and not torch.is_grad_enabled()
-        and isinstance(module, (_Conv, _BatchNorm))
-        and not module._forward_hooks
-    ):
+    if activation in _IN_PLACE and not torch.is_grad_enabled() and _nobody_holds_the_output_of(module):
         return activation(y, inplace=True)
     return activation(y)
 
 
-def _explained(module: nn.Module, x: Tensor, error: RuntimeError) -> RuntimeError:
-    """A MismatchError where the input has not the channels that the layer was built for; otherwise `error`."""
-    built = next((getattr(module, key) for key in ("in_channels", "num_features", "in_features") if hasattr(module, key)), None)
-    if built is None or x.ndim < 2 or built == x.shape[1]:
-        return error
-    return MismatchError(f"'{path_of(module)}' was built for {built} input channels and is given {tuple(x.shape)}.")
+def _nobody_holds_the_output_of(module: nn.Module) -> bool:
+    held = torch.jit.is_tracing() or module._forward_hooks or _global_forward_hooks or "forward" in module.__dict__
+    return isinstance(module, (_Conv, _BatchNorm)) and not held
 
 
 class _Conv(_ConvNd):
@@ -208,7 +255,7 @@ class _Conv(_ConvNd):
     def __init__(
         self, size_in: int, size: int, kernel: Size, stride: Size, padding: Any, dilation: Size, groups: int, *more: Any
     ):
-        if size % groups or size_in % groups:
+        if groups < 1 or size % groups or size_in % groups:
             raise ValueError(f"groups (={groups}) must divide size (={size}) and the input channels (={size_in}).")
         numbers = 0 if isinstance(padding, str) else padding
         super().__init__(size_in, size, kernel, stride, numbers, dilation, groups, *more)  # type: ignore[arg-type]
@@ -242,13 +289,13 @@ class _Conv(_ConvNd):
     def _same(self, x: Tensor, weight: Any, bias: Tensor | None) -> Tensor:
         """The convolution with TensorFlow's padding, which puts an odd row of zeros last: an output of ceil(n / stride)."""
         sizes, strides, dilation, groups = x.shape[2:], self.stride, self.dilation, self.groups
-        if torch.jit.is_tracing():
-            sizes = torch.Size(int(n) for n in sizes)
         spans = [d * (k - 1) for k, d in zip(self.kernel_size, dilation)]
         pads = [span - (n - 1) % s for span, n, s in zip(spans, sizes, strides)]
         if any(span < s - 1 for span, s in zip(spans, strides)):  # a symbolic max() costs exporters minutes
             pads = [max(p, 0) for p in pads]
-        if not torch.compiler.is_compiling() and not any(isinstance(n, torch.SymInt) for n in sizes):
+        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()) and not any(
+            isinstance(n, torch.SymInt) for n in sizes
+        ):
             if not any(p % 2 for p in pads):
                 return self.convolve(x, weight, bias, strides, [p // 2 for p in pads], dilation, groups)
             if groups > 1 and max(dilation) == 1 and weight.numel() < x.numel():
@@ -315,3 +362,16 @@ class DropConnect(nn.Module):
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:.4g}"
+
+
+class Transformer(nn.Transformer):
+    """torch's, which without a decoder gives what its encoder saw."""
+
+    def __init__(self, *args: Any, custom_decoder: Any = None, **kw: Any):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "enable_nested_tensor")
+            super().__init__(*args, custom_decoder=custom_decoder and _memory, **kw)  # type: ignore[misc]
+
+
+def _memory(y: Tensor, memory: Tensor, **kw: Any) -> Tensor:
+    return memory

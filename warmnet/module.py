@@ -23,8 +23,9 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 from warm import engine, util
 
-del torch.Tensor.ndim  # PyWarm's, a slower Python property; torch's own is the base class's
-activate, initialize_ = engine.activate, engine.initialize_
+if "ndim" in vars(torch.Tensor):
+    del torch.Tensor.ndim  # PyWarm's, a slower Python property; torch's own is the base class's
+activate, initialize_, permuted, torchs_own = engine.activate, engine.initialize_, engine.permute, engine.unused_kwargs
 _pywarm_up, _pywarm_forward = engine.prepare_model_, engine.forward
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -79,10 +80,11 @@ class WarmModule(nn.Module):
     ['conv_1.weight', 'conv_1.bias', 'linear_1.weight', 'linear_1.bias']
     """
 
-    _pywarm_forward_pre_hook, _pywarm_auto_name_dict = None, dict[str, int]()  # PyWarm's own warm.up asks for them
+    _pywarm_forward_pre_hook = None  # PyWarm's own warm.up asks for these two
+    _pywarm_auto_name_dict: dict[str, int] = {}  # noqa: RUF012
     _sealed = False
     _path = ""
-    _shape: tuple[int, ...] | None = None
+    _channels: int | None = None
     _stride: int | None = None
 
     def __init__(self) -> None:
@@ -91,8 +93,8 @@ class WarmModule(nn.Module):
 
     def __init_subclass__(cls, **kw: Any) -> None:
         super().__init_subclass__(**kw)
-        if "forward" in cls.__dict__:
-            cls.forward = _entered(cls.__dict__["forward"])
+        if not hasattr(cls.forward, "entered"):
+            cls.forward = _entered(cls.forward)
 
     def add_module(self, name: str, module: nn.Module | None) -> None:
         """Add a child; during the dry run on the target device, in the mode of the dry run."""
@@ -108,7 +110,10 @@ def _entered(forward: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(forward)
     def entered(self: WarmModule, *args: Any, **kw: Any) -> Any:
         outer = _here.call
-        if outer is not None and outer[0] is self:  # super().forward(x) goes on where forward is
+        if outer is not None and outer[0] is self and type(self).forward is not entered:  # by super().forward(x)
+            if outer[1].setdefault(entered, 0):
+                raise NameTakenError("super().forward() was called twice in one forward. Call a module of its own instead.")
+            outer[1][entered] = 1
             return forward(self, *args, **kw)
         if not self._sealed and _here.build is None:
             _first_call(self, args)
@@ -118,7 +123,10 @@ def _entered(forward: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _here.call = outer
 
-    return entered
+    own: Any = entered
+    own.entered = True
+    own.__code__ = own.__code__.replace()  # torch.compile keeps eight graphs for each code object
+    return own
 
 
 def _first_call(module: WarmModule, args: tuple[Any, ...]) -> None:
@@ -143,19 +151,18 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
     - `device`: where the layers go, `'meta'` included. Default: torch's default device.
     - `seed`: default: the seed of torch's generator, the one `torch.manual_seed` was last called with.
     """
-    device = torch.get_default_device() if device is None else torch.device(device)
     if not any(isinstance(m, WarmModule) for m in model.modules()):
-        return _pywarm_up(model, *data, device=device)
+        return _pywarm_up(model, *data, device=device or "cpu")
+    build = _Build(model, device, torch.initial_seed() if seed is None else seed)
+    device, was = build.device, (_here.call, _here.build, _here.tap)
     devices = [] if device.type in ("cpu", "meta") else [device]
-    was = _here.call, _here.build, _here.tap
-    modes = {module: module.training for module in model.modules()}
-    with _one_build_at_a_time, torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"), torch.no_grad():
-        build = _Build(model, device, torch.initial_seed() if seed is None else seed)
-        sample = [_sample(d, device) for d in data]
-        height = next((x.shape[2] for x in tree_leaves(sample) if isinstance(x, torch.Tensor) and x.ndim > 2), None)
-        _here.call, _here.build, _here.tap = None, build, functools.partial(_measure, height)
+    fork = torch.random.fork_rng(devices, device_type=device.type if devices else "cuda")
+    with _one_build_at_a_time, fork, torch.inference_mode(False), torch.no_grad():
         try:
-            y = model.to(device).eval()(*sample)
+            sample = [_sample(d, device) for d in data]
+            height = next((x.shape[2] for x in tree_leaves(sample) if isinstance(x, torch.Tensor) and x.ndim > 2), None)
+            _here.call, _here.build, _here.tap = None, build, functools.partial(_measure, height)
+            y = build.start()(*sample)
             if isinstance(model, WarmModule):
                 _measure(height, model, y)
             build.seal()
@@ -164,28 +171,41 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
             raise
         finally:
             _here.call, _here.build, _here.tap = was
-            model.train(modes[model])
-            for module, mode in modes.items():
-                module.training = mode
+            build.end()
     return model
 
 
 class _Build:
-    """One dry run: the target device, the seed, the modules to seal after it, the layers to take back if it fails."""
+    """One dry run: the target device, the seed, the modules to seal after it, and what to take back if it fails."""
 
-    def __init__(self, root: nn.Module, device: torch.device, seed: int):
-        self.device, self.seed = device, seed
-        self.birthplace = torch.device("meta" if device.type == "meta" else "cpu")  # so that values do not depend on the device
+    def __init__(self, root: nn.Module, device: Any, seed: int):
+        modules = dict(root.named_modules())
+        if device is None:  # a built model stays where it is
+            sealed = all(m._sealed for m in modules.values() if isinstance(m, WarmModule))
+            device = next((p.device for p in root.parameters() if sealed), torch.get_default_device())
+        self.root, self.device, self.seed = root, torch.device(device), seed
+        self.birthplace = torch.device("meta" if self.device.type == "meta" else "cpu")  # values do not depend on the device
         self.open: list[WarmModule] = []
         self.made: list[tuple[WarmModule, str]] = []
-        for path, module in root.named_modules():
+        self.modes = {module: module.training for module in modules.values()}
+        homes = [tensors for module in self.modes for tensors in (module._parameters, module._buffers)]
+        self.tensors = [(home, key, x, x.data) for home in homes for key, x in home.items() if x is not None]
+        for path, module in modules.items():
             if isinstance(module, WarmModule):
                 module._path = path
                 self.open.append(module)
+            elif engine.is_ready(module):
+                raise NotWarmError(f"'{path}' is a PyWarm network. Let its class inherit from WarmModule to use it in another.")
+
+    def start(self) -> nn.Module:
+        """The model on the target device, in eval mode; its own train() may ask for layers that are not there yet."""
+        for module in self.modes:
+            module.training = False
+        return self.root.to(self.device)
 
     def adopt(self, parent: WarmModule, name: str, module: nn.Module) -> None:
         self.made.append((parent, name))
-        module.train(parent.training)
+        module.train(False)
         if self.device != self.birthplace:
             module.to(self.device)
         if isinstance(module, WarmModule):
@@ -196,10 +216,19 @@ class _Build:
         for parent, name in self.made:
             parent._modules.pop(name, None)
             parent._built.pop(name, None)
+        self.made.clear()
+        for home, key, x, data in self.tensors:
+            x.data, home[key] = data, x
 
     def seal(self) -> None:
         for module in self.open:
             module._sealed = True
+
+    def end(self) -> None:
+        for module, mode in self.modes.items():
+            module.training = mode
+        for parent, name in self.made:
+            parent._modules[name].train(parent.training)  # type: ignore[union-attr]
 
 
 def _sample(data: Any, device: torch.device) -> Any:
@@ -216,10 +245,10 @@ def _sample(data: Any, device: torch.device) -> Any:
 
 
 def _measure(height: int | None, module: WarmModule, y: Any) -> None:
-    """Note what `Endpoints` says of a module beforehand: the shape of its output and the stride that led there."""
+    """Note what `Endpoints` says of a module beforehand: its channels, and the stride that led there."""
     if isinstance(y, torch.Tensor):
-        module._shape = tuple(y.shape)
-        module._stride = round(height / y.shape[2]) if height and y.ndim > 2 else None
+        module._channels = y.shape[1] if y.ndim > 1 else None
+        module._stride = height // y.shape[2] if height and y.ndim > 2 and height % y.shape[2] == 0 else None
 
 
 def layer(kind: str, asked: tuple[Any, ...], name: str | None, share: bool, make: Callable[..., nn.Module], *args: Any) -> Any:
@@ -231,12 +260,14 @@ def layer(kind: str, asked: tuple[Any, ...], name: str | None, share: bool, make
     call = _here.call
     if call is not None and name is not None:
         module, used = call
-        if name not in used and module._built.get(name) == asked:
+        child = module._modules.get(name)
+        if child is not None and name not in used and module._built.get(name) == (kind, asked):
             used[name] = 1
-            return module._modules[name]
+            return child
     module, name = claim(kind, asked, name, share)
-    if name not in module._modules:
+    if name not in module._built:
         module.add_module(name, _fresh(module, name, make, *args, *asked))
+        module._built[name] = kind, asked
     return module._modules[name]
 
 
@@ -248,23 +279,26 @@ def claim(kind: str, asked: Any, name: str | None, share: bool) -> tuple[WarmMod
             f"forward of a warmed-up WarmModule. (torch.utils.checkpoint takes the built module, not the function.)"
         )
     module, used = _here.call
+    if share and name is None:
+        raise ValueError(f"share=True needs a name: {kind}(..., name='shared', share=True) in each of the calls.")
     if name is None:
         used[kind,] = count = used.get((kind,), 0) + 1
         name = f"{kind}_{count}"
-    elif name in used and not share:
+    if name in used and not share:
         raise NameTakenError(
             f"The name '{_join(module._path, name)}' is used twice in one forward. Give this {kind} another name, or pass "
-            f"share=True if the calls are meant to be one layer."
+            f"share=True if the calls are meant to be one layer. (A function that is called twice as a whole can be a @block.)"
         )
     used[name] = 1
     if name not in module._built:
         _check_new(module, kind, asked, name)
-        module._built[name] = asked
-    elif module._built[name] != asked:
+    elif module._built[name] != (kind, asked):
         raise MismatchError(
-            f"'{_join(module._path, name)}' was built as {_call(kind, module._built[name])} and is now asked for as "
+            f"'{_join(module._path, name)}' was built as {_call(*module._built[name])} and is now asked for as "
             f"{_call(kind, asked)}."
         )
+    elif module._modules.get(name) is None:
+        raise SealedError(f"'{_join(module._path, name)}' was built and has been removed. Put nn.Identity() in its place.")
     return module, name
 
 
@@ -294,10 +328,17 @@ def _fresh(module: WarmModule, name: str, make: Callable[..., nn.Module], *args:
         return make(*args, **kw)
 
 
-def path_of(module: nn.Module) -> str:
-    """The path of a child of the module being called."""
+def explained(module: nn.Module, x: torch.Tensor, error: RuntimeError) -> None:
+    """Raise a MismatchError instead of `error` where a child of the module being called was not built for `x`."""
     parent = _here.call[0]  # type: ignore[index]
-    return _join(parent._path, next((name for name, child in parent._modules.items() if child is module), "?"))
+    path = _join(parent._path, next((name for name, child in parent._modules.items() if child is module), "?"))
+    built = next((getattr(module, key) for key in ("in_channels", "num_features", "in_features") if hasattr(module, key)), None)
+    if built is not None and x.ndim > 1 and built != x.shape[1]:
+        raise MismatchError(f"'{path}' was built for {built} input channels and is given {tuple(x.shape)}.") from error
+    if built is not None and module.weight is not None and module.weight.dtype != x.dtype:
+        raise MismatchError(
+            f"'{path}' has weights in {module.weight.dtype} and is given {x.dtype}. Convert one: x.float(), model.double()."
+        ) from error
 
 
 def _join(path: str, name: str) -> str:
@@ -309,13 +350,14 @@ def pywarm(
     parent: Any = None, infer_kw: Any = None, initialization: Any = None, share: bool = False, **kw: Any,
 ) -> Any:  # fmt: skip
     """PyWarm's `engine.forward`, its layers kept by the WarmModule being called and every keyword honoured."""
-    if _here.call is None and engine.get_default_parent() is not None:
+    if _here.call is None and engine.get_default_parent() is not None:  # a network that does not inherit from WarmModule
         return _pywarm_forward(
             x, base_class, base_name, name, base_arg, base_kw, parent, infer_kw, initialization=initialization, **kw
         )
     base_kw = {**engine.unused_kwargs(kw), **(base_kw or {})}
     kw = {key: value for key, value in kw.items() if key not in base_kw}
-    module, name = claim(base_name or util.camel_to_snake(base_class.__name__), base_kw, name, share)
+    kind = base_name or util.camel_to_snake(base_class.__name__)
+    module, name = claim(kind, base_kw, name, share)
     if parent not in (None, module):
         raise ValueError("parent= can only be the WarmModule being called. For a parent below it, write a @block.")
 
@@ -325,8 +367,16 @@ def pywarm(
             initialize_(getattr(child, key).detach(), spec)
         return child
 
-    fresh = functools.partial(_fresh, module, name, make)
-    return _pywarm_forward(x, fresh, name=name, base_arg=base_arg, base_kw=base_kw, parent=module, infer_kw=infer_kw, **kw)
+    fresh, new = functools.partial(_fresh, module, name, make), name not in module._built
+    try:
+        y = _pywarm_forward(x, fresh, name=name, base_arg=base_arg, base_kw=base_kw, parent=module, infer_kw=infer_kw, **kw)
+    except RuntimeError as error:
+        if new or isinstance(error, WarmError):
+            raise
+        path, given = _join(module._path, name), [tuple(leaf.shape) for leaf in tree_leaves(x)]
+        raise MismatchError(f"'{path}' was built as {_call(kind, base_kw)} and cannot take {given}: {error}") from error
+    module._built[name] = kind, base_kw
+    return y
 
 
 warm.up = engine.prepare_model_ = up
@@ -345,7 +395,10 @@ class Block(WarmModule):
     def forward(self, *args: Any, **kw: Any) -> Any:
         if not kw and len(args) == self.inputs:
             kw = self.settings
-        return self.function.__wrapped__(*args, **kw)  # type: ignore[attr-defined]
+        y = self.function.__wrapped__(*args, **kw)  # type: ignore[attr-defined]
+        if _here.tap is not None:
+            _here.tap(self, y)
+        return y
 
     def _get_name(self) -> str:
         return self.function.__name__
@@ -382,15 +435,26 @@ def block(function: Callable[..., Any]) -> Callable[..., Any]:
       )
     )
     """
-    kind, names = function.__name__, list(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters
+    for key, parameter in parameters.items():
+        if key in ("name", "share") or parameter.kind is parameter.VAR_POSITIONAL:
+            raise TypeError(
+                f"@block {function.__name__}: '{parameter}' cannot be a parameter; name and share are the block's own."
+            )
+    kind, names = function.__name__, list(parameters)
+    defaults = {key: p.default for key, p in parameters.items() if p.default is not p.empty}
 
     @functools.wraps(function)
     def call(*args: Any, name: str | None = None, share: bool = False, **kw: Any) -> Any:
-        child = layer(kind, (), name, share, Block, call, names, args, kw)
-        y = child(*args, **kw) if isinstance(child, Block) else child(*_inputs(args))
-        if _here.tap is not None:
-            _here.tap(child, y)
-        return y
+        child = layer(kind, (call,), name, share, new, names, args, kw)
+        if not isinstance(child, Block):
+            return child(*_inputs(args))
+        if not kw and len(args) == child.inputs:  # a call with the defaults, not with the built settings
+            kw = {key: defaults[key] for key in names[len(args) :] if key in defaults}
+        return child(*args, **kw)
+
+    def new(names: list[str], args: tuple[Any, ...], kw: dict[str, Any], function: Any) -> Block:
+        return Block(function, names, args, kw)
 
     return call
 
@@ -404,7 +468,7 @@ def _holds_tensors(arg: Any) -> bool:
     return any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(arg))
 
 
-class _Done(Exception):
+class _Done(BaseException):
     """Every endpoint asked for has been seen."""
 
 
@@ -413,7 +477,8 @@ class Endpoints(nn.Module):
 
     Nothing is computed past the last one asked for. It shares the model's layers, and compiles and exports as the model does
     (in an exported program what comes after the last is dead code, which `run_decompositions` drops). `channels` and
-    `reduction` (input size over output size) say beforehand what will come.
+    `reduction` (input size over output size, None where it is no whole number) are those of the dry run. Of a block that is
+    shared, the first output counts.
 
     >>> import torch, warmnet
     >>> features = warmnet.Endpoints(warmnet.WarmEfficientNet('b0'), ['stage_2', 'stage_3.mb_block_1', 'stage_5'])
@@ -425,33 +490,38 @@ class Endpoints(nn.Module):
 
     def __init__(self, model: WarmModule, names: Iterable[str]):
         super().__init__()
-        self.model, self.names = model, tuple(names)
+        self.model, self.names = model, tuple(dict.fromkeys([names] if isinstance(names, str) else names))
         blocks = {name: module for name, module in model.named_modules() if isinstance(module, Block)}
         blocks["logits"] = model  # type: ignore[assignment]
         for name in self.names:
             if name not in blocks:
                 raise ValueError(f"Unknown endpoint '{name}'. Choose among {', '.join(blocks)}.")
-        self.channels = {name: (blocks[name]._shape or (0, 0))[1] for name in self.names}
+        self.channels = {name: blocks[name]._channels for name in self.names}
         self.reduction = {name: blocks[name]._stride for name in self.names}
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        paths = {_join(self.model._path, name): name for name in self.names}
+        ends = {name: self.model.get_submodule(name) for name in self.names if name != "logits"}
         seen: dict[str, torch.Tensor] = {}
-        tracing = (
-            torch.compiler.is_exporting() or torch.jit.is_tracing()
-        )  # no exception may cross these; they drop what is unused
+        outer = _here.tap
+        can_stop = not (torch.compiler.is_exporting() or torch.jit.is_tracing())  # these drop what is unused by themselves
 
         def tap(child: Block, y: torch.Tensor) -> None:
-            if child._path in paths:
-                seen[paths[child._path]] = y
-                if len(seen) == len(paths) and not tracing:
-                    raise _Done
+            if outer is not None:
+                outer(child, y)
+            for name, end in ends.items():
+                if child is end and name not in seen:
+                    seen[name] = y
+            if can_stop and len(seen) == len(self.names):
+                raise _Done(seen)
 
-        outer, _here.tap = _here.tap, tap
+        _here.tap = tap
         try:
             seen["logits"] = self.model(x)
-        except _Done:
-            pass
+        except _Done as done:
+            if done.args[0] is not seen:
+                raise
         finally:
             _here.tap = outer
+        if missing := [name for name in self.names if name not in seen]:
+            raise ValueError(f"Endpoint '{missing[0]}' is not a part of this forward.")
         return {name: seen[name] for name in self.names}
