@@ -1,0 +1,309 @@
+import csv
+import json
+import os
+import re
+import resource
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from pictures import truncate, write_digits
+from PIL import Image
+
+import warmnet
+from warmnet import weights
+from warmnet.cli import main
+
+WARMNET = [sys.executable, "-m", "warmnet"]
+
+
+def warm(arguments, **options):
+    """`warmnet` as a user runs it: its exit code, and what it prints and complains."""
+    env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin take a minute to twenty where others compute too
+    done = subprocess.run([*WARMNET, *shlex.split(arguments)], env=env, capture_output=True, text=True, **options)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder, by the command itself."""
+    root = tmp_path_factory.mktemp("trained")
+    write_digits(root / "digits", classes=(0, 1, 2), count=10)
+    assert main(["train", str(root / "digits"), "--epochs=2", "--resolution=32", f"--out={root / 'run'}"]) == 0
+    return root / "run"
+
+
+@pytest.fixture
+def image(tmp_path):
+    return write_digits(tmp_path / "images", classes=[1], count=1) / "1" / "00.png"
+
+
+def refused(capsys, *arguments):
+    """The one line that a command of a user's mistake leaves, with exit code 2."""
+    assert main([str(argument) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("warmnet: ") and err.count("\n") == 1
+    return err
+
+
+# summary
+
+
+def test_summary_prints_the_shape_table(capsys):
+    assert main(["summary", "b0"]) == 0
+    out = capsys.readouterr().out
+    assert "5,288,548" in out and "(1, 1280, 7, 7)" in out and "(1, 1000)" in out
+    assert main(["summary", "b0", "--resolution=64", "--num-classes=10"]) == 0
+    out = capsys.readouterr().out
+    assert "(1, 1280, 2, 2)" in out and "(1, 10)" in out
+    assert main(["summary", "b0", "--num-classes=0"]) == 0
+    assert "classifier" not in capsys.readouterr().out
+
+
+def test_summary_needs_no_extra():
+    needed = "import sys, warmnet.cli; warmnet.cli.main(['summary', 'b0']); print(sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", needed], capture_output=True, text=True, check=True).stdout
+    for extra in "pytorch_lightning", "PIL", "sklearn", "matplotlib", "rich":
+        assert f"'{extra}'" not in modules
+
+
+def test_summary_of_any_variant_is_there_in_two_seconds_after_import(capsys):
+    for variant in warmnet.VARIANTS:
+        began = time.process_time()  # not that of others on this machine
+        assert main(["summary", variant]) == 0
+        assert time.process_time() - began < 2, variant
+
+
+# train
+
+
+def test_digits_are_learned_to_98_percent_and_what_is_printed_works(tmp_path):
+    code, out, err = warm("train", cwd=tmp_path)
+    assert code == 0 and err == ""
+    assert "batch norm momentum 0.1.\n(The paper's momentum, 0.01, lags" in out
+    right, total = re.search(r"Held out: (\d+) of (\d+) right", out).groups()
+    assert int(total) == 364 and int(right) / int(total) >= 0.98
+    listed = {line.strip().removeprefix("runs/digits-1/") for line in out.splitlines() if line.startswith("  runs/")}
+    assert listed == {"weights.safetensors", "metrics.csv", "learning-curve.png", "confusion-matrix.png", "samples/"}
+    code, out, err = warm(out.splitlines()[-1].strip().removeprefix("warmnet "), cwd=tmp_path)
+    assert code == 0 and err == "" and out.splitlines()[1].split()[:2] == ["runs/digits-1/samples/9.png", "9"]
+    samples = sorted((tmp_path / "runs" / "digits-1" / "samples").iterdir())
+    code, out, _ = warm(f"predict runs/digits-1 --json {shlex.join(map(str, samples))}", cwd=tmp_path)
+    best = [max(result["probabilities"], key=result["probabilities"].get) for result in json.loads(out)]
+    assert sum(guess == path.stem for guess, path in zip(best, samples)) >= 9
+
+
+def test_a_folder_is_trained_on_and_every_choice_reaches_the_run(tmp_path, capsys):
+    folder = write_digits(tmp_path / "my digits")
+    options = "--variant=b1 --epochs=1 --resolution=48 --batch-size=4 --lr=0.001 --seed=7 --workers=1 --device=cpu"
+    out = tmp_path / "a run"
+    assert main(["train", str(folder), f"--out={out}", *options.split()]) == 0
+    loaded = weights.load(out)
+    assert loaded.model.variant == warmnet.VARIANTS["b1"] and loaded.classes == ("0", "1")
+    assert loaded.preprocessing.resolution == 48 and loaded.preprocessing.crop == 48 / 80
+    recipe = loaded.facts["recipe"]
+    assert [recipe[key] for key in ("epochs", "batch_size", "lr")] == [1, 4, 0.001] and loaded.facts["seed"] == 7
+    printed = capsys.readouterr().out
+    assert main(shlex.split(printed.splitlines()[-1])[1:]) == 0, "what to run next, its spaces quoted"
+
+
+def test_unreadable_images_are_named_skipped_and_counted_or_refused(tmp_path, capsys):
+    folder = write_digits(tmp_path / "digits")
+    truncate(folder / "0" / "03.png")
+    (folder / "1" / "04.png").write_text("no image")
+    command = ["train", str(folder), "--epochs=1", "--resolution=32", f"--out={tmp_path / 'run'}"]
+    err = refused(capsys, *command, "--strict")
+    assert "0/03.png" in err and "--strict" in err and not (tmp_path / "run").exists()
+    assert main(command) == 0
+    err = capsys.readouterr().err
+    assert "0/03.png" in err and "1/04.png" in err and "unreadable images, skipped: 2" in err
+
+
+def test_a_run_is_never_written_over(trained, capsys):
+    before = (trained / weights.FILE).read_bytes()
+    assert "is there already" in refused(capsys, "train", "--out", trained)
+    assert (trained / weights.FILE).read_bytes() == before
+
+
+def test_a_run_does_not_go_among_the_images(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(write_digits(tmp_path))
+    assert "runs is inside of ., among the images" in refused(capsys, "train", ".")
+    assert sorted(os.listdir()) == ["0", "1"]
+
+
+def test_a_folder_that_cannot_be_trained_on_leaves_no_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert "missing does not exist" in refused(capsys, "train", "missing")
+    assert "empty holds 0 class folders" in refused(capsys, "train", "empty")
+    write_digits(tmp_path / "digits")
+    assert main(["train", "digits", "--resolution=8"]) == main(["train", "digits", "--resolution=8", "--out=run"]) == 2
+    assert "resolution is 8; " in capsys.readouterr().err
+    assert sorted(os.listdir()) == ["digits", "empty", "runs"] and not os.listdir("runs")
+
+
+def test_no_space_is_said_with_the_file_and_leaves_no_run(tmp_path, capsys):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        folder = write_digits(tmp_path / "digits", count=2)
+        assert main(["train", str(folder), "--resolution=32", "--epochs=1", f"--out={tmp_path / 'run'}"]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    err = capsys.readouterr().err
+    assert f"{tmp_path / 'run' / weights.FILE}: File too large" in err
+    assert os.listdir(tmp_path) == ["digits"]
+
+
+def full(process):
+    """No file of this process may grow any more: as on a disk that is full, writing fails."""
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize(
+    "end, code, said",
+    [
+        (lambda process: process.send_signal(signal.SIGINT), 130, "stopped by Ctrl-C"),
+        (lambda process: process.send_signal(signal.SIGTERM), 143, "stopped by SIGTERM"),
+        (lambda process: process.kill(), -signal.SIGKILL, ""),
+        (full, 1, "File too large"),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "SIGKILL", "no space"],
+)
+def test_a_run_that_is_ended_leaves_whole_files_and_no_traceback(tmp_path, end, code, said):
+    folder, run = write_digits(tmp_path / "digits", count=4), tmp_path / "run"
+    command = [*WARMNET, "train", str(folder), "--resolution=32", "--epochs=9999", f"--out={run}"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not (run / "metrics.csv").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.3)  # somewhere in the next epochs
+        end(process)
+        err = process.communicate(timeout=120)[1]
+    assert process.returncode == code
+    assert said in err and "Traceback" not in err
+    epoch = weights.load(run).facts["epoch"]
+    with open(run / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert epoch - len(rows) in (0, 1), "weights are written first"
+    assert main(["predict", str(run), str(folder / "1" / "00.png")]) == 0
+
+
+# predict
+
+
+def test_predict_prints_a_table_of_the_most_probable_classes(trained, image, tmp_path, capsys):
+    shutil.copy(image, tmp_path / "a rather long name.png")
+    assert main(["predict", str(trained), str(image), str(tmp_path / "a rather long name.png")]) == 0
+    out, err = capsys.readouterr()
+    head, first, second = out.splitlines()
+    assert err == "" and head.split() == ["image", "#1", "#2", "#3"]
+    assert first.startswith(str(image)) and first.split()[1:] == second[len(str(tmp_path / "a rather long name.png")) :].split()
+    assert first.index("%") == second.index("%"), "aligned"
+    shares = [float(share) for share in re.findall(r"([\d.]+)%", first)]
+    assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.2)
+
+
+def test_predict_prints_json_for_programs(trained, image, capsys):
+    assert main(["predict", str(trained), str(image), "missing.png", "--json"]) == 1
+    good, bad = json.loads(capsys.readouterr().out)
+    assert good["file"] == str(image) and list(good["probabilities"]) == ["0", "1", "2"]
+    assert sum(good["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert bad["file"] == "missing.png" and "No such file" in bad["error"]
+
+
+def test_predict_names_what_it_cannot_read_and_does_the_others(trained, image, tmp_path, capsys):
+    shutil.copy(image, tmp_path / "part.png")
+    truncate(tmp_path / "part.png")
+    assert main(["predict", str(trained), str(tmp_path / "part.png"), str(image)]) == 1
+    out, err = capsys.readouterr()
+    assert "part.png" in err and "part.png" not in out and str(image) in out
+    assert main(["predict", str(trained), str(tmp_path / "part.png")]) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_predict_takes_an_image_in_any_mode(trained, image, tmp_path, capsys):
+    digit = Image.open(image)
+    assert digit.mode == "L"
+    for mode in "L", "RGB", "RGBA", "P", "I;16":
+        same = digit.convert(mode) if mode != "I;16" else Image.fromarray(np.asarray(digit).astype(np.uint16) * 257)
+        same.save(tmp_path / f"{mode.replace(';', '')}.png")
+    files = sorted(str(path) for path in tmp_path.glob("*.png"))
+    assert len(files) == 5 and main(["predict", str(trained), *files, "--json"]) == 0
+    probabilities = [result["probabilities"] for result in json.loads(capsys.readouterr().out)]
+    assert all(p == probabilities[0] for p in probabilities)
+
+
+def test_predict_refuses_what_is_not_a_run(trained, image, tmp_path, capsys):
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "part").write_bytes((trained / weights.FILE).read_bytes()[:-1])
+    weights.save(warmnet.WarmEfficientNet(num_classes=2, seed=0), tmp_path / "nameless")
+    for path, message in [
+        ("missing", "does not exist"), ("images", "not a run folder"), ("text", "not a safetensors file"),
+        ("part", "not whole"), ("nameless", "classes"),
+    ]:  # fmt: skip
+        assert message in refused(capsys, "predict", tmp_path / path, image)
+
+
+# bad use
+
+
+def test_warmnet_alone_prints_help_and_each_command_has_its_own(capsys):
+    assert main([]) == 0
+    alone = capsys.readouterr().out
+    for command in "summary", "train", "predict":
+        assert command in alone
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        assert capsys.readouterr().out.startswith(f"usage: warmnet {command}")
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"warmnet {warmnet.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("fly", "invalid choice: 'fly'"),
+        ("summary", "required: VARIANT"),
+        ("summary b9", "invalid choice: 'b9' (choose from"),
+        ("summary b0 --num-classes=-1", "'-1' is not a whole number from 0 to"),
+        ("summary b0 --num-classes=many", "'many' is not a whole number from 0 to"),
+        ("summary b0 --resolution=0", "'0' is not a whole number from 1 to"),
+        ("train --epochs=0", "'0' is not a whole number from 1 to"),
+        ("train --epochs=1.5", "'1.5' is not a whole number from 1 to"),
+        ("train --batch-size=1", "'1' is not a whole number from 2 to"),
+        ("train --lr=0", "'0' is not a number above 0"),
+        ("train --lr=nan", "'nan' is not a number above 0"),
+        ("train --seed=99999999999999999999", "is not a whole number from 0 to"),
+        ("train --variant=b9", "invalid choice: 'b9'"),
+        ("predict", "required: RUN, IMAGE"),
+        ("predict run", "required: IMAGE"),
+    ],
+)
+def test_bad_use_is_named_with_exit_code_2(arguments, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments.split())
+    assert message in capsys.readouterr().err
+
+
+def test_a_resolution_that_the_network_cannot_take_is_refused(capsys):
+    assert "31" in refused(capsys, "summary", "b0", "--resolution=31")
+
+
+def test_a_missing_extra_is_named(image, trained, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert "pip install 'warmnet[train]'" in refused(capsys, "predict", trained, image)
+
+
+def test_a_reader_that_leaves_ends_it_quietly(trained, image):
+    command = f"{shlex.join(WARMNET)} predict {trained} {shlex.join([str(image)] * 200)}"
+    done = subprocess.run(["bash", "-c", f"{command} | true"], capture_output=True, text=True, timeout=300)
+    assert done.stderr == ""

@@ -1,0 +1,236 @@
+"""The command line. A command is a function; what a user can mend is one line on stderr, and the exit code says what kind.
+
+0: done; 1: it failed, or an image did; 2: it was asked for something that cannot be; 130: Ctrl-C; 143: SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import __version__
+from .efficientnet import VARIANTS, WarmEfficientNet
+from .errors import InputError, MissingExtra
+
+TOP = 5  # classes in a row of the table of predictions
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; like a KeyboardInterrupt, so that what is under way can end well."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if "command" not in asked:
+        parser.print_help()
+        return 0
+    before = signal.signal(signal.SIGTERM, _terminate)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a file's name may hold anything
+    try:
+        code = asked.command(asked) or 0
+        sys.stdout.flush()
+        return code
+    except (InputError, MissingExtra) as error:
+        return _say(error, 2)
+    except BrokenPipeError:  # of `warmnet ... | head`; what Python would still flush goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _say(f"{error.filename}: {error.strerror}." if error.filename else error.strerror or error, 1)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate" not in str(error):
+            raise
+        return _say("out of memory. A smaller --batch-size or --resolution takes less.", 1)
+    except KeyboardInterrupt:
+        return _say("stopped by Ctrl-C.", 130)
+    except Terminated:
+        return _say("stopped by SIGTERM.", 143)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def summary(asked: argparse.Namespace) -> None:
+    """Print a variant's layers with their output shapes, parameters and multiply-adds."""
+    from .tabulate import tabulate
+
+    try:
+        print(tabulate(WarmEfficientNet(asked.variant, asked.num_classes, device="meta"), resolution=asked.resolution))
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def train(asked: argparse.Namespace) -> None:
+    """Train on a folder of class folders of images, or without one on scikit-learn's 1,797 scanned digits."""
+    from . import training
+
+    if asked.out:
+        training.check_free(Path(asked.out))  # now, and not when all images have been read
+    if asked.folder and Path(asked.out or "runs").resolve().is_relative_to(Path(asked.folder).resolve()):
+        raise InputError(f"{asked.out or 'runs'} is inside of {asked.folder}, among the images. Choose an --out elsewhere.")
+    data = training.folder(asked.folder, asked.strict) if asked.folder else training.digits()
+    given = {
+        key: getattr(asked, key) for key in ("resolution", "epochs", "batch_size", "lr") if getattr(asked, key) is not None
+    }
+    recipe = replace(training.PHOTOS if asked.folder else training.DIGITS, **given).sized(len(data.train))
+    folder = Path(asked.out) if asked.out else training.new_folder(data.name)
+    _describe(asked.variant, data, recipe)
+    began = time.perf_counter()
+    try:
+        run = training.fit(
+            data, recipe, folder, variant=asked.variant, seed=asked.seed, device=asked.device, workers=asked.workers
+        )
+    except BaseException:
+        _say_what_is_left(folder)
+        raise
+    right, total = int(run.confusion.trace()), int(run.confusion.sum())
+    print(f"\nHeld out: {right:,} of {total:,} right, {right / total:.1%}, in {time.perf_counter() - began:.0f} s.\n")
+    sample = training.write_samples(data, folder)
+    for path in sorted(folder.iterdir()):
+        print(f"  {path}{os.sep if path.is_dir() else ''}")
+    print(f"\nNext:\n  {shlex.join(['warmnet', 'predict', str(folder), str(sample)])}")
+
+
+def predict(asked: argparse.Namespace) -> int:
+    """Print the class probabilities of images as a table, or with --json as JSON."""
+    import torch
+
+    from .preprocessing import ImageError, read_image
+    from .weights import load
+
+    model, classes, preprocessing, _ = load(asked.run)
+    if not classes or preprocessing is None or model.in_channels != 3:
+        raise InputError(f"{asked.run} holds weights without what predict needs: classes and the preprocessing of RGB images.")
+    results: list[dict[str, Any]] = []
+    for file in asked.images:
+        try:
+            x = preprocessing(read_image(file))
+        except ImageError as error:
+            results.append({"file": file, "error": str(error)})
+            _say(error)
+            continue
+        with torch.inference_mode():
+            probabilities = model(x[None]).softmax(1)[0].tolist()
+        results.append({"file": file, "probabilities": dict(zip(classes, probabilities))})
+    read = [result for result in results if "error" not in result]
+    if asked.json:
+        print(json.dumps(results, indent=2))
+    elif read:
+        print(_table(read))
+    return int(len(read) < len(results))
+
+
+def _describe(variant: str, data: Any, recipe: Any) -> None:
+    """Say what will be trained on what, how, and what was left out."""
+    for message in data.skipped:
+        _say(message)
+    if data.skipped:
+        _say(f"unreadable images, skipped: {len(data.skipped)}. With --strict they are refused.")
+    if data.ignored:
+        _say(f"files not named like images, ignored: {data.ignored}.")
+    counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
+    print(f"EfficientNet {variant} from scratch on {data.name}: {counts}, {recipe.resolution}x{recipe.resolution}.")
+    print(f"{recipe}\n")
+
+
+def _say_what_is_left(folder: Path) -> None:
+    """Say that a run that ended early holds something, or take its folder back."""
+    if folder.exists() and any(folder.iterdir()):
+        _say(f"{folder} holds the weights and the metrics of the epochs that were finished.")
+    else:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _table(results: Sequence[dict[str, Any]]) -> str:
+    """A line for each image: its file and its most probable classes, aligned."""
+    rows = []
+    for result in results:
+        best = sorted(result["probabilities"].items(), key=lambda item: -item[1])[:TOP]
+        rows.append([result["file"], *(cell for name, share in best for cell in (name, f"{share:.1%}"))])
+    head = ["image", *(cell for i in range(len(rows[0]) // 2) for cell in (f"#{i + 1}", ""))]
+    widths = [max(map(len, column)) for column in zip(head, *rows)]
+    lines = [
+        [cell.rjust(n) if i and i % 2 == 0 else cell.ljust(n) for i, (cell, n) in enumerate(zip(r, widths))]
+        for r in (head, *rows)
+    ]
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def _say(message: object, code: int = 0) -> int:
+    """Print to stderr; the code."""
+    print(f"warmnet: {message}", file=sys.stderr)
+    return code
+
+
+def _terminate(*_: Any) -> NoReturn:
+    raise Terminated
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("warmnet", description="EfficientNet on PyWarm: look at it, train it, use it.")
+    parser.add_argument("--version", action="version", version=f"warmnet {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(function: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
+        said = (function.__doc__ or "").strip()
+        sub = commands.add_parser(function.__name__, help=said, description=said)
+        sub.set_defaults(command=function)
+        return sub
+
+    sub = command(summary)
+    sub.add_argument("variant", choices=VARIANTS, metavar="VARIANT", help=", ".join(VARIANTS))
+    sub.add_argument("--resolution", type=_whole(1, 10_000), metavar="N", help="side of the input. Default: the variant's own")
+    sub.add_argument("--num-classes", type=_whole(0), default=1000, metavar="N", help="0 for no classifier. Default: 1000")
+
+    sub = command(train)
+    sub.add_argument("folder", nargs="?", metavar="FOLDER", help="FOLDER/cat/1.jpg, FOLDER/dog/1.jpg, ...; or the same below "
+                     "FOLDER/train and FOLDER/val. Without val a fifth is held out")  # fmt: skip
+    sub.add_argument("--out", metavar="RUN", help="the run folder to make. Default: runs/NAME-1, -2, ...")
+    sub.add_argument("--variant", choices=VARIANTS, default="b0", metavar="VARIANT", help=f"{', '.join(VARIANTS)}. Default: b0")
+    sub.add_argument("--epochs", type=_whole(1), metavar="N", help="passes over the images")
+    sub.add_argument("--resolution", type=_whole(1, 10_000), metavar="N", help="side of the images as the network sees them")
+    sub.add_argument("--batch-size", type=_whole(2), metavar="N", help="images in a step")
+    sub.add_argument("--lr", type=_positive, metavar="X", help="peak learning rate")
+    sub.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="same seed, same weights. Default: 0")
+    sub.add_argument("--strict", action="store_true", help="refuse a folder with unreadable images instead of skipping them")
+    sub.add_argument(
+        "--workers", type=_whole(0), default=0, metavar="N", help="processes that read images. Default: 0, this one"
+    )
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: the best there is")
+
+    sub = command(predict)
+    sub.add_argument("run", metavar="RUN", help="a run folder, or a weights file")
+    sub.add_argument("images", nargs="+", metavar="IMAGE")
+    sub.add_argument("--json", action="store_true", help="all probabilities, for programs")
+    return parser
+
+
+def _whole(least: int, most: int = 10**9) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return number
+
+
+def _positive(text: str) -> float:
+    try:
+        if 0 < float(text) < math.inf:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
