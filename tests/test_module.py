@@ -474,9 +474,20 @@ def test_a_pywarm_network_inside_is_refused():
 
 
 def test_parameters_that_a_block_keeps_for_itself_are_refused():
-    for function in (lambda x, name: x, lambda x, *sizes: x):
+    for function in (lambda x, name: x, lambda x, *, share=False: x):
         with pytest.raises(TypeError, match="cannot be a parameter"):
             block(function)
+
+
+def test_a_block_may_take_any_number_of_sizes():
+    @block
+    def mlp(x, *sizes):
+        for size in sizes:
+            x = W.linear(x, size)
+        return x
+
+    model, x = warmed(lambda x: mlp(x, 8, 4), [1, 3]), torch.randn(2, 3)
+    assert same(model.mlp_1(x), model(x)) and model(x).shape == (2, 4)
 
 
 def test_images_of_another_type_are_an_error_that_says_where(small):

@@ -37,8 +37,8 @@ def test_it_survives_json():
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 500), (500, 3), (31, 33)])
 def test_any_size_of_image_will_do(size):
-    x = Preprocessing(32)(CHINA.resize(size))
-    assert x.shape == (3, 32, 32) and x.isfinite().all()
+    x = Preprocessing(32)(Image.new("RGB", size, (124, 116, 104)))  # ImageNet's mean
+    assert x.shape == (3, 32, 32) and x.abs().max() < 0.02
 
 
 @pytest.mark.parametrize(

@@ -389,12 +389,15 @@ class Block(WarmModule):
     def __init__(self, function: Callable[..., Any], names: list[str], args: tuple[Any, ...], kw: dict[str, Any]):
         super().__init__()
         self.function, self.inputs = function, len(_inputs(args))
-        settings = {**dict(zip(names[self.inputs :], args[self.inputs :])), **kw}
-        self.settings = {} if _holds_tensors(settings) else settings  # no module should keep a batch's tensor
+        self.settings = args[self.inputs :], kw
+        if _holds_tensors(self.settings):
+            self.settings = (), {}  # no module should keep a batch's tensor
+        self.names = names[self.inputs :]
 
     def forward(self, *args: Any, **kw: Any) -> Any:
         if not kw and len(args) == self.inputs:
-            kw = self.settings
+            more, kw = self.settings
+            args += more
         y = self.function.__wrapped__(*args, **kw)  # type: ignore[attr-defined]
         if _here.tap is not None:
             _here.tap(self, y)
@@ -404,7 +407,9 @@ class Block(WarmModule):
         return self.function.__name__
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{key}={getattr(value, '__name__', value)}" for key, value in self.settings.items())
+        args, kw = self.settings
+        named = {**dict(zip(self.names, args)), **kw}
+        return ", ".join(f"{key}={getattr(value, '__name__', value)}" for key, value in named.items())
 
 
 def block(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -437,7 +442,7 @@ def block(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     parameters = inspect.signature(function).parameters
     for key, parameter in parameters.items():
-        if key in ("name", "share") or parameter.kind is parameter.VAR_POSITIONAL:
+        if key in ("name", "share"):
             raise TypeError(
                 f"@block {function.__name__}: '{parameter}' cannot be a parameter; name and share are the block's own."
             )

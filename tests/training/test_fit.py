@@ -82,11 +82,11 @@ def test_a_run_leaves_the_process_as_it_was(tmp_path):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_lightning_says_nothing(tmp_path, capfd, recwarn):
+def test_lightning_says_nothing(tmp_path, capfd, caplog, recwarn):
     training.fit(FEW, SHORT, tmp_path, variant=TINY)
     out, err = capfd.readouterr()
     assert out.startswith("epoch 1/1") and out.count("\n") == 1 and err == ""
-    assert not recwarn.list
+    assert not recwarn.list and not caplog.records
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing():

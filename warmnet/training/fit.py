@@ -206,7 +206,7 @@ class _Writer(pl.Callback):
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Lightning without its advice: on devices, workers, loggers and products."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "lightning_utilities")]
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
