@@ -161,6 +161,11 @@ def test_no_space_is_said_with_the_file_and_leaves_no_run(tmp_path, capsys):
     assert os.listdir(tmp_path) == ["digits"]
 
 
+def hear_ctrl_c():
+    """A process that a script starts in its background is deaf to it, and so are its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def full(process):
     """No file of this process may grow any more: as on a disk that is full, writing fails."""
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
@@ -179,13 +184,17 @@ def full(process):
 def test_a_run_that_is_ended_leaves_whole_files_and_no_traceback(tmp_path, end, code, said):
     folder, run = write_digits(tmp_path / "digits", count=4), tmp_path / "run"
     command = [*WARMNET, "train", str(folder), "--resolution=32", "--epochs=9999", f"--out={run}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
-        while not (run / "metrics.csv").exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        time.sleep(0.3)  # somewhere in the next epochs
-        end(process)
-        err = process.communicate(timeout=120)[1]
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "preexec_fn": hear_ctrl_c}
+    with subprocess.Popen(command, **options) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not (run / "metrics.csv").exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            time.sleep(0.3)  # somewhere in the next epochs
+            end(process)
+            err = process.communicate(timeout=120)[1]
+        finally:
+            process.kill()
     assert process.returncode == code
     assert said in err and "Traceback" not in err
     epoch = weights.load(run).facts["epoch"]
