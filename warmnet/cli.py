@@ -10,7 +10,6 @@ import json
 import math
 import os
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -101,8 +100,7 @@ def train(asked: argparse.Namespace) -> None:
     sample = training.write_samples(data, folder)
     for path in sorted(folder.iterdir()):
         print(f"  {path}{os.sep if path.is_dir() else ''}")
-    program = "warmnet" if shutil.which("warmnet") else sys.argv[0]
-    print(f"\nNext:\n  {shlex.join([program, 'predict', str(folder), str(sample)])}")
+    print(f"\nNext:\n  {shlex.join(['warmnet', 'predict', str(folder), str(sample)])}")
 
 
 def predict(asked: argparse.Namespace) -> int:
