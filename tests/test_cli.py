@@ -104,8 +104,8 @@ def test_a_folder_is_trained_on_and_every_choice_reaches_the_run(tmp_path, capsy
     options = "--variant=b1 --epochs=1 --resolution=48 --batch-size=4 --lr=0.001 --seed=7 --workers=1 --device=cpu"
     out = tmp_path / "a run"
     assert main(["train", str(folder), f"--out={out}", *options.split()]) == 0
-    loaded = weights.load(out)
-    assert loaded.model.variant == warmnet.VARIANTS["b1"] and loaded.classes == ("0", "1")
+    loaded = warmnet.WarmEfficientNet.from_pretrained(out)
+    assert loaded.variant == warmnet.VARIANTS["b1"] and loaded.classes == ("0", "1")
     assert loaded.preprocessing.resolution == 48 and loaded.preprocessing.crop == 48 / 80
     recipe = loaded.facts["recipe"]
     assert [recipe[key] for key in ("epochs", "batch_size", "lr")] == [1, 4, 0.001] and loaded.facts["seed"] == 7
@@ -197,7 +197,7 @@ def test_a_run_that_is_ended_leaves_whole_files_and_no_traceback(tmp_path, end, 
             process.kill()
     assert process.returncode == code
     assert said in err and "Traceback" not in err
-    epoch = weights.load(run).facts["epoch"]
+    epoch = warmnet.WarmEfficientNet.from_pretrained(run).facts["epoch"]
     with open(run / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
@@ -253,10 +253,10 @@ def test_predict_takes_an_image_in_any_mode(trained, image, tmp_path, capsys):
 def test_predict_refuses_what_is_not_a_run(trained, image, tmp_path, capsys):
     (tmp_path / "text").write_text("hello")
     (tmp_path / "part").write_bytes((trained / weights.FILE).read_bytes()[:-1])
-    weights.save(warmnet.WarmEfficientNet(num_classes=2, seed=0), tmp_path / "nameless")
+    weights.save(warmnet.WarmEfficientNet(num_classes=0, seed=0), tmp_path / "headless")
     for path, message in [
         ("missing", "does not exist"), ("images", "not a run folder"), ("text", "not a safetensors file"),
-        ("part", "not whole"), ("nameless", "classes"),
+        ("part", "not whole"), ("headless", "classes"),
     ]:  # fmt: skip
         assert message in refused(capsys, "predict", tmp_path / path, image)
 

@@ -24,6 +24,7 @@ from .module import (
     block,
     up,
 )
+from .weights import WeightsError, WeightsWarning, convert, load, save, transplant
 
 __version__ = "0.1.0"
 
@@ -41,11 +42,17 @@ __all__ = [
     "WarmEfficientNet",
     "WarmError",
     "WarmModule",
+    "WeightsError",
+    "WeightsWarning",
     "block",
     "compound",
     "conv_bn_act",
+    "convert",
+    "load",
     "mb_block",
+    "save",
     "squeeze_excitation",
     "stage",
+    "transplant",
     "up",
 ]

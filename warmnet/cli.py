@@ -108,15 +108,15 @@ def predict(asked: argparse.Namespace) -> int:
     import torch
 
     from .preprocessing import ImageError, read_image
-    from .weights import load
 
-    model, classes, preprocessing, _ = load(asked.run)
-    if not classes or preprocessing is None or model.in_channels != 3:
-        raise InputError(f"{asked.run} holds weights without what predict needs: classes and the preprocessing of RGB images.")
+    model = WarmEfficientNet.from_pretrained(asked.run)
+    if not model.num_classes or model.preprocessing is None:
+        raise InputError(f"{asked.run} holds weights without what predict needs: classes, and the preprocessing of RGB images.")
+    classes = model.classes or [f"class {n}" for n in range(model.num_classes)]
     results: list[dict[str, Any]] = []
     for file in asked.images:
         try:
-            x = preprocessing(read_image(file))
+            x = model.preprocessing(read_image(file))
         except ImageError as error:
             results.append({"file": file, "error": str(error)})
             _say(error)
@@ -130,6 +130,14 @@ def predict(asked: argparse.Namespace) -> int:
     elif read:
         print(_table(read))
     return int(len(read) < len(results))
+
+
+def convert(asked: argparse.Namespace) -> None:
+    """Write weights as another library's: timm, torchvision, lukemelas, keras, or warmnet."""
+    from .weights import convert
+
+    taken = {"lineage": asked.lineage, "revision": asked.revision}
+    print(f"{asked.out} is written. It is loaded with\n  {convert(asked.source, asked.out, asked.to, **taken)}")
 
 
 def _describe(variant: str, data: Any, recipe: Any) -> None:
@@ -215,6 +223,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("run", metavar="RUN", help="a run folder, or a weights file")
     sub.add_argument("images", nargs="+", metavar="IMAGE")
     sub.add_argument("--json", action="store_true", help="all probabilities, for programs")
+
+    sub = command(convert)
+    sub.add_argument("source", metavar="IN", help="a weights file or run folder of any of these, or a Hugging Face Hub id")
+    sub.add_argument("out", metavar="OUT", help=".safetensors; .pth, torch's; .h5 or .weights.h5, Keras'")
+    sub.add_argument("--to", choices=("timm", "torchvision", "lukemelas", "keras", "warmnet"), default="warmnet",
+                     help="whose layout. Default: warmnet")  # fmt: skip
+    sub.add_argument("--lineage", choices=("timm_tf", "timm", "torchvision", "lukemelas", "keras", "warmnet"),
+                     help="whose layout IN has. Default: told from its tensors")  # fmt: skip
+    sub.add_argument("--revision", metavar="REV", help="of a Hub id: a branch, a tag or a commit")
     return parser
 
 

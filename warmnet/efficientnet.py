@@ -6,8 +6,9 @@ code is followed, as its published weights do. Shapes are (B, C, H, W).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -189,6 +190,11 @@ class WarmEfficientNet(WarmModule):
     >>> model(torch.rand(2, 3, 64, 64)).shape
     torch.Size([2, 10])
     """
+
+    classes: tuple[str, ...] = ()  # the names of the outputs; these three travel with the weights
+    preprocessing: Any = None
+    facts: dict[str, Any] = {}  # noqa: RUF012
+    from_pretrained: ClassVar[Callable[..., WarmEfficientNet]]  # of warmnet.weights
 
     def __init__(
         self, variant: str | Variant = "b0", num_classes: int = 1000, in_channels: int = 3, *,

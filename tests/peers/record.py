@@ -38,6 +38,20 @@ def gradient_records() -> dict:
     return dict(zip(dict(ours.named_parameters()), rounded(norms), strict=True))
 
 
+def lineage_records() -> dict:
+    """The name and shape of each of b0's tensors, as each peer has them."""
+    records = {}
+    for name, peer in PEERS.items():
+        network = peer.build("b0", (64, 64), torch.float32)
+        if name == "keras":
+            variables = (w for layer in network.model.layers for w in layer.weights if layer.name != "normalization")
+            records[name] = {variable.path: list(variable.shape) for variable in variables}
+        else:
+            records[name] = {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
+    return records
+
+
 if __name__ == "__main__":
+    golden.write("lineages", COMMAND, lineage_records())
     golden.write("logits", COMMAND, logit_records())
     golden.write("gradients", COMMAND, gradient_records())

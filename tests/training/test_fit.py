@@ -42,7 +42,8 @@ def test_the_number_of_workers_changes_no_bit(tmp_path):
 
 
 def test_the_saved_weights_do_what_the_run_says_of_them(run):
-    model, classes, preprocessing, facts = weights.load(run.folder)
+    model = warmnet.WarmEfficientNet.from_pretrained(run.folder)
+    classes, preprocessing, facts = model.classes, model.preprocessing, model.facts
     assert classes == DATA.classes and preprocessing == DIGITS.preprocessing
     x = torch.stack([preprocessing(sample.image) for sample in FEW.held_out])
     y = torch.tensor([sample.label for sample in FEW.held_out])
@@ -70,7 +71,8 @@ def test_a_run_folder_holds_weights_metrics_and_pictures_and_no_more(run):
 
 
 def test_the_recipe_is_in_the_network_and_in_its_file(run):
-    model, *_, facts = weights.load(run.folder)
+    model = warmnet.WarmEfficientNet.from_pretrained(run.folder)
+    facts = model.facts
     assert model.options == {"momentum": 0.1} and model.stem.bn.momentum == 0.1
     assert facts["recipe"]["bn_momentum"] == 0.1 and facts["seed"] == 0
 
@@ -162,6 +164,6 @@ def test_an_error_in_the_middle_leaves_the_epochs_before_it(tmp_path, monkeypatc
     monkeypatch.setattr(weights, "save", fails_at_the_third)
     with pytest.raises(OSError, match="No space"):
         training.fit(FEW, replace(SHORT, epochs=5), tmp_path, variant=TINY)
-    assert weights.load(tmp_path).facts["epoch"] == 2
+    assert warmnet.WarmEfficientNet.from_pretrained(tmp_path).facts["epoch"] == 2
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 3
     assert (tmp_path / "learning-curve.png").exists()

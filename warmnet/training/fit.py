@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from .. import weights
 from ..efficientnet import Variant, WarmEfficientNet
 from ..errors import InputError, extra
-from ..preprocessing import ImageError, Preprocessing
+from ..preprocessing import ImageError
 from .data import Data, Images, Shuffled
 from .plots import plot_confusion, plot_learning
 from .progress import Progress
@@ -82,16 +82,16 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     recipe = recipe.sized(len(data.train))
     torch.nn.init.zeros_(model.get_parameter("classifier.weight"))  # the reason is in Recipe
-    preprocessing = recipe.preprocessing
+    model.classes, model.preprocessing = tuple(data.classes), recipe.preprocessing
     loading: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
-    images, order = Images(data.train, preprocessing, recipe), Shuffled(len(data.train), seed)
+    images, order = Images(data.train, model.preprocessing, recipe), Shuffled(len(data.train), seed)
     train = DataLoader(images, recipe.batch_size, sampler=order, drop_last=True, **loading)
-    held_out = DataLoader(Images(data.held_out, preprocessing), recipe.batch_size, **loading)
+    held_out = DataLoader(Images(data.held_out, model.preprocessing), recipe.batch_size, **loading)
     training = Training(model, recipe, steps=recipe.epochs * len(train))
     facts = {"seed": seed, "recipe": asdict(recipe)}
     try:
         with _quiet(), _repeatable(seed):
-            callbacks = [_Writer(folder, data, preprocessing, facts), Progress(recipe.epochs, len(train))]
+            callbacks = [_Writer(folder, facts), Progress(recipe.epochs, len(train))]
             trainer = pl.Trainer(
                 accelerator=device, devices=1, max_epochs=recipe.epochs, deterministic=True, callbacks=callbacks, logger=False,
                 enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
@@ -192,13 +192,13 @@ class Tally:
 class _Writer(pl.Callback):
     """Writes the weights and metrics.csv after every epoch."""
 
-    def __init__(self, folder: Path, data: Data, preprocessing: Preprocessing, facts: dict[str, Any]):
-        self.folder, self.data, self.preprocessing, self.facts = folder, data, preprocessing, facts
+    def __init__(self, folder: Path, facts: dict[str, Any]):
+        self.folder, self.facts = folder, facts
 
     def on_train_epoch_end(self, trainer: pl.Trainer, training: Training) -> None:  # type: ignore[override]
         last = training.history[-1]
         facts = {"epoch": last.epoch, "held_out_accuracy": last.held_out_accuracy, **self.facts}
-        weights.save(training.model, self.folder / weights.FILE, self.data.classes, self.preprocessing, **facts)
+        weights.save(training.model, self.folder / weights.FILE, **facts)
         with weights.replacing(self.folder / "metrics.csv") as path, open(path, "w", newline="") as file:
             csv.writer(file).writerows([Epoch._fields, *training.history])
 

@@ -1,0 +1,199 @@
+"""Weights of every lineage into networks as they were and as they are wanted; what was changed or assumed is told."""
+
+import warnings
+
+import alive
+import golden
+import pytest
+import torch
+
+import warmnet
+from warmnet.preprocessing import Preprocessing
+from warmnet.weights import LINEAGES, WeightsError, WeightsWarning
+
+load = warmnet.WarmEfficientNet.from_pretrained
+CLASSIFIER = {"classifier.weight", "classifier.bias"}
+
+
+@pytest.fixture(scope="module", params=LINEAGES)
+def checkpoint(request, tmp_path_factory):
+    """A file of b0 in each lineage, and the network that it is of."""
+    name = request.param
+    model = alive.fill(warmnet.WarmEfficientNet("b0", **LINEAGES[name].options("b0"), seed=0)).eval()
+    endings = {"keras": ".h5", "warmnet": ".safetensors"}
+    path = tmp_path_factory.mktemp(name) / ("tf_" * (name == "timm_tf") + "efficientnet_b0" + endings.get(name, ".pth"))
+    warmnet.convert(model, path, to=name.removesuffix("_tf"))
+    return path, model
+
+
+def quietly(function, *args, **kw):
+    """What a function returns, when it warns of nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return function(*args, **kw)
+
+
+@pytest.mark.parametrize("lineage", [name for name in LINEAGES if name != "warmnet"])
+def test_names_and_shapes_are_those_recorded_from_the_peer(lineage):
+    recorded, advice = golden.read("lineages")
+    model, origin = warmnet.WarmEfficientNet("b0", device="meta"), LINEAGES[lineage]
+    state = model.state_dict()
+    found = {name: list(origin.to_theirs(state[path], path).shape) for path, name in origin.paths(model.variant).items()}
+    assert found == recorded[lineage.removesuffix("_tf")], advice
+
+
+def test_every_bit_and_every_setting_comes_from_the_source(checkpoint):
+    path, model = checkpoint
+    loaded, x = quietly(load, path), alive.images(75, 106).float()
+    assert torch.equal(loaded(x), alive.logits(model, x)) and not loaded.training
+    assert loaded.preprocessing == Preprocessing(224) or path.suffix in (".h5", ".safetensors")
+    for (name, tensor), (_, expected) in zip(loaded.state_dict().items(), model.state_dict().items(), strict=True):
+        assert torch.equal(tensor, expected), name
+
+
+def test_other_classes_get_a_new_classifier_and_the_rest_is_loaded(checkpoint):
+    path, model = checkpoint
+    with pytest.warns(WeightsWarning, match=r"(?s)- classifier\.weight \(10, 1280\).*\+ classifier\.weight .*\(1000, 1280\)"):
+        loaded = load(path, num_classes=10, seed=3)
+    fresh = warmnet.WarmEfficientNet("b0", 10, seed=3).state_dict()
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, (fresh if name in CLASSIFIER else model.state_dict())[name]), name
+
+
+def test_without_classes_there_is_no_classifier(checkpoint):
+    path, model = checkpoint
+    with pytest.warns(WeightsWarning, match=r"\+ classifier\.weight"):
+        loaded = load(path, num_classes=0)
+    x = alive.images(64, 64).float()
+    assert torch.equal(model.classifier(loaded(x)), model(x))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_other_channels_share_the_stem_out_so_that_grey_pictures_give_the_same(checkpoint, channels):
+    path, model = checkpoint
+    with pytest.warns(
+        WeightsWarning, match=rf"stem\.conv\.weight.*\(32, {channels}, 3, 3\): 3 channels, summed and shared out"
+    ):
+        loaded = load(path, in_channels=channels)
+    grey = alive.images(64, 64).float()[:, :1]
+    expected = alive.logits(model, grey.expand(-1, 3, -1, -1))
+    assert alive.error(loaded(grey.expand(-1, channels, -1, -1)), expected) < 1e-5
+    assert loaded.preprocessing is None, "it is of three channels"
+
+
+def test_all_of_it_together(checkpoint):
+    path, model = checkpoint
+    with pytest.warns(WeightsWarning):
+        loaded = load(path, num_classes=0, in_channels=1, output_stride=8, stem_stride=1, drop_connect=0.5)
+    assert loaded(torch.rand(1, 1, 64, 48)).shape == (1, 1280)
+    whole = quietly(load, path, output_stride=16)
+    assert whole.reduction == 16 and torch.equal(whole.classifier.weight, model.classifier.weight)
+
+
+def test_what_the_source_says_can_be_overridden(checkpoint):
+    path, _ = checkpoint
+    mine = Preprocessing(128, 1.0, "bilinear")
+    loaded = load(path, padding="symmetric", eps=1e-4, momentum=0.5, preprocessing=mine)
+    assert loaded.stem.bn.eps == 1e-4 and loaded.stem.bn.momentum == 0.5 and loaded.preprocessing == mine
+    assert not any(getattr(m, "same", False) for m in loaded.modules())
+
+
+def test_load_puts_the_same_into_a_network_that_is_there(checkpoint):
+    path, model = checkpoint
+    there = warmnet.WarmEfficientNet("b0", seed=1, **model.options).eval()
+    optimizer, x = torch.optim.SGD(there.parameters(), 0.1), alive.images(64, 64).float()
+    report = quietly(warmnet.load, there, path)
+    assert torch.equal(there(x), alive.logits(model, x))
+    assert optimizer.param_groups[0]["params"][0] is there.stem.conv.weight
+    assert report.share == 1 and len(report["kept"]) == 360 - 49 * (path.suffix == ".h5")
+
+
+def test_load_refuses_a_network_that_computes_otherwise(checkpoint):
+    path, model = checkpoint
+    other = {"padding": "symmetric", "eps": 1e-3} if model.options.get("padding") != "symmetric" else {"eps": 1e-3}
+    there = warmnet.WarmEfficientNet("b0", seed=1, **other)
+    before = {name: tensor.clone() for name, tensor in there.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"padding='\w+'.*its outputs would be others"):
+        warmnet.load(there, path)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in there.state_dict().items())
+    with pytest.warns(WeightsWarning, match="is from networks with padding"):
+        warmnet.load(there, path, strict=False)
+    assert torch.equal(there.stem.conv.weight, model.stem.conv.weight)
+
+
+def test_a_converted_file_says_how_it_is_loaded_and_keeps_what_it_can(tmp_path):
+    model = warmnet.WarmEfficientNet("b0", 3, seed=0)
+    model.classes, model.preprocessing = ("cat", "dog", "cow"), Preprocessing(64)
+    how = warmnet.convert(model, tmp_path / "w.safetensors")
+    again = eval(how, {"warmnet": warmnet})
+    assert again.classes == model.classes and again.preprocessing == model.preprocessing
+
+
+@pytest.mark.parametrize(
+    "options, to, message",
+    [
+        ({}, "torchvision", "torchvision computes with padding='symmetric', eps=1e-05 and this b0 with padding='same'"),
+        ({"padding": "symmetric", "eps": 1e-5}, "keras", "keras computes with padding='same'"),
+        ({"act": torch.relu}, "timm", "timm_tf's b0 has nothing like act=relu"),
+        ({"se_ratio": 0}, "timm", "timm_tf's b0 has nothing like se_ratio=0"),
+        ({"variant": "b8"}, "keras", "keras has no b8. It has b0, b1"),
+        ({"in_channels": 1}, "keras", "keras has no networks with 1000 classes and 1 channels"),
+        ({}, "jax", "Unknown library 'jax'"),
+        ({"variant": warmnet.compound(0.5)}, "timm", "timm_tf has no Variant"),
+    ],
+)
+def test_what_a_peer_cannot_compute_is_not_written(options, to, message, tmp_path):
+    model = warmnet.WarmEfficientNet(**options)
+    with pytest.raises(WeightsError, match=message):
+        warmnet.convert(model, tmp_path / ("w.h5" if to == "keras" else "w.pth"), to=to)
+    with pytest.raises(WeightsError, match="must end in"):
+        warmnet.convert(model, tmp_path / "w.png")
+    assert not any(tmp_path.iterdir())
+
+
+def test_which_of_timm_s_two_it_is_follows_from_its_name_or_is_assumed_and_told(tmp_path):
+    model = warmnet.WarmEfficientNet("b0", **LINEAGES["timm"].options("b0"), seed=0)
+    warmnet.convert(model, tmp_path / "named.safetensors", to="timm")
+    assert quietly(load, tmp_path / "named.safetensors").options["padding"] == "symmetric", "by what is written in it"
+    warmnet.convert(model, tmp_path / "checkpoint.pth", to="timm")
+    with pytest.warns(WeightsWarning, match="taken for timm's tf_efficientnet.*counted no batches; lineage='timm'"):
+        assert load(tmp_path / "checkpoint.pth").options["padding"] == "same"
+    assert quietly(load, tmp_path / "checkpoint.pth", lineage="timm").options["padding"] == "symmetric"
+    with pytest.warns(WeightsWarning, match="since the model pads so"):
+        warmnet.load(model, tmp_path / "checkpoint.pth")
+    model.train()(torch.rand(2, 3, 32, 32))
+    warmnet.convert(model, tmp_path / "checkpoint.pth", to="timm")
+    with pytest.warns(WeightsWarning, match="have counted batches"):
+        assert load(tmp_path / "checkpoint.pth").options["padding"] == "symmetric"
+
+
+def test_adversarial_and_noisy_student_weights_have_their_preprocessing():
+    half = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    for lineage, called, expected in [
+        ("timm_tf", "tf_efficientnet_b0.ap_in1k", Preprocessing(224, **half)),
+        ("timm_tf", "tf_efficientnet_b0_ap-f262efe1", Preprocessing(224, **half)),
+        ("timm_tf", "tf_efficientnet_b0.ns_jft_in1k", Preprocessing(224)),
+        ("lukemelas", "adv-efficientnet-b0-b64d5a18", Preprocessing(224, **half)),
+        ("lukemelas", "efficientnet-b0-355c32eb", Preprocessing(224)),
+    ]:
+        assert LINEAGES[lineage].preprocessing("b0", called) == expected
+    assert LINEAGES["timm_tf"].preprocessing("l2", "tf_efficientnet_l2.ns_jft_in1k_475").resolution == 475
+    assert LINEAGES["torchvision"].preprocessing("b1", "efficientnet_b1-c27df63c").interpolation == "bilinear"
+
+
+def test_a_subclass_loads_as_itself(tmp_path):
+    class Mine(warmnet.WarmEfficientNet):
+        pass
+
+    warmnet.save(warmnet.WarmEfficientNet("b0", 2, seed=0), tmp_path / "w")
+    assert type(Mine.from_pretrained(tmp_path / "w")) is Mine
+
+
+def test_a_loaded_network_shares_no_memory_with_its_source():
+    model = warmnet.WarmEfficientNet("b0", 2, seed=0)
+    for source in model, model.state_dict():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = load(source)
+        assert loaded.stem.conv.weight.data_ptr() != model.stem.conv.weight.data_ptr()
+        assert torch.equal(loaded.stem.conv.weight, model.stem.conv.weight)

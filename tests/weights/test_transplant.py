@@ -1,0 +1,187 @@
+"""After an edit, what still fits moves over, and what did not is reported; an edit that is the identity changes no logit."""
+
+import json
+
+import alive
+import pytest
+import torch
+import torch.nn.functional as F
+
+import warmnet
+import warmnet.functional as W
+from warmnet.weights import WeightsError, for_channels, resized
+
+X = alive.images(64, 64).float()
+
+
+@pytest.fixture(scope="module")
+def b0():
+    return alive.fill(warmnet.WarmEfficientNet("b0", 10, seed=0)).eval()
+
+
+def edited(seed=1, num_classes=10, **options):
+    return warmnet.WarmEfficientNet("b0", num_classes, seed=seed, **options).eval()
+
+
+def rows(**settings):
+    """The stages, one of them with other settings: `_3=dict(repeat=4)`."""
+    return tuple(row._replace(**settings.get(f"_{n}", {})) for n, row in enumerate(warmnet.STAGES, 1))
+
+
+def test_the_same_network_is_kept_whole(b0):
+    target = edited()
+    report = warmnet.transplant(b0, target)
+    assert report.share == 1 and len(report["kept"]) == 360 and len(report.rows) == 360
+    assert torch.equal(target(X), alive.logits(b0, X))
+
+
+def test_an_inserted_block_is_new_and_with_its_gate_shut_changes_no_logit(b0):
+    target = edited(stages=rows(_3={"repeat": 3}))
+    report = warmnet.transplant(b0, target)
+    assert {row.path.rpartition(".mb_block_3.")[0] for row in report["new"]} == {"stage_3"} and not report["dropped"]
+    assert report.share == pytest.approx(0.993, abs=0.002)
+    torch.nn.init.zeros_(target.stage_3.mb_block_3.project.bn.weight)
+    assert torch.equal(target(X), alive.logits(b0, X))
+    torch.nn.init.ones_(target.stage_3.mb_block_3.project.bn.weight)
+    assert alive.error(target(X).detach(), b0(X)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "options, share, new, dropped",
+    [
+        ({"se_ratio": 0}, 1.0, 0, 64),  # without squeeze and excitation, 16 blocks with 4 tensors each
+        ({"stages": rows(_4={"size": 88})}, 0.90, None, None),
+        ({"stages": rows(_7={"kernel": 5})}, 0.99, 1, 1),
+        ({"stem": 40}, 0.99, None, None),
+        ({"num_classes": 5}, 0.99, 2, 2),
+    ],
+    ids=["drop SE", "widen a stage", "another kernel", "another stem", "other classes"],
+)
+def test_what_an_edit_leaves_fitting_is_kept_and_the_rest_stays_as_it_was(b0, options, share, new, dropped):
+    target, fresh = edited(**options), edited(**options)
+    report = warmnet.transplant(b0, target)
+    assert report.share == pytest.approx(share, abs=0.02)
+    assert new is None or (len(report["new"]), len(report["dropped"])) == (new, dropped)
+    kept, source = {row.path for row in report["kept"]}, b0.state_dict()
+    for path, tensor in target.state_dict().items():
+        assert torch.equal(tensor, source[path] if path in kept else fresh.state_dict()[path]), path
+    left = {row.path for row in report["dropped"]}
+    assert kept | left == set(source), "every tensor of the source is accounted for"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stages": rows(_4={"size": 88}), "head": 1408},
+        {"stages": rows(_7={"kernel": 5})},
+        {"stem": 40},
+        {"stages": rows(_3={"size": 48}, _5={"size": 128})},
+    ],
+    ids=["wider stage and head", "larger kernel", "wider stem", "two stages"],
+)
+def test_reshaped_into_a_larger_network_it_computes_what_it_did(b0, options):
+    target = edited(**options, drop_connect=0.0)
+    assert alive.error(target(X).detach(), b0(X)) > 0.1
+    report = warmnet.transplant(b0, target, reshape=True)
+    assert report["reshaped"] and not report["new"] and not report["dropped"] and report.share == 1
+    assert alive.error(target(X).detach(), alive.logits(b0, X)) < 1e-5
+    target.train()(X).square().sum().backward()
+    idle = [path for path, p in target.named_parameters() if not p.grad.abs().max() > 0]
+    assert idle == [], "what was added can learn"
+
+
+def test_reshaped_into_a_smaller_network_the_middle_of_kernels_and_the_first_channels_are_taken(b0):
+    target = edited(stages=rows(_3={"size": 32, "kernel": 3}))
+    warmnet.transplant(b0, target, reshape=True)
+    source = b0.stage_3.mb_block_1
+    assert torch.equal(target.stage_3.mb_block_1.depthwise.conv.weight, source.depthwise.conv.weight[:, :, 1:4, 1:4])
+    assert torch.equal(target.stage_3.mb_block_1.project.conv.weight, source.project.conv.weight[:32])
+    assert torch.equal(target.stage_3.mb_block_2.expand.conv.weight, b0.stage_3.mb_block_2.expand.conv.weight[:192, :32])
+
+
+def test_resized_puts_zeros_around_a_kernel_and_into_further_inputs():
+    have, want = torch.ones(2, 2, 3, 3), torch.full((3, 4, 5, 5), 7.0)
+    found = resized(have, want)
+    assert torch.equal(found[:2, :2], F.pad(have, [1, 1, 1, 1]))
+    assert not found[:2, 2:].any() and torch.equal(found[2], want[2])
+    assert torch.equal(resized(torch.ones(2), torch.zeros(3)), torch.tensor([1.0, 1.0, 0.0]))
+
+
+def test_for_channels_keeps_the_sum():
+    kernel = torch.rand(4, 3, 3, 3)
+    for channels in 1, 2, 5:
+        assert torch.allclose(for_channels(kernel, channels).sum(1), kernel.sum(1))
+
+
+def test_moved_blocks_are_followed(b0):
+    """A block put before the second of stage 5 makes the second the third, and the third the fourth."""
+    target = edited(stages=rows(_5={"repeat": 4}))
+    moved = {"stage_5.mb_block_2": "stage_5.mb_block_3", "stage_5.mb_block_3": "stage_5.mb_block_4"}
+    report = warmnet.transplant(b0, target, moved=moved)
+    assert {row.path.split(".")[1] for row in report["new"]} == {"mb_block_2"} and not report["dropped"]
+    assert {row.name for row in report["kept"] if row.path.startswith("stage_5.mb_block_4.")} == {
+        f"stage_5.mb_block_3.{name}" for name in b0.stage_5.mb_block_3.state_dict()
+    }
+    torch.nn.init.zeros_(target.stage_5.mb_block_2.project.bn.weight)
+    assert torch.equal(target(X), alive.logits(b0, X))
+
+
+def test_what_is_displaced_is_dropped(b0):
+    report = warmnet.transplant(b0, edited(), moved={"stage_6.mb_block_2": "stage_6.mb_block_3"})
+    block = set(b0.stage_6.mb_block_3.state_dict())
+    assert {row.name for row in report["dropped"]} == {f"stage_6.mb_block_3.{name}" for name in block}
+    assert {row.path for row in report["new"]} == {f"stage_6.mb_block_2.{name}" for name in block if "num_batches" not in name}
+
+
+def test_a_move_of_what_is_not_there_is_refused(b0):
+    with pytest.raises(
+        ValueError, match=r"moved=\{'stage_9': \.\.\.\}: the source has no such path\. It has classifier, head\."
+    ):
+        warmnet.transplant(b0, edited(), moved={"stage_9": "stage_1"})
+
+
+def test_any_network_takes_part(b0):
+    class UNet(warmnet.WarmModule):
+        def forward(self, x):
+            x = warmnet.conv_bn_act(x, 32, 3, 2, name="stem")
+            x = warmnet.stage(x, 16, 1, 3, 1, [0.0], [1], name="stage_1")
+            return W.conv(x, 5, 1, name="mask")
+
+    target = warmnet.up(UNet(), [1, 3, 32, 32])
+    report = warmnet.transplant(b0, target)
+    assert {row.path for row in report["new"]} == {"mask.weight", "mask.bias"}
+    assert torch.equal(target.stem.conv.weight, b0.stem.conv.weight)
+    back = edited()
+    assert len(warmnet.transplant(target, back)["kept"]) == len(report["kept"])
+
+
+def test_files_and_other_lineages_are_sources_too(b0, tmp_path):
+    warmnet.convert(b0, tmp_path / "tf_efficientnet_b0.pth", to="timm")
+    target = edited(se_ratio=0)
+    report = warmnet.transplant(tmp_path / "tf_efficientnet_b0.pth", target)
+    assert report.share == 1 and len(report["dropped"]) == 64
+    assert {row.name for row in report["kept"]} > {"conv_stem.weight", "blocks.1.0.bn3.weight"}
+
+
+def test_a_network_without_values_is_refused(b0):
+    with pytest.raises(WeightsError, match="is on 'meta'"):
+        warmnet.transplant(b0, warmnet.WarmEfficientNet("b0", 10, device="meta"))
+
+
+def test_the_report_says_it_as_text_as_html_and_as_data(b0):
+    report = warmnet.transplant(b0, edited(num_classes=5, stages=rows(_7={"kernel": 5})))
+    text, html = str(report), report._repr_html_()
+    assert text.splitlines()[0].endswith("parameters (99.3%) are from the WarmEfficientNet.")
+    for line in (
+        "- classifier.weight (5, 1280)",
+        "+ classifier.weight (10, 1280)",
+        "- stage_7.mb_block_1.depthwise.conv.weight (1152, 1, 5, 5)",
+    ):
+        assert line in text
+    for cell in "<code>classifier.weight</code>", "(1152, 1, 5, 5)", "<details", "<b>kept</b>":
+        assert cell in html
+    data = json.loads(json.dumps(report.to_dict()))
+    assert sum(row["parameters"] for row in data["rows"] if row["fate"] != "dropped") == data["parameters"]
+    assert data["share"] == report.share and {row["fate"] for row in data["rows"]} == {"kept", "new", "dropped"}
+    with pytest.raises(KeyError, match="Unknown fate 'lost'. Choose one of kept"):
+        report["lost"]

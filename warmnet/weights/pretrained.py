@@ -1,0 +1,265 @@
+"""Weights into networks, out of them, and from one to another: `from_pretrained`, `load`, `transplant`, `convert`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..efficientnet import VARIANTS, WarmEfficientNet, conv_bn_act, efficientnet
+from ..module import WarmModule
+from ..preprocessing import Preprocessing
+from . import h5, timm
+from .lineage import Lineage
+from .moving import CLASSIFIER, check_finite, check_fits, moved_names, planned
+from .origin import LINEAGES, Origin, origin
+from .own import WeightsError, replacing, save
+from .read import Checkpoint, Source, read
+from .report import Report
+
+DEFAULTS = {key: signature(conv_bn_act).parameters[key].default for key in ("padding", "eps", "act")}
+
+
+class WeightsWarning(UserWarning):
+    """What was done to weights so that they fit, or had to be assumed about them."""
+
+
+def from_pretrained(
+    cls: type[WarmEfficientNet], source: Source, *, strict: bool = True, lineage: str | None = None,
+    revision: str | None = None, device: Any = None, preprocessing: Preprocessing | None = None, **overrides: Any,
+) -> WarmEfficientNet:  # fmt: skip
+    """The network that a checkpoint is of, with its weights, in eval mode; its variant and conventions follow from the source.
+
+    `model.preprocessing` is what its images went through, `model.classes` the names of its outputs where the source has them.
+    Whatever is not simply as in the source is told in one `WeightsWarning`.
+
+    - `source`: a file (warmnet's, safetensors, torch.save's, Keras' HDF5), a run folder, a Hugging Face Hub repository such
+      as 'timm/tf_efficientnet_b0.ns_jft_in1k' (with '@' and a revision, or `revision`), a state dict, or a model.
+    - `lineage`: whose layout it has: 'timm', 'timm_tf', 'torchvision', 'lukemelas', 'keras', 'warmnet'. Default: told from
+      the tensors' names, and for timm's two from what the file or repository is called.
+    - `overrides`: of `WarmEfficientNet`, instead of what the source says. With another `num_classes` the classifier is new;
+      for other `in_channels` the stem's weights are summed and shared out; 0 classes is no classifier.
+    - `strict`: refuse tensors that are left over or missing, and NaN.
+
+    Raises `WeightsError` if the source cannot be read or does not fit.
+
+    >>> import warmnet
+    >>> b0 = warmnet.WarmEfficientNet('b0', seed=0)
+    >>> b0.classes = tuple(f'class {n}' for n in range(1000))
+    >>> warmnet.save(b0, '/tmp/b0.safetensors')
+    >>> model = warmnet.WarmEfficientNet.from_pretrained('/tmp/b0.safetensors', output_stride=16)
+    >>> model.classes[:2], model.training
+    (('class 0', 'class 1'), False)
+    """
+    checkpoint = read(source, revision)
+    found = origin(checkpoint, lineage)
+    for key, value in (checkpoint.about or {}).get("ask_again", {}).items():
+        if key not in overrides:
+            raise WeightsError(f"{checkpoint.where} was saved with {key}={value}, which no file can hold. Pass {key}=...")
+    of_source = {"variant": found.variant, "num_classes": found.num_classes, "in_channels": found.in_channels, **found.options}
+    model = cls(device="meta", **{**of_source, **overrides})
+    report, values = _planned(found, model, checkpoint, strict)
+    if report["new"]:  # they need values of their own
+        model = cls(device="cpu", **{**of_source, **overrides})
+    alone = {path: value.clone() if checkpoint.shared or _is_part(value) else value for path, value in values.items()}
+    model.load_state_dict(alone, strict=False, assign=True)
+    _describe(model, found)
+    model.preprocessing = preprocessing or model.preprocessing
+    model.facts = found.facts
+    _tell(report)
+    return model.to(device or torch.get_default_device()).eval()
+
+
+WarmEfficientNet.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
+
+
+def load(
+    model: nn.Module, source: Source, *, strict: bool = True, lineage: str | None = None, revision: str | None = None
+) -> Report:
+    """Put a checkpoint's weights into a network that is there, and report on every tensor. It is all or nothing.
+
+    The arguments are those of `WarmEfficientNet.from_pretrained`. A model with another number of classes keeps its classifier;
+    one with another number of channels gets the stem's weights summed and shared out; both are told in a `WeightsWarning`.
+
+    Raises `WeightsError` if the source cannot be read, does not fit, or comes from networks that pad or normalize otherwise.
+    """
+    checkpoint = read(source, revision)
+    computes = _conventions(model)
+    likely = timm.NATIVE if computes.get("padding") == "symmetric" else timm.TF
+    found = origin(checkpoint, lineage, likely.name)
+    report, values = _planned(found, model, checkpoint, strict)
+    stated = {**DEFAULTS, **found.options} if checkpoint.about else found.options
+    differ = {key: stated[key] for key, value in computes.items() if stated.get(key, value) != value}
+    if differ:
+        said = f"{report.source} is from networks with {_keywords(differ)}, and the model has {_keywords(computes)}"
+        if strict:
+            raise WeightsError(
+                f"{said}: its outputs would be others. Build it with {_keywords(differ)}, or take "
+                f"WarmEfficientNet.from_pretrained(source). strict=False loads it all the same."
+            )
+        report = replace(report, notes=(*report.notes, said))
+    _put(model, report, values)
+    if isinstance(model, WarmEfficientNet):
+        _describe(model, found)
+    _tell(report)
+    return report
+
+
+def transplant(source: Source, target: nn.Module, *, moved: Mapping[str, str] | None = None, reshape: bool = False) -> Report:
+    """Put every tensor of `source` whose path and shape still fit into `target`, an edited network; a report on all of them.
+
+    - `source`: the network before the edit, or anything else that `load` takes.
+    - `moved`: where blocks or tensors that were renamed or moved are now: {'stage_3.mb_block_2': 'stage_3.mb_block_3'}.
+    - `reshape`: put tensors of another shape in, too. Kernels are cropped, or padded with zeros, around their centre; of too
+      many channels the first are taken. Weights of further inputs are zero and further outputs stay as they were initialised,
+      so a network made wider computes what it did. A stem for other pictures gets its weights summed and shared out.
+
+    >>> import warmnet
+    >>> b0 = warmnet.WarmEfficientNet('b0', 10)
+    >>> warmnet.transplant(b0, warmnet.WarmEfficientNet('b0', 10, se_ratio=0)).share
+    1.0
+    """
+    checkpoint = read(source)
+    if isinstance(source, WarmModule) or (checkpoint.tensors.keys() & target.state_dict().keys()) - set(CLASSIFIER):
+        tensors, names = checkpoint.tensors, {name: name for name in checkpoint.tensors}
+    else:
+        found = origin(checkpoint)
+        tensors, names = found.tensors, found.names
+    places = moved_names(tensors, moved or {})
+    tensors, names = ({places[path]: value for path, value in of.items()} for of in (tensors, names))  # type: ignore[assignment]
+    report, values = planned(tensors, names, target, checkpoint.where, picture=reshape, reshape=reshape)
+    _put(target, report, values)
+    return report
+
+
+def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", **settings: Any) -> str:
+    """Write a checkpoint as another library's; the Python that loads it there.
+
+    - `path`: its end decides the format: .safetensors; .pth or .pt, torch's; .h5 or .weights.h5, Keras'.
+    - `to`: 'timm', 'torchvision', 'lukemelas', 'keras' or 'warmnet'.
+    - `settings`: of `WarmEfficientNet.from_pretrained`.
+
+    Raises `WeightsError` if that library's networks do not compute what this one does, or if it has no such variant.
+    """
+    path, model = Path(path), from_pretrained(WarmEfficientNet, source, **settings)
+    if to == "warmnet":
+        _check_suffix(path, (".safetensors",))
+        save(model, path, **model.facts)
+        return f"warmnet.WarmEfficientNet.from_pretrained({str(path)!r})"
+    if to == "timm" and _conventions(model)["padding"] == "same":
+        to = timm.TF.name
+    if to not in LINEAGES:
+        raise WeightsError(f"Unknown library {to!r}. Choose one of timm, torchvision, lukemelas, keras, warmnet.")
+    lineage = LINEAGES[to]
+    _check_suffix(path, (".h5", ".hdf5") if to == "keras" else (".safetensors", ".pth", ".pt"))
+    tensors = _theirs(model, lineage)
+    called = f"tf_efficientnet_{_name(model)}" if lineage is timm.TF else f"efficientnet_{_name(model)}"
+    with replacing(path) as temporary:
+        if to == "keras":
+            h5.write(temporary, {**_normalization(model), **tensors})
+        elif path.suffix == ".safetensors":
+            save_file(tensors, temporary, {"format": "pt", "architecture": called})
+        else:
+            torch.save(tensors, temporary)
+    return lineage.loading(_name(model), model.num_classes, model.in_channels, str(path))
+
+
+def _planned(found: Origin, model: nn.Module, checkpoint: Checkpoint, strict: bool) -> tuple[Report, dict[str, Tensor]]:
+    """What moves from a checkpoint into a model, and the model's new values; or the error that says why it does not fit."""
+    report, values = planned(found.tensors, found.names, model, checkpoint.where, picture=True, reshape=False)
+    report = replace(report, notes=(*found.notes, *report.notes))
+    if not strict:
+        return report, values
+    advice = "strict=False loads what fits."
+    if isinstance(model, WarmEfficientNet) and model.variant != found.variant:
+        advice = (
+            f"The source is of {_name(found)} in the layout of {found.lineage}, the model is {_name(model)}. "
+            f"WarmEfficientNet.from_pretrained(source) builds the one that it is of. {advice}"
+        )
+    check_fits(report, () if getattr(model, "num_classes", None) == found.num_classes else CLASSIFIER, advice)
+    check_finite(values, found.names, checkpoint.where)
+    return report, values
+
+
+def _put(model: nn.Module, report: Report, values: Mapping[str, Tensor]) -> None:
+    """Write the values into the model's own tensors, which optimizers and others may hold."""
+    state = model.state_dict()
+    if any(tensor.is_meta for tensor in state.values()):
+        raise WeightsError(f"The {report.model} is on 'meta' and has no values. Build it on a device first.")
+    with torch.no_grad():
+        for path, value in values.items():
+            state[path].copy_(value)
+
+
+def _is_part(value: Tensor) -> bool:
+    """Whether a tensor shares its memory with others."""
+    return value.untyped_storage().nbytes() != value.nbytes
+
+
+def _describe(model: WarmEfficientNet, found: Origin) -> None:
+    """Give a model the classes and the preprocessing of what was loaded, as far as they are still its own."""
+    model.classes = found.classes if model.num_classes == found.num_classes else ()
+    model.preprocessing = found.preprocessing if model.in_channels == 3 else None
+
+
+def _tell(report: Report) -> None:
+    """Warn of everything that is not simply as in the source, at the line that called `load` or `from_pretrained`."""
+    parts = [*report.notes, *(str(row) for fate in ("reshaped", "new", "dropped") for row in report[fate] if row.parameters)]
+    if parts:
+        warnings.warn("\n  ".join([f"{report.source}:", *parts]), WeightsWarning, stacklevel=3)
+
+
+def _conventions(model: nn.Module) -> dict[str, Any]:
+    """What a model computes with that tensors do not show: its padding, where it has strides, its BN's eps, its activation."""
+    modules = [*model.modules()]
+    strided = [m for m in modules if isinstance(m, nn.Conv2d) and max(m.stride) > 1]
+    eps = next((m.eps for m in modules if isinstance(m, nn.BatchNorm2d)), None)
+    padding = "same" if any(getattr(m, "same", False) for m in strided) else "symmetric"
+    act = {"act": model.options.get("act", DEFAULTS["act"])} if isinstance(model, WarmEfficientNet) else {}
+    return ({"padding": padding} if strided else {}) | ({} if eps is None else {"eps": eps}) | act
+
+
+def _theirs(model: WarmEfficientNet, lineage: Lineage) -> dict[str, Tensor]:
+    """The model's tensors under a lineage's names, in forward order; or the error that says what it has no way to hold."""
+    name, defaults, computes = _name(model), signature(efficientnet).parameters, _conventions(model)
+    options = lineage.options(name) if name in lineage.variants else {}
+    if name not in lineage.variants:
+        raise WeightsError(f"{lineage.name} has no {name}. It has {', '.join(lineage.variants)}.")
+    differ = {key: options[key] for key, value in computes.items() if options.get(key, value) != value}
+    if differ:
+        raise WeightsError(f"{lineage.name} computes with {_keywords(differ)} and this {name} with {_keywords(computes)}.")
+    for key, value in model.options.items():
+        if key in defaults and key not in ("dropout", "drop_connect") and value != defaults[key].default:
+            raise WeightsError(f"{lineage.name}'s {name} has nothing like {key}={getattr(value, '__name__', value)}.")
+    if not lineage.takes(model.num_classes, model.in_channels):
+        raise WeightsError(f"{lineage.name} has no networks with {model.num_classes} classes and {model.in_channels} channels.")
+    paths, state = lineage.paths(model.variant), model.state_dict()
+    return {theirs: lineage.to_theirs(state[path], path).contiguous() for path, theirs in paths.items() if path in state}
+
+
+def _normalization(model: WarmEfficientNet) -> dict[str, Tensor]:
+    """Keras' Normalization layer for pictures in 0..1, as it computes: (x - mean) / sqrt(variance)."""
+    scale = model.preprocessing or Preprocessing(model.resolution)
+    mean, std = torch.tensor(scale.mean), torch.tensor(scale.std)
+    return {"normalization/mean": mean, "normalization/variance": std.square(), "normalization/count": torch.tensor(0)}
+
+
+def _name(model: WarmEfficientNet | Origin) -> str:
+    return next((name for name, variant in VARIANTS.items() if variant == model.variant), str(model.variant))
+
+
+def _keywords(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={getattr(value, '__name__', repr(value))}" for key, value in options.items())
+
+
+def _check_suffix(path: Path, allowed: tuple[str, ...]) -> None:
+    if path.suffix not in allowed:
+        raise WeightsError(f"{path} must end in {' or '.join(allowed)}.")
