@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from warm import functional as pywarm
 from warm.functional import identity
 
-from .module import activate, explained, initialize_, labels, layer, permuted, torchs_own
+from .module import activate, explained, initialize_, is_given, labels, layer, permuted, torchs_own
 
 __all__ = [
     "batch_norm", "conv", "drop_connect", "dropout", "embedding", "gru", "identity", "layer_norm", "linear", "lstm", "permute",
@@ -218,7 +218,7 @@ def check_images(x: Tensor, channels: int, smallest: int) -> None:
 
 def _initialized(module: nn.Module, **specs: Any) -> nn.Module:
     for key, spec in specs.items():
-        if spec is not None and getattr(module, key) is not None:
+        if spec is not None and getattr(module, key) is not None and not is_given(key, getattr(module, key)):
             initialize_(getattr(module, key).detach(), spec)
     return module
 

@@ -12,8 +12,8 @@ import hashlib
 import inspect
 import itertools
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -56,6 +56,7 @@ class _Here(threading.local):
 
     call: tuple[WarmModule, dict[Any, int]] | None = None
     build: _Build | None = None
+    values: Mapping[str, torch.Tensor] = {}  # noqa: RUF012  a build starts from these
     tap: Callable[[Block, Any], None] | None = None
 
 
@@ -175,8 +176,20 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
     return model
 
 
+@contextmanager
+def starting_from(values: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Layers built within it take these tensors, by path, as they are instead of initial values, where the shapes agree."""
+    was, _here.values = _here.values, values
+    try:
+        yield
+    finally:
+        _here.values = was
+
+
 class _Build:
     """One dry run: the target device, the seed, the modules to seal after it, and what to take back if it fails."""
+
+    making = ""  # the path of the layer that is being made
 
     def __init__(self, root: nn.Module, device: Any, seed: int):
         modules = dict(root.named_modules())
@@ -322,10 +335,23 @@ def _call(kind: str, asked: Any) -> str:
 def _fresh(module: WarmModule, name: str, make: Callable[..., nn.Module], *args: Any, **kw: Any) -> nn.Module:
     """`make(*args, **kw)`, its random numbers decided by the seed and its path."""
     build: _Build = _here.build  # type: ignore[assignment]
-    digest = hashlib.blake2b(f"{build.seed}/{_join(module._path, name)}".encode(), digest_size=8).digest()
+    build.making = _join(module._path, name)
+    digest = hashlib.blake2b(f"{build.seed}/{build.making}".encode(), digest_size=8).digest()
     torch.default_generator.manual_seed(int.from_bytes(digest, "big", signed=True))
     with build.birthplace if torch.get_default_device() != build.birthplace else nullcontext():
-        return make(*args, **kw)
+        child = make(*args, **kw)
+    for home in (child._parameters, child._buffers) if _here.values else ():
+        for key, x in home.items():
+            if x is not None and is_given(key, x):
+                value = _here.values[f"{build.making}.{key}"].to(x.dtype)
+                home[key] = nn.Parameter(value, x.requires_grad) if home is child._parameters else value  # type: ignore[assignment]
+    return child
+
+
+def is_given(key: str, x: torch.Tensor) -> bool:
+    """Whether this tensor of the layer that is being made starts from a value that is given, and needs none of its own."""
+    value = _here.values.get(f"{_here.build.making}.{key}") if _here.values else None  # type: ignore[union-attr]
+    return value is not None and value.shape == x.shape
 
 
 def explained(module: nn.Module, x: torch.Tensor, error: RuntimeError) -> None:

@@ -46,7 +46,7 @@ def origin(checkpoint: Checkpoint, lineage: str | None = None, likely: str | Non
     `likely`: the lineage to assume where two are as good.
     """
     if checkpoint.about is not None:
-        about = {key: value for key, value in checkpoint.about.items() if key not in ("ask_again", "sha256")}
+        about = {key: value for key, value in checkpoint.about.items() if key not in ("ask_again", "crc32")}
         return Origin("warmnet", checkpoint.tensors, {name: name for name in checkpoint.tensors}, **about)
     if lineage is not None and lineage not in LINEAGES:
         raise ValueError(f"Unknown lineage {lineage!r}. Choose one of {', '.join(LINEAGES)}.")

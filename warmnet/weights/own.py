@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +60,7 @@ def save(model: WarmEfficientNet, path: str | os.PathLike[str], **facts: Any) ->
         "ask_again": {key: repr(model.options[key]) for key, value in options.items() if value is _AskAgain},
         "preprocessing": model.preprocessing and model.preprocessing.to_dict(),
         "facts": facts,
-        "sha256": digest(tensors),
+        "crc32": checksum(tensors),
     }
     with replacing(Path(path)) as temporary:  # one metadata key, as safetensors writes several in random order
         temporary.write_bytes(safetensors.save(tensors, {"warmnet": json.dumps(about)}))
@@ -71,13 +71,12 @@ def description(model: WarmEfficientNet) -> dict[str, Any]:
     return {key: getattr(model, key) for key in DESCRIPTION}
 
 
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """The SHA-256 of names and values."""
-    sha = hashlib.sha256()
+def checksum(tensors: Mapping[str, Tensor]) -> int:
+    """The CRC-32 of all names and values: it tells damage. Against malice no sum in the same file would help."""
+    crc = 0
     for name in sorted(tensors):
-        sha.update(name.encode())
-        sha.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()
+        crc = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, zlib.crc32(name.encode(), crc))
+    return crc
 
 
 @contextmanager
@@ -108,7 +107,7 @@ def described(about: str, where: str) -> dict[str, Any]:
         if "stages" in said["options"]:
             said["options"]["stages"] = tuple(Stage(*row) for row in said["options"]["stages"])
         said["preprocessing"] = said["preprocessing"] and Preprocessing.from_dict(said["preprocessing"])
-        return {key: said[key] for key in (*DESCRIPTION, "ask_again")} | {"sha256": said.get("sha256")}
+        return {key: said[key] for key in (*DESCRIPTION, "ask_again")} | {"crc32": said.get("crc32")}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, WeightsError):
             raise

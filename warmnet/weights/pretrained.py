@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..efficientnet import VARIANTS, WarmEfficientNet, conv_bn_act, efficientnet
-from ..module import WarmModule
+from ..module import WarmModule, starting_from
 from ..preprocessing import Preprocessing
 from . import h5, timm
 from .lineage import Lineage
-from .moving import CLASSIFIER, check_finite, check_fits, moved_names, planned
+from .moving import CLASSIFIER, STEM, check_finite, check_fits, for_channels, moved_names, planned
 from .origin import LINEAGES, Origin, origin
 from .own import WeightsError, replacing, save
 from .read import Checkpoint, Source, read
@@ -64,18 +64,19 @@ def from_pretrained(
     for key, value in (checkpoint.about or {}).get("ask_again", {}).items():
         if key not in overrides:
             raise WeightsError(f"{checkpoint.where} was saved with {key}={value}, which no file can hold. Pass {key}=...")
-    of_source = {"variant": found.variant, "num_classes": found.num_classes, "in_channels": found.in_channels, **found.options}
-    model = cls(device="meta", **{**of_source, **overrides})
-    report, values = _planned(found, model, checkpoint, strict)
-    if report["new"]:  # they need values of their own
-        model = cls(device="cpu", **{**of_source, **overrides})
-    alone = {path: value.clone() if checkpoint.shared or _is_part(value) else value for path, value in values.items()}
-    model.load_state_dict(alone, strict=False, assign=True)
+    settings = {"variant": found.variant, "num_classes": found.num_classes, "in_channels": found.in_channels, **found.options}
+    settings |= overrides
+    alone = {path: value.clone() if checkpoint.shared or _is_part(value) else value for path, value in found.tensors.items()}
+    if STEM in alone and alone[STEM].shape[1] != settings["in_channels"]:
+        alone[STEM] = for_channels(alone[STEM], settings["in_channels"])
+    with starting_from(alone):
+        model = cls(device=device, **settings)
+    report, _ = _planned(found, model, checkpoint, strict)
     _describe(model, found)
     model.preprocessing = preprocessing or model.preprocessing
     model.facts = found.facts
     _tell(report)
-    return model.to(device or torch.get_default_device()).eval()
+    return model.eval()
 
 
 WarmEfficientNet.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]

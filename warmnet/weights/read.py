@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pickle
 import re
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 
 from ..efficientnet import WarmEfficientNet
 from . import h5, hub
-from .own import FILE, WeightsError, described, description, digest
+from .own import FILE, WeightsError, checksum, described, description
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | nn.Module
 SUFFIXES = ".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".h5", ".hdf5", ".keras"
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 WRAPPERS = "state_dict_ema", "model_ema", "ema", "state_dict", "model_state_dict", "model", "module"  # the average goes first
 
 
@@ -82,18 +84,20 @@ def _safetensors(path: Path, checkpoint: Checkpoint) -> Checkpoint:
     """A safetensors file, each of its tensors read once, straight into memory of its own."""
     tensors: dict[str, Tensor] = {}
     try:
-        with safe_open(path, "pt") as content, open(path, "rb") as file:
+        with safe_open(path, "pt") as content, open(path, "rb") as file:  # the one checks the file, the other reads it
             metadata = content.metadata() or {}
-            file.seek(int.from_bytes(file.read(8), "little"), os.SEEK_CUR)
-            for name in content.offset_keys():
-                tensors[name] = torch.empty_like(content.get_tensor(name))  # of which nothing is read
+            places = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            places.pop("__metadata__", None)
+            for name, place in sorted(places.items(), key=lambda item: item[1]["data_offsets"]):
+                dtype = DTYPES.get(place["dtype"]) or content.get_tensor(name).dtype
+                tensors[name] = torch.empty(place["shape"], dtype=dtype)
                 if file.readinto(tensors[name].reshape(-1).view(torch.uint8).numpy().data) != tensors[name].nbytes:
                     raise WeightsError(f"{path} became shorter while it was read.")
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a safetensors file, or is not whole: {error}.") from error
     if "warmnet" in metadata:
         about = described(metadata["warmnet"], checkpoint.where)
-        if about["sha256"] not in (None, digest(tensors)):
+        if about["crc32"] not in (None, checksum(tensors)):
             raise WeightsError(f"{path} was changed or damaged: its tensors are not those that were written.")
         return checkpoint._replace(tensors=tensors, about=about)
     called = metadata.get("architecture", checkpoint.called)
