@@ -115,8 +115,9 @@ def test_the_readme_names_files_that_exist():
     assert paths and all((ROOT / path).exists() for path in paths)
 
 
-def test_the_readmes_python_runs_and_prints_what_it_says():
+def test_the_readmes_python_runs_and_prints_what_it_says(tmp_path, monkeypatch):
     """Each ```python block, in order, in one namespace; a comment `# prints: ...` is the real output of its line."""
+    monkeypatch.chdir(tmp_path)  # it writes files
     namespace: dict = {}
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks
