@@ -191,9 +191,8 @@ class WarmEfficientNet(WarmModule):
     torch.Size([2, 10])
     """
 
-    classes: tuple[str, ...] = ()  # the names of the outputs; these three travel with the weights
+    classes: tuple[str, ...] = ()  # the names of the outputs; these travel with the weights, and so do `facts`
     preprocessing: Any = None
-    facts: dict[str, Any] = {}  # noqa: RUF012
     from_pretrained: ClassVar[Callable[..., WarmEfficientNet]]  # of warmnet.weights
 
     def __init__(
@@ -206,7 +205,7 @@ class WarmEfficientNet(WarmModule):
                 raise TypeError(f"Unknown option {key!r}. Choose among {', '.join(OPTIONS)}.")
         if num_classes < 0 or in_channels < 1:
             raise ValueError(f"num_classes={num_classes} must be at least 0, in_channels={in_channels} at least 1.")
-        self.variant, self.options = find_variant(variant), options
+        self.variant, self.options, self.facts = find_variant(variant), options, dict[str, Any]()
         self.num_classes, self.in_channels, self.resolution = num_classes, in_channels, self.variant.resolution
         stem_stride = options.get("stem_stride", 2)
         rows = scaled(options.get("stages", STAGES), 1, 1, 0, stem_stride, options.get("output_stride"))

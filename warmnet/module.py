@@ -178,7 +178,7 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
 
 @contextmanager
 def starting_from(values: Mapping[str, torch.Tensor]) -> Iterator[None]:
-    """Layers built within it take these tensors, by path, as they are instead of initial values, where the shapes agree."""
+    """The next network built within it takes these tensors, by path, as they are instead of initial values, if they fit."""
     was, _here.values = _here.values, values
     try:
         yield
@@ -190,6 +190,7 @@ class _Build:
     """One dry run: the target device, the seed, the modules to seal after it, and what to take back if it fails."""
 
     making = ""  # the path of the layer that is being made
+    values: Mapping[str, torch.Tensor]  # what layers start from
 
     def __init__(self, root: nn.Module, device: Any, seed: int):
         modules = dict(root.named_modules())
@@ -197,6 +198,7 @@ class _Build:
             sealed = all(m._sealed for m in modules.values() if isinstance(m, WarmModule))
             device = next((p.device for p in root.parameters() if sealed), torch.get_default_device())
         self.root, self.device, self.seed = root, torch.device(device), seed
+        self.values, _here.values = _here.values, {}  # which are this network's, and of none that is built in it
         self.birthplace = torch.device("meta" if self.device.type == "meta" else "cpu")  # values do not depend on the device
         self.open: list[WarmModule] = []
         self.made: list[tuple[WarmModule, str]] = []
@@ -340,17 +342,18 @@ def _fresh(module: WarmModule, name: str, make: Callable[..., nn.Module], *args:
     torch.default_generator.manual_seed(int.from_bytes(digest, "big", signed=True))
     with build.birthplace if torch.get_default_device() != build.birthplace else nullcontext():
         child = make(*args, **kw)
-    for home in (child._parameters, child._buffers) if _here.values else ():
+    for home in (child._parameters, child._buffers) if build.values else ():
         for key, x in home.items():
             if x is not None and is_given(key, x):
-                value = _here.values[f"{build.making}.{key}"].to(x.dtype)
+                value = build.values[f"{build.making}.{key}"].to(x.device, x.dtype)
                 home[key] = nn.Parameter(value, x.requires_grad) if home is child._parameters else value  # type: ignore[assignment]
     return child
 
 
 def is_given(key: str, x: torch.Tensor) -> bool:
     """Whether this tensor of the layer that is being made starts from a value that is given, and needs none of its own."""
-    value = _here.values.get(f"{_here.build.making}.{key}") if _here.values else None  # type: ignore[union-attr]
+    build: _Build = _here.build  # type: ignore[assignment]
+    value = build.values.get(f"{build.making}.{key}") if build.values else None
     return value is not None and value.shape == x.shape
 
 

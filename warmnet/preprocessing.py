@@ -64,11 +64,17 @@ class Preprocessing:
 
     def tensor(self, image: Image, box: tuple[float, float, float, float] | None = None) -> torch.Tensor:
         """All of an RGB image, or the part in `box` (left, top, right, bottom), resized and normalized."""
+        return self.normalized(self.resized(image, box))
+
+    def resized(self, image: Image, box: tuple[float, float, float, float] | None = None) -> Image:
+        """All of an image, or the part in `box`, as a square of the resolution."""
         from PIL.Image import Resampling
 
-        size = self.resolution, self.resolution
-        pixels = np.array(image.resize(size, Resampling[self.interpolation.upper()], box))
-        x = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        return image.resize((self.resolution, self.resolution), Resampling[self.interpolation.upper()], box)
+
+    def normalized(self, image: Image) -> torch.Tensor:
+        """The pixels of an RGB image (W, H) as floats (3, H, W): in 0..1, less the mean, by the standard deviation."""
+        x = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
         return (x - mean) / std
 

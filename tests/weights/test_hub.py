@@ -5,13 +5,17 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
 from hub_server import HubServer, blob_name
 from huggingface_hub import constants, hf_hub_download
 
+import warmnet
 from warmnet.errors import MissingExtra
+from warmnet.preprocessing import Preprocessing
 from warmnet.weights import WeightsError, hub
 from warmnet.weights.hub import check_named_hash, download
 
@@ -299,3 +303,44 @@ def test_a_link_is_verified_by_the_name_it_links_to_and_no_further(tmp_path):
         with pytest.raises(WeightsError, match=SHA256):
             check_named_hash(tmp_path / damaged)
     shutil.rmtree(tmp_path)
+
+
+def test_a_network_from_the_hub_is_what_its_config_says(server, tmp_path):
+    model = warmnet.WarmEfficientNet("b0", 2, seed=0).eval()
+    warmnet.convert(model, tmp_path / "x.safetensors", to="timm")
+    weights, half = (tmp_path / "x.safetensors").read_bytes(), [0.5, 0.5, 0.5]
+    scale = {"input_size": [3, 128, 128], "crop_pct": 0.9, "interpolation": "bilinear", "mean": half, "std": half}
+    config = {"architecture": "tf_efficientnet_b0", "label_names": ["cat", "dog"], "pretrained_cfg": scale}
+    commit = server.commit(REPO, {SAFETENSORS: weights, CONFIG: json.dumps(config).encode()})
+    x = torch.randn(1, 3, 64, 64)
+    for source, given in (REPO, {}), (f"{REPO}@{commit}", {}), (REPO, {"revision": commit}):
+        loaded = warmnet.WarmEfficientNet.from_pretrained(source, **given)
+        assert torch.equal(loaded(x), model(x)) and loaded.classes == ("cat", "dog")
+        assert loaded.preprocessing == Preprocessing(128, 0.9, "bilinear", (0.5,) * 3, (0.5,) * 3)
+    server.faults += [503] * 9
+    assert torch.equal(warmnet.WarmEfficientNet.from_pretrained(REPO)(x), model(x)), "from the cache"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"architecture": 3, "label_names": 5},
+        {"label_names": {"0": "cat", "1": "dog"}},
+        {"pretrained_cfg": {"input_size": [3, 128, 128], "crop_pct": 1.1, "interpolation": "no", "mean": [1], "std": [1]}},
+        {"pretrained_cfg": "none"},
+    ],
+)
+def test_a_config_that_makes_no_sense_is_told_and_not_followed(server, tmp_path, config):
+    model = warmnet.WarmEfficientNet("b0", 2, seed=0).eval()
+    warmnet.convert(model, tmp_path / "x.safetensors", to="lukemelas")
+    server.commit(REPO, {SAFETENSORS: (tmp_path / "x.safetensors").read_bytes(), CONFIG: json.dumps(config).encode()})
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        loaded = warmnet.WarmEfficientNet.from_pretrained(REPO)
+    assert loaded.classes == () and loaded.preprocessing == Preprocessing(224)
+    assert bool(told) == (isinstance(config.get("pretrained_cfg"), dict))
+
+
+def test_a_run_folder_that_is_not_there_is_said_first(server):
+    with pytest.raises(WeightsError, match="^There is no runs/digits-2 here. On the Hugging Face Hub:"):
+        warmnet.WarmEfficientNet.from_pretrained("runs/digits-2")

@@ -20,7 +20,8 @@ def checkpoint(request, tmp_path_factory):
     """A file of b0 in each lineage, and the network that it is of."""
     name = request.param
     model = alive.fill(warmnet.WarmEfficientNet("b0", **LINEAGES[name].options("b0"), seed=0)).eval()
-    endings = {"keras": ".h5", "warmnet": ".safetensors"}
+    endings = {"keras": ".h5", "warmnet": ".safetensors", "timm": ".safetensors"}
+    model.preprocessing = Preprocessing(224)
     path = tmp_path_factory.mktemp(name) / ("tf_" * (name == "timm_tf") + "efficientnet_b0" + endings.get(name, ".pth"))
     warmnet.convert(model, path, to=name.removesuffix("_tf"))
     return path, model
@@ -53,8 +54,10 @@ def test_every_bit_and_every_setting_comes_from_the_source(checkpoint):
 
 def test_other_classes_get_a_new_classifier_and_the_rest_is_loaded(checkpoint):
     path, model = checkpoint
-    with pytest.warns(WeightsWarning, match=r"(?s)- classifier\.weight \(10, 1280\).*\+ classifier\.weight .*\(1000, 1280\)"):
+    told = r"(?s)- classifier\.weight \(10, 1280\).*\+ classifier\.weight .*\(1000, 1280\)"
+    with pytest.warns(WeightsWarning, match=told) as warned:
         loaded = load(path, num_classes=10, seed=3)
+    assert warned[0].filename == __file__, "it points at the call"
     fresh = warmnet.WarmEfficientNet("b0", 10, seed=3).state_dict()
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, (fresh if name in CLASSIFIER else model.state_dict())[name]), name
@@ -153,18 +156,142 @@ def test_what_a_peer_cannot_compute_is_not_written(options, to, message, tmp_pat
 
 def test_which_of_timm_s_two_it_is_follows_from_its_name_or_is_assumed_and_told(tmp_path):
     model = warmnet.WarmEfficientNet("b0", **LINEAGES["timm"].options("b0"), seed=0)
+    model.preprocessing = Preprocessing(224)
     warmnet.convert(model, tmp_path / "named.safetensors", to="timm")
     assert quietly(load, tmp_path / "named.safetensors").options["padding"] == "symmetric", "by what is written in it"
     warmnet.convert(model, tmp_path / "checkpoint.pth", to="timm")
     with pytest.warns(WeightsWarning, match="taken for timm's tf_efficientnet.*counted no batches; lineage='timm'"):
         assert load(tmp_path / "checkpoint.pth").options["padding"] == "same"
-    assert quietly(load, tmp_path / "checkpoint.pth", lineage="timm").options["padding"] == "symmetric"
+    with pytest.warns(WeightsWarning, match="nothing says what images went through: pass preprocessing="):
+        assert load(tmp_path / "checkpoint.pth", lineage="timm").options["padding"] == "symmetric"
     with pytest.warns(WeightsWarning, match="since the model pads so"):
         warmnet.load(model, tmp_path / "checkpoint.pth")
     model.train()(torch.rand(2, 3, 32, 32))
     warmnet.convert(model, tmp_path / "checkpoint.pth", to="timm")
     with pytest.warns(WeightsWarning, match="have counted batches"):
         assert load(tmp_path / "checkpoint.pth").options["padding"] == "symmetric"
+    (tmp_path / "checkpoint.pth").rename(tmp_path / "efficientnet_best.pth")
+    with pytest.warns(WeightsWarning, match="taken for timm's"):
+        load(tmp_path / "efficientnet_best.pth")
+
+
+def test_a_state_dict_of_ours_does_not_say_its_conventions_and_that_is_told():
+    model = warmnet.WarmEfficientNet("b0", 2, padding="symmetric", eps=1e-5, seed=0)
+    with pytest.warns(WeightsWarning, match="does not say its padding and eps: taken for warmnet's own"):
+        load(model.state_dict())
+    quietly(warmnet.load, model, model.state_dict())
+    assert quietly(load, model).options == model.options, "the model itself does"
+
+
+def test_weights_without_statistics_are_refused():
+    model = warmnet.WarmEfficientNet("b0", 2, seed=0)
+    with pytest.raises(WeightsError, match=r"- stem\.bn\.running_mean \(32,\)"):
+        load(dict(model.named_parameters()))
+    state = model.state_dict()
+    for change in {"stem.bn.running_mean": torch.zeros(1)}, {"stem.bn.running_foo": torch.zeros(1)}, {"foo": torch.tensor(1)}:
+        with pytest.raises(WeightsError, match=rf"\+ {next(iter(change))}"):
+            warmnet.load(model, {**state, **change})
+
+
+class WithMore(warmnet.WarmEfficientNet):
+    """A subclass with tensors and initial values of its own, and another network beside it."""
+
+    def __init__(self, *args, **kw):
+        super().__init__(*args, **kw)
+        self.scale = torch.nn.Parameter(torch.ones(1))
+        torch.nn.init.zeros_(self.classifier.weight)
+        self.teacher = [warmnet.WarmEfficientNet("b0", 2, seed=99)]
+
+
+def test_a_subclass_loads_all_of_its_tensors_and_shares_none(tmp_path):
+    model = WithMore("b0", 2, seed=0)
+    with torch.no_grad():
+        model.scale.fill_(5)
+        model.classifier.weight.fill_(3)
+    warmnet.save(model, tmp_path / "w")
+    loaded = WithMore.from_pretrained(tmp_path / "w")
+    assert type(loaded) is WithMore and loaded.scale == 5 and (loaded.classifier.weight == 3).all()
+    assert torch.equal(loaded.teacher[0].stem.conv.weight, model.teacher[0].stem.conv.weight)
+    assert not torch.equal(loaded.teacher[0].stem.conv.weight, loaded.stem.conv.weight)
+
+
+def test_a_network_that_a_block_builds_does_not_take_the_weights_of_the_outer(tmp_path):
+    inner = []
+
+    @warmnet.block
+    def mb_block(x, *args, **kw):
+        if not inner:
+            inner.append(warmnet.WarmEfficientNet("b0", 2, seed=7))
+        return warmnet.mb_block.__wrapped__(x, *args, **kw)
+
+    model = warmnet.WarmEfficientNet("b0", 2, seed=0, block=mb_block)
+    inner.clear()
+    load(model, block=mb_block)
+    assert torch.equal(inner[0].stem.conv.weight, warmnet.WarmEfficientNet("b0", 2, seed=7).stem.conv.weight)
+
+
+def test_devices_are_honoured_and_weights_without_values_refused(tmp_path):
+    model = warmnet.WarmEfficientNet("b0", 2, seed=0)
+    empty = load(model, device="meta")
+    assert all(tensor.is_meta for tensor in empty.state_dict().values())
+    for use in (load, lambda m: warmnet.load(model, m), lambda m: warmnet.save(m, tmp_path / "w")):
+        with pytest.raises(WeightsError, match="meta"):
+            use(empty)
+    if torch.cuda.is_available():
+        there = load(model, device="cuda")
+        assert torch.equal(load(there).stem.conv.weight, model.stem.conv.weight) and there.stem.conv.weight.is_cuda
+
+
+def test_load_leaves_a_model_its_own_classes_and_preprocessing_unless_the_source_has_them(tmp_path):
+    source, model = (warmnet.WarmEfficientNet("b0", 2, seed=seed) for seed in (0, 1))
+    model.classes, model.preprocessing = ("cat", "dog"), Preprocessing(64)
+    warmnet.load(model, source.state_dict())
+    assert model.classes == ("cat", "dog") and model.preprocessing == Preprocessing(64)
+    source.classes, source.preprocessing = ("ant", "bee"), Preprocessing(96)
+    warmnet.load(model, source)
+    assert model.classes == ("ant", "bee") and model.preprocessing == Preprocessing(96)
+
+
+def test_preprocessing_and_classes_survive_another_library_s_file_or_their_loss_is_told(tmp_path):
+    model = warmnet.WarmEfficientNet("b0", 2, seed=0)
+    model.classes, model.preprocessing = ("ant", "bee"), Preprocessing(128, mean=(0.5,) * 3, std=(0.5,) * 3)
+    for to in "timm", "lukemelas":
+        quietly(warmnet.convert, model, tmp_path / "w.safetensors", to=to)
+        again = quietly(load, tmp_path / "w.safetensors")
+        assert again.classes == model.classes and again.preprocessing == model.preprocessing
+        with pytest.warns(WeightsWarning, match=r"cannot hold the names of 2 classes and Preprocessing\(resolution=128"):
+            warmnet.convert(model, tmp_path / "w.pth", to=to)
+
+
+def test_facts_are_kept_and_not_shared(tmp_path):
+    model = warmnet.WarmEfficientNet("b0", 2, seed=0)
+    model.facts["accuracy"] = 0.5
+    warmnet.save(model, tmp_path / "w", path="here")
+    again = load(tmp_path / "w")
+    assert again.facts == {"accuracy": 0.5, "path": "here"}
+    copy = load(again)
+    copy.facts["more"] = 1
+    assert "more" not in again.facts and warmnet.WarmEfficientNet("b0", 2, device="meta").facts == {}
+    warmnet.convert(again, tmp_path / "x.safetensors")
+    assert load(tmp_path / "x.safetensors").facts == again.facts
+
+
+def test_tensors_that_share_memory_in_a_file_do_not_in_the_network(tmp_path):
+    state = warmnet.WarmEfficientNet("b0", 2, seed=0).state_dict()
+    state["stem.bn.bias"] = state["stem.bn.running_mean"]
+    torch.save(state, tmp_path / "tied.pth")
+    with pytest.warns(WeightsWarning):
+        model = load(tmp_path / "tied.pth")
+    assert model.stem.bn.bias.data_ptr() != model.stem.bn.running_mean.data_ptr()
+
+
+def test_a_wrapped_model_is_loaded_into_and_inference_mode_is_no_obstacle():
+    model, source = (warmnet.WarmEfficientNet("b0", 2, seed=seed) for seed in (0, 1))
+    quietly(warmnet.load, torch.compile(model), source)
+    assert torch.equal(model.stem.conv.weight, source.stem.conv.weight)
+    with torch.inference_mode():
+        loaded = load(source)
+    loaded.train()(torch.rand(2, 3, 32, 32)).sum().backward()
 
 
 def test_adversarial_and_noisy_student_weights_have_their_preprocessing():
@@ -179,14 +306,6 @@ def test_adversarial_and_noisy_student_weights_have_their_preprocessing():
         assert LINEAGES[lineage].preprocessing("b0", called) == expected
     assert LINEAGES["timm_tf"].preprocessing("l2", "tf_efficientnet_l2.ns_jft_in1k_475").resolution == 475
     assert LINEAGES["torchvision"].preprocessing("b1", "efficientnet_b1-c27df63c").interpolation == "bilinear"
-
-
-def test_a_subclass_loads_as_itself(tmp_path):
-    class Mine(warmnet.WarmEfficientNet):
-        pass
-
-    warmnet.save(warmnet.WarmEfficientNet("b0", 2, seed=0), tmp_path / "w")
-    assert type(Mine.from_pretrained(tmp_path / "w")) is Mine
 
 
 def test_a_loaded_network_shares_no_memory_with_its_source():

@@ -182,7 +182,7 @@ def test_loading_a_file_reads_it_once_and_makes_no_second_copy(tmp_path):
     model = warmnet.WarmEfficientNet("b4", seed=0)
     warmnet.convert(model, tmp_path / "tf_efficientnet_b4.safetensors", to="timm")
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
-    code = """
+    code = r"""
 import re, sys, warmnet
 memory = lambda what: int(re.search(what + r":\s+(\d+)", open("/proc/self/status").read())[1]) * 1024
 warmnet.WarmEfficientNet("b4", device="meta")

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 import warmnet
 import warmnet.functional as W
-from warmnet.weights import WeightsError, for_channels, resized
+from warmnet.weights import WeightsError
+from warmnet.weights.moving import for_channels, resized
 
 X = alive.images(64, 64).float()
 
@@ -83,7 +84,8 @@ def test_reshaped_into_a_larger_network_it_computes_what_it_did(b0, options):
     target = edited(**options, drop_connect=0.0)
     assert alive.error(target(X).detach(), b0(X)) > 0.1
     report = warmnet.transplant(b0, target, reshape=True)
-    assert report["reshaped"] and not report["new"] and not report["dropped"] and report.share == 1
+    assert report["reshaped"] and not report["new"] and not report["dropped"]
+    assert report.taken == sum(p.numel() for p in b0.parameters()) < report.parameters
     assert alive.error(target(X).detach(), alive.logits(b0, X)) < 1e-5
     target.train()(X).square().sum().backward()
     idle = [path for path, p in target.named_parameters() if not p.grad.abs().max() > 0]
@@ -135,9 +137,27 @@ def test_what_is_displaced_is_dropped(b0):
 
 def test_a_move_of_what_is_not_there_is_refused(b0):
     with pytest.raises(
-        ValueError, match=r"moved=\{'stage_9': \.\.\.\}: the source has no such path\. It has classifier, head\."
+        ValueError, match=r"moved=\{'stage_9': 'stage_1'\}: the source has no 'stage_9'\. It has classifier, head\."
     ):
         warmnet.transplant(b0, edited(), moved={"stage_9": "stage_1"})
+
+
+def test_a_move_to_where_nothing_is_or_of_two_to_one_place_is_refused(b0):
+    with pytest.raises(ValueError, match="the target has no 'stag_2'"):
+        warmnet.transplant(b0, edited(), moved={"stage_2": "stag_2"})
+    with pytest.raises(ValueError, match="puts two tensors into one place"):
+        warmnet.transplant(b0, edited(), moved={f"stage_6.mb_block_{n}": "stage_6.mb_block_4" for n in (2, 3)})
+
+
+def test_a_network_goes_into_a_larger_one_as_a_whole(b0):
+    class Detector(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = edited()
+
+    target = Detector()
+    report = warmnet.transplant(b0, target, moved={"": "encoder"})
+    assert report.share == 1 and torch.equal(target.encoder(X), alive.logits(b0, X))
 
 
 def test_any_network_takes_part(b0):
@@ -171,7 +191,7 @@ def test_a_network_without_values_is_refused(b0):
 def test_the_report_says_it_as_text_as_html_and_as_data(b0):
     report = warmnet.transplant(b0, edited(num_classes=5, stages=rows(_7={"kernel": 5})))
     text, html = str(report), report._repr_html_()
-    assert text.splitlines()[0].endswith("parameters (99.1%) are from the WarmEfficientNet.")
+    assert text.splitlines()[0].endswith("parameters (99.1 %) are from the given WarmEfficientNet.")
     for line in (
         "- classifier.weight (5, 1280)",
         "+ classifier.weight (10, 1280)",

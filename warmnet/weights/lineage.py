@@ -28,7 +28,7 @@ class Lineage(NamedTuple):
     - `outer`, `inner`, `bare`: our name of a layer -> theirs: outside of blocks, in a block, in one that does not expand.
     - `block`: (stage, block of the stage, block of all) -> what stands before a block's layers. The first two count from 1.
     - `options`: variant's name -> the options with which `WarmEfficientNet` computes what they do.
-    - `preprocessing`: (variant's name, what the checkpoint is called) -> what its images went through, if a name can tell.
+    - `preprocessing`: (variant's name, what the checkpoint is called) -> what its images went through, or None.
     - `loading`: (variant's name, classes, channels, path) -> the Python that loads a file there.
     - `variants`: the names of those that there are. `takes`: (classes, channels) -> whether its networks can have so many.
     - `leaf`: (our layer, our tensor) -> what theirs is called after the layer's name; None if they have none.
@@ -41,7 +41,7 @@ class Lineage(NamedTuple):
     inner: Mapping[str, str]
     bare: Mapping[str, str]
     options: Callable[[str], dict[str, Any]]
-    preprocessing: Callable[[str, str], Preprocessing]
+    preprocessing: Callable[[str, str], Preprocessing | None]
     loading: Callable[[str, int, int, str], str]
     variants: tuple[str, ...] = tuple(VARIANTS)
     takes: Callable[[int, int], bool] = lambda num_classes, in_channels: True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +32,11 @@ def planned(
         if have is None and path.endswith("num_batches_tracked"):  # many have none, and nothing of ours needs it
             values[path] = torch.zeros_like(want, device="cpu")
             continue
-        if have is not None and have.shape == want.shape:
+        if have is not None and have.is_floating_point() != want.is_floating_point():
+            pass
+        elif have is not None and have.shape == want.shape:
             value = have
-        elif have is not None and picture and path == STEM and have[:, 0].shape == want[:, 0].shape:
+        elif have is not None and picture and path == STEM and have.ndim == 4 and have[:, 0].shape == want[:, 0].shape:
             value, how = for_channels(have, want.shape[1]), f"{have.shape[1]} channels, summed and shared out"
         elif have is not None and reshape and have.ndim == want.ndim:
             value, how = resized(have, want), f"it was {tuple(have.shape)}"
@@ -42,25 +46,30 @@ def planned(
         del left[path]
         values[path] = value
         fate, name = "reshaped" if how else "kept", names.get(path, path)
-        rows.append(Row(fate, path, name, tuple(want.shape), tuple(have.shape), size, how))
+        both = math.prod(map(min, want.shape, have.shape)) if how.startswith("it was") else want.numel()
+        taken = both * (path in counted)
+        rows.append(Row(fate, path, name, tuple(want.shape), tuple(have.shape), size, taken, how))
     for path, have in left.items():
         is_parameter = have.is_floating_point() and "running_" not in path and "moving_" not in path
         rows.append(Row("dropped", path, names.get(path, path), None, tuple(have.shape), have.numel() * is_parameter))
     notes = _cast(values, target)
+    if bad := not_finite(values):
+        notes += (f"NaN or infinity in {_listed([names.get(path, path) for path in bad])}",)
     return Report(where, type(target).__name__, tuple(rows), notes), values
 
 
 def check_fits(report: Report, free: Iterable[str], advice: str) -> None:
     """Raise what keeps a source from fitting a model whole, but for the `free` paths: what is missing (-), or left over (+)."""
-    new, dropped = ({r.path: r for r in report[fate] if r.parameters and r.path not in free} for fate in ("new", "dropped"))
-    lines = [str(row) for path in [p for p in new if p in dropped] for row in (new.pop(path), dropped.pop(path))]
-    lines += [f"{row}{_alike(row, dropped.values())}" for row in new.values()]
-    lines += [f"{row}{_alike(row, new.values())}" for row in dropped.values()]
-    if lines:
+    new, dropped = ({r.path: r for r in report[fate] if r.matters and r.path not in free} for fate in ("new", "dropped"))
+    both = [path for path in new if path in dropped]
+    pairs: list[tuple[Row, Any]] = [(row, ()) for path in both for row in (new.pop(path), dropped.pop(path))]
+    pairs += [(row, dropped.values()) for row in new.values()] + [(row, new.values()) for row in dropped.values()]
+    if pairs:
         fit = len(report["kept"]) + len(report["reshaped"])
-        head = f"{report.source} does not fit the {report.model}; {fit} tensors do. - is in the model alone, + in the source:"
-        more = [f"and {len(lines) - SHOWN} more"] * (len(lines) > SHOWN)
-        raise WeightsError("\n  ".join([head, *lines[:SHOWN], *more]) + "\n" + advice)
+        head = f"{report.source} does not fit the {report.model}: - is in the model alone, + in the source; in both are {fit}:"
+        lines = [f"{row}{_alike(row, others)}" for row, others in pairs[:SHOWN]]
+        more = [f"and {len(pairs) - SHOWN} more"] * (len(pairs) > SHOWN)
+        raise WeightsError("\n  ".join([head, *lines, *more]) + "\n" + advice)
 
 
 def _alike(row: Row, others: Iterable[Row]) -> str:
@@ -68,12 +77,20 @@ def _alike(row: Row, others: Iterable[Row]) -> str:
     return f"   nearest: {name}" if name else ""
 
 
-def check_finite(values: Mapping[str, Tensor], names: Mapping[str, str], where: str) -> None:
+def not_finite(values: Mapping[str, Tensor]) -> list[str]:
+    """The paths of the values with numbers that are none."""
+    return [path for path, value in values.items() if value.is_floating_point() and not _finite(value)]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def check_finite(report: Report) -> None:
     """Raise the names of the tensors with numbers that are none."""
-    bad = [names.get(path, path) for path, value in values.items() if value.is_floating_point() and not _finite(value)]
-    if bad:
-        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-        raise WeightsError(f"{where} holds NaN or infinity in {', '.join(bad[:3])}{more}. strict=False takes it as it is.")
+    for note in report.notes:
+        if note.startswith("NaN"):
+            raise WeightsError(f"{report.source} holds {note}. strict=False takes it as it is.")
 
 
 def _finite(value: Tensor) -> bool:
@@ -105,17 +122,23 @@ def resized(have: Tensor, want: Tensor) -> Tensor:
     return value
 
 
-def moved_names(names: Iterable[str], moved: Mapping[str, str]) -> dict[str, str]:
+def moved_names(names: Iterable[str], moved: Mapping[str, str], target: Iterable[str]) -> dict[str, str]:
     """Where each path goes: what is `moved`, a block or a tensor, with all below it; what it displaces, nowhere."""
-    names, places = list(names), dict[str, str]()
+    names, there, places = list(names), list(target), dict[str, str]()
     for old, new in moved.items():
-        inside = [name for name in names if name == old or name.startswith(f"{old}.")]
-        if not inside:
-            blocks = sorted({name.rpartition(".")[0] for name in names})
-            raise ValueError(f"moved={{{old!r}: ...}}: the source has no such path. It has {', '.join(blocks[:3])}, ...")
-        places |= {name: new + name[len(old) :] for name in inside}
+        for path, paths, who in ((old, names, "source"), (new, there, "target")):
+            if not any(_below(name, path) for name in paths):
+                blocks = sorted({name.rpartition(".")[0] for name in paths})
+                raise ValueError(f"moved={{{old!r}: {new!r}}}: the {who} has no {path!r}. It has {', '.join(blocks[:3])}, ...")
+        places |= {name: f"{new}{name[len(old) :]}" if old else f"{new}.{name}" for name in names if _below(name, old)}
     taken = set(places.values())
+    if len(taken) < len(places):
+        raise ValueError(f"moved={dict(moved)} puts two tensors into one place. Give each a place of its own.")
     return {name: places.get(name, f"{name} (displaced)" if name in taken else name) for name in names}
+
+
+def _below(name: str, path: str) -> bool:
+    return not path or name == path or name.startswith(f"{path}.")
 
 
 def _cast(values: dict[str, Tensor], target: nn.Module) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,13 +30,13 @@ class WeightsError(InputError):
     """Weights that cannot be read, or do not fit; the model is as it was."""
 
 
-def save(model: WarmEfficientNet, path: str | os.PathLike[str], **facts: Any) -> None:
+def save(model: WarmEfficientNet, path: str | os.PathLike[str], /, **facts: Any) -> None:
     """Write a model as safetensors, its variant, options, classes and preprocessing in the file's metadata.
 
     At any moment `path` holds the old file or the new one, whole. Options that are functions are kept by name if they are
     torch's or warmnet's own; loading asks for any other again.
 
-    - `facts`: anything else to keep that JSON can hold, such as an accuracy; `model.facts` when it is loaded.
+    - `facts`: anything else to keep that JSON can hold, such as an accuracy, beside what `model.facts` has.
 
     >>> import tempfile, warmnet
     >>> path = tempfile.mkdtemp() + '/weights.safetensors'
@@ -50,6 +51,8 @@ def save(model: WarmEfficientNet, path: str | os.PathLike[str], **facts: Any) ->
     classes = tuple(model.classes)
     if classes and (len(classes) != model.num_classes or len(set(classes)) != len(classes)):
         raise ValueError(f"classes must be {model.num_classes} different names, one for each output, not {list(classes)}.")
+    if any(tensor.is_meta for tensor in model.state_dict().values()):
+        raise WeightsError("The model is on 'meta' and has no values to save. Build it on a device first.")
     options = {key: _to_json(value) for key, value in model.options.items()}
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     about = {
@@ -59,7 +62,7 @@ def save(model: WarmEfficientNet, path: str | os.PathLike[str], **facts: Any) ->
         "options": {key: value for key, value in options.items() if value is not _AskAgain},
         "ask_again": {key: repr(model.options[key]) for key, value in options.items() if value is _AskAgain},
         "preprocessing": model.preprocessing and model.preprocessing.to_dict(),
-        "facts": facts,
+        "facts": {**model.facts, **facts},
         "crc32": checksum(tensors),
     }
     with replacing(Path(path)) as temporary:  # one metadata key, as safetensors writes several in random order
@@ -83,7 +86,7 @@ def checksum(tensors: Mapping[str, Tensor]) -> int:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path that becomes `path` when the block has ended; whatever goes wrong before, `path` stays as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
     try:
         yield temporary
         with open(temporary, "rb+") as file:

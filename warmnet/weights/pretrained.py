@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import save_file
+from safetensors import torch as safetensors
 from torch import Tensor, nn
 
 from ..efficientnet import VARIANTS, WarmEfficientNet, conv_bn_act, efficientnet
@@ -25,6 +26,8 @@ from .own import WeightsError, replacing, save
 from .read import Checkpoint, Source, read
 from .report import Report
 
+Network = TypeVar("Network", bound=WarmEfficientNet)
+LIBRARIES = "timm", "torchvision", "lukemelas", "keras", "warmnet"
 DEFAULTS = {key: signature(conv_bn_act).parameters[key].default for key in ("padding", "eps", "act")}
 
 
@@ -32,10 +35,11 @@ class WeightsWarning(UserWarning):
     """What was done to weights so that they fit, or had to be assumed about them."""
 
 
+@torch.inference_mode(False)
 def from_pretrained(
-    cls: type[WarmEfficientNet], source: Source, *, strict: bool = True, lineage: str | None = None,
+    cls: type[Network], source: Source, *, strict: bool = True, lineage: str | None = None,
     revision: str | None = None, device: Any = None, preprocessing: Preprocessing | None = None, **overrides: Any,
-) -> WarmEfficientNet:  # fmt: skip
+) -> Network:  # fmt: skip
     """The network that a checkpoint is of, with its weights, in eval mode; its variant and conventions follow from the source.
 
     `model.preprocessing` is what its images went through, `model.classes` the names of its outputs where the source has them.
@@ -66,15 +70,18 @@ def from_pretrained(
             raise WeightsError(f"{checkpoint.where} was saved with {key}={value}, which no file can hold. Pass {key}=...")
     settings = {"variant": found.variant, "num_classes": found.num_classes, "in_channels": found.in_channels, **found.options}
     settings |= overrides
-    alone = {path: value.clone() if checkpoint.shared or _is_part(value) else value for path, value in found.tensors.items()}
-    if STEM in alone and alone[STEM].shape[1] != settings["in_channels"]:
-        alone[STEM] = for_channels(alone[STEM], settings["in_channels"])
-    with starting_from(alone):
+    values = _alone(found.tensors, checkpoint.shared)
+    if STEM in values and values[STEM].shape[1] != settings["in_channels"]:
+        values[STEM] = for_channels(values[STEM], settings["in_channels"])
+    known = cls.__init__ is WarmEfficientNet.__init__  # another may change the weights, or have some of its own
+    with starting_from(values if known else {}):
         model = cls(device=device, **settings)
-    report, _ = _planned(found, model, checkpoint, strict)
+    report, values = _planned(found, model, checkpoint, strict)
+    if not known:
+        _put(model, report, values)
     _describe(model, found)
     model.preprocessing = preprocessing or model.preprocessing
-    model.facts = found.facts
+    model.facts = dict(found.facts)
     _tell(report)
     return model.eval()
 
@@ -82,6 +89,7 @@ def from_pretrained(
 WarmEfficientNet.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
 
 
+@torch.inference_mode(False)
 def load(
     model: nn.Module, source: Source, *, strict: bool = True, lineage: str | None = None, revision: str | None = None
 ) -> Report:
@@ -92,6 +100,8 @@ def load(
 
     Raises `WeightsError` if the source cannot be read, does not fit, or comes from networks that pad or normalize otherwise.
     """
+    while isinstance(wrapped := getattr(model, "_orig_mod", getattr(model, "module", None)), nn.Module):
+        model = wrapped  # of torch.compile and DistributedDataParallel
     checkpoint = read(source, revision)
     computes = _conventions(model)
     likely = timm.NATIVE if computes.get("padding") == "symmetric" else timm.TF
@@ -109,7 +119,7 @@ def load(
         report = replace(report, notes=(*report.notes, said))
     _put(model, report, values)
     if isinstance(model, WarmEfficientNet):
-        _describe(model, found)
+        _describe(model, found, keep=True)
     _tell(report)
     return report
 
@@ -134,7 +144,7 @@ def transplant(source: Source, target: nn.Module, *, moved: Mapping[str, str] | 
     else:
         found = origin(checkpoint)
         tensors, names = found.tensors, found.names
-    places = moved_names(tensors, moved or {})
+    places = moved_names(tensors, moved or {}, target.state_dict())
     tensors, names = ({places[path]: value for path, value in of.items()} for of in (tensors, names))  # type: ignore[assignment]
     report, values = planned(tensors, names, target, checkpoint.where, picture=reshape, reshape=reshape)
     _put(target, report, values)
@@ -150,26 +160,28 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
 
     Raises `WeightsError` if that library's networks do not compute what this one does, or if it has no such variant.
     """
-    path, model = Path(path), from_pretrained(WarmEfficientNet, source, **settings)
+    path = Path(path)
+    endings = {"warmnet": (".safetensors",), "keras": (".h5", ".hdf5")}.get(to, (".safetensors", ".pth", ".pt"))
+    if to not in LIBRARIES:
+        raise WeightsError(f"Unknown library {to!r}. Choose one of {', '.join(LIBRARIES)}.")
+    if path.suffix not in endings:
+        raise WeightsError(f"{path} must end in {' or '.join(endings)}.")
+    model = from_pretrained(WarmEfficientNet, source, **settings)
     if to == "warmnet":
-        _check_suffix(path, (".safetensors",))
-        save(model, path, **model.facts)
+        save(model, path)
         return f"warmnet.WarmEfficientNet.from_pretrained({str(path)!r})"
-    if to == "timm" and _conventions(model)["padding"] == "same":
-        to = timm.TF.name
-    if to not in LINEAGES:
-        raise WeightsError(f"Unknown library {to!r}. Choose one of timm, torchvision, lukemelas, keras, warmnet.")
-    lineage = LINEAGES[to]
-    _check_suffix(path, (".h5", ".hdf5") if to == "keras" else (".safetensors", ".pth", ".pt"))
-    tensors = _theirs(model, lineage)
-    called = f"tf_efficientnet_{_name(model)}" if lineage is timm.TF else f"efficientnet_{_name(model)}"
+    lineage = timm.TF if to == "timm" and _conventions(model)["padding"] == "same" else LINEAGES[to]
+    tensors, config = _theirs(model, lineage), _config(model, lineage)
     with replacing(path) as temporary:
         if to == "keras":
             h5.write(temporary, {**_normalization(model), **tensors})
         elif path.suffix == ".safetensors":
-            save_file(tensors, temporary, {"format": "pt", "architecture": called})
+            temporary.write_bytes(safetensors.save(tensors, {"format": "pt", "config": json.dumps(config)}))
         else:
-            torch.save(tensors, temporary)
+            with open(temporary, "wb") as file:
+                torch.save(tensors, file)
+    if path.suffix != ".safetensors":
+        _tell_what_is_lost(model, lineage, path)
     return lineage.loading(_name(model), model.num_classes, model.in_channels, str(path))
 
 
@@ -186,7 +198,7 @@ def _planned(found: Origin, model: nn.Module, checkpoint: Checkpoint, strict: bo
             f"WarmEfficientNet.from_pretrained(source) builds the one that it is of. {advice}"
         )
     check_fits(report, () if getattr(model, "num_classes", None) == found.num_classes else CLASSIFIER, advice)
-    check_finite(values, found.names, checkpoint.where)
+    check_finite(report)
     return report, values
 
 
@@ -200,22 +212,34 @@ def _put(model: nn.Module, report: Report, values: Mapping[str, Tensor]) -> None
             state[path].copy_(value)
 
 
-def _is_part(value: Tensor) -> bool:
-    """Whether a tensor shares its memory with others."""
-    return value.untyped_storage().nbytes() != value.nbytes
+def _alone(tensors: Mapping[str, Tensor], shared: bool) -> dict[str, Tensor]:
+    """The tensors, none of which shares its memory with another, or, if they are `shared`, with the source."""
+    seen: set[int] = set()
+    values = {}
+    for path, value in tensors.items():
+        part = value.untyped_storage().nbytes() != value.nbytes or value.data_ptr() in seen
+        seen.add(value.data_ptr())
+        values[path] = value.clone() if shared or part else value
+    return values
 
 
-def _describe(model: WarmEfficientNet, found: Origin) -> None:
-    """Give a model the classes and the preprocessing of what was loaded, as far as they are still its own."""
-    model.classes = found.classes if model.num_classes == found.num_classes else ()
-    model.preprocessing = found.preprocessing if model.in_channels == 3 else None
+def _describe(model: WarmEfficientNet, found: Origin, keep: bool = False) -> None:
+    """Give a model the classes and the preprocessing of what was loaded, as far as they are its own.
+
+    - `keep`: what it has already, unless the source itself says otherwise of outputs and images that the model has.
+    """
+    same = model.num_classes == found.num_classes
+    if not keep or (same and found.classes):
+        model.classes = found.classes if same else ()
+    if not keep or (model.in_channels == 3 and (found.told or model.preprocessing is None)):
+        model.preprocessing = found.preprocessing if model.in_channels == 3 else None
 
 
 def _tell(report: Report) -> None:
     """Warn of everything that is not simply as in the source, at the line that called `load` or `from_pretrained`."""
-    parts = [*report.notes, *(str(row) for fate in ("reshaped", "new", "dropped") for row in report[fate] if row.parameters)]
+    parts = [*report.notes, *(str(row) for fate in ("reshaped", "new", "dropped") for row in report[fate] if row.matters)]
     if parts:
-        warnings.warn("\n  ".join([f"{report.source}:", *parts]), WeightsWarning, stacklevel=3)
+        warnings.warn("\n  ".join([f"{report.source}:", *parts]), WeightsWarning, stacklevel=4)
 
 
 def _conventions(model: nn.Module) -> dict[str, Any]:
@@ -236,7 +260,10 @@ def _theirs(model: WarmEfficientNet, lineage: Lineage) -> dict[str, Tensor]:
         raise WeightsError(f"{lineage.name} has no {name}. It has {', '.join(lineage.variants)}.")
     differ = {key: options[key] for key, value in computes.items() if options.get(key, value) != value}
     if differ:
-        raise WeightsError(f"{lineage.name} computes with {_keywords(differ)} and this {name} with {_keywords(computes)}.")
+        raise WeightsError(
+            f"{lineage.name} computes with {_keywords(differ)} and this {name} with {_keywords(computes)}: its outputs would "
+            f"be others there. A network for {lineage.name} is built, and trained, with {_keywords(differ)}."
+        )
     for key, value in model.options.items():
         if key in defaults and key not in ("dropout", "drop_connect") and value != defaults[key].default:
             raise WeightsError(f"{lineage.name}'s {name} has nothing like {key}={getattr(value, '__name__', value)}.")
@@ -244,6 +271,26 @@ def _theirs(model: WarmEfficientNet, lineage: Lineage) -> dict[str, Tensor]:
         raise WeightsError(f"{lineage.name} has no networks with {model.num_classes} classes and {model.in_channels} channels.")
     paths, state = lineage.paths(model.variant), model.state_dict()
     return {theirs: lineage.to_theirs(state[path], path).contiguous() for path, theirs in paths.items() if path in state}
+
+
+def _config(model: WarmEfficientNet, lineage: Lineage) -> dict[str, Any]:
+    """What stands beside the tensors, in the words of the Hub's config.json of timm's models."""
+    config: dict[str, Any] = {"architecture": "tf_" * (lineage is timm.TF) + f"efficientnet_{_name(model)}"}
+    if model.classes:
+        config["label_names"] = list(model.classes)
+    if (scale := model.preprocessing) is not None:
+        size, colours = [3, scale.resolution, scale.resolution], {"mean": list(scale.mean), "std": list(scale.std)}
+        config["pretrained_cfg"] = {"input_size": size, "crop_pct": scale.crop, "interpolation": scale.interpolation, **colours}
+    return config
+
+
+def _tell_what_is_lost(model: WarmEfficientNet, lineage: Lineage, path: Path) -> None:
+    """Warn of what a file of this kind has no place for."""
+    lost = [f"the names of {len(model.classes)} classes"] * bool(model.classes)
+    if model.preprocessing not in (None, lineage.preprocessing(_name(model), path.stem)):
+        lost.append(f"{model.preprocessing}" + " but for mean and std" * (lineage.name == "keras"))
+    if lost:
+        warnings.warn(f"{path} cannot hold {' and '.join(lost)}. A .safetensors can.", WeightsWarning, stacklevel=3)
 
 
 def _normalization(model: WarmEfficientNet) -> dict[str, Tensor]:
@@ -259,8 +306,3 @@ def _name(model: WarmEfficientNet | Origin) -> str:
 
 def _keywords(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={getattr(value, '__name__', repr(value))}" for key, value in options.items())
-
-
-def _check_suffix(path: Path, allowed: tuple[str, ...]) -> None:
-    if path.suffix not in allowed:
-        raise WeightsError(f"{path} must end in {' or '.join(allowed)}.")

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..efficientnet import WarmEfficientNet
+from ..errors import MissingExtra
 from . import h5, hub
 from .own import FILE, WeightsError, checksum, described, description
 
@@ -48,7 +49,7 @@ def read(source: Source, revision: str | None = None) -> Checkpoint:
     if isinstance(source, nn.Module):
         config = getattr(source, "pretrained_cfg", None) or {}  # of timm's models
         about = description(source) if isinstance(source, WarmEfficientNet) else None
-        where, called = f"the {type(source).__name__}", config.get("architecture") or ""
+        where, called = f"the given {type(source).__name__}", _called(config, "")
         return Checkpoint(dict(source.state_dict()), where, called, config, about, shared=True)
     if isinstance(source, Mapping):
         return _unwrapped(Checkpoint({}, "the state dict", shared=True), source)
@@ -60,13 +61,18 @@ def read(source: Source, revision: str | None = None) -> Checkpoint:
             )
         path /= FILE
     if path.exists():
+        if revision is not None:
+            raise ValueError(f"revision={revision!r} is for repositories of the Hugging Face Hub, and {path} is a file.")
         hub.check_named_hash(path)
         return _read_file(path, str(path), path.stem, {})
     if path.suffix in SUFFIXES or not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", str(source)):
         raise WeightsError(f"{path} does not exist.")
-    path, config = hub.download(str(source), revision)
+    try:
+        path, config = hub.download(str(source), revision)
+    except (WeightsError, MissingExtra) as error:
+        raise type(error)(f"There is no {source} here. On the Hugging Face Hub: {error}") from error
     repository = str(source).partition("@")[0]
-    return _read_file(path, str(source), config.get("architecture") or repository.partition("/")[2], config)
+    return _read_file(path, str(source), _called(config, repository.partition("/")[2]), config)
 
 
 def _read_file(path: Path, where: str, called: str, config: dict[str, Any]) -> Checkpoint:
@@ -75,7 +81,7 @@ def _read_file(path: Path, where: str, called: str, config: dict[str, Any]) -> C
     checkpoint = Checkpoint({}, where, called, config)
     if head == b"\x89HDF\r\n\x1a\n" or path.suffix == ".keras":
         return _unwrapped(checkpoint, h5.read(path))
-    if head[:2] in (b"PK", b"\x80\x02"):  # a zip archive, or a pickle as torch wrote them before 2020
+    if head[:2] == b"PK" or head[:1] == b"\x80":  # a zip archive, or a pickle as torch wrote them before 2020
         return _unwrapped(checkpoint, _pickle(path))
     return _safetensors(path, checkpoint)
 
@@ -100,8 +106,21 @@ def _safetensors(path: Path, checkpoint: Checkpoint) -> Checkpoint:
         if about["crc32"] not in (None, checksum(tensors)):
             raise WeightsError(f"{path} was changed or damaged: its tensors are not those that were written.")
         return checkpoint._replace(tensors=tensors, about=about)
-    called = metadata.get("architecture", checkpoint.called)
-    return _unwrapped(checkpoint._replace(called=called), tensors)
+    config = _json(metadata.get("config")) | checkpoint.config
+    return _unwrapped(checkpoint._replace(called=_called(config, checkpoint.called), config=config), tensors)
+
+
+def _json(text: str | None) -> dict[str, Any]:
+    try:
+        content = json.loads(text or "{}")
+    except ValueError:
+        content = {}
+    return content if isinstance(content, dict) else {}
+
+
+def _called(config: Mapping[str, Any], otherwise: str) -> str:
+    """The architecture that a config names."""
+    return config["architecture"] if isinstance(config.get("architecture"), str) else otherwise
 
 
 def _pickle(path: Path) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -18,7 +19,11 @@ SHOWN = 10  # tensors in a list for people
 
 
 class Row(NamedTuple):
-    """One tensor: what became of it, its path, its name in the source, and its shape in the model and in the source."""
+    """One tensor: what became of it, its path, its name in the source, and its shape in the model and in the source.
+
+    `parameters` are its numbers that are learned, in the model or if dropped in the source; `taken`, those of them that are
+    from the source.
+    """
 
     fate: str
     path: str
@@ -26,7 +31,13 @@ class Row(NamedTuple):
     shape: tuple[int, ...] | None
     given: tuple[int, ...] | None
     parameters: int
+    taken: int = 0
     how: str = ""
+
+    @property
+    def matters(self) -> bool:
+        """Whether outputs depend on it, as on all but a count of batches."""
+        return not self.path.endswith(("num_batches_tracked", "n_averaged"))
 
     def __str__(self) -> str:
         sign, other = {"new": "- ", "dropped": "+ "}.get(self.fate, ""), f" ({self.name})" * (self.name not in ("", self.path))
@@ -40,7 +51,7 @@ class Report:
     Tensors are kept, reshaped, new (-: the model has them, the source does not) or dropped (+: the source has them, the model
     does not). One that has another shape in the model is both new and dropped.
 
-    - `parameters`: the model's number; `share`: the part of it, in 0..1, that came from the source.
+    - `parameters`: the model's number; `taken`: how many of them are from the source; `share`: that part, in 0..1.
     - `notes`: what else there is to know, such as a precision that was changed.
     """
 
@@ -61,14 +72,18 @@ class Report:
 
     @property
     def share(self) -> float:
-        return sum(row.parameters for row in self.rows if row.fate in ("kept", "reshaped")) / max(1, self.parameters)
+        return self.taken / max(1, self.parameters)
+
+    @property
+    def taken(self) -> int:
+        return sum(row.taken for row in self.rows)
 
     def __repr__(self) -> str:
         lines = [self._headline()]
         for fate, meaning in FATES.items():
             if rows := self[fate]:
                 lines.append(f"  {fate:8}  {_count(rows)}, {meaning}")
-                told = [str(row) for row in rows if row.parameters and fate != "kept"]
+                told = [str(row) for row in rows if row.matters and fate != "kept"]
                 told[SHOWN:] = [f"and {len(told) - SHOWN} more"] * (len(told) > SHOWN)
                 lines += [f"    {line}" for line in told]
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
@@ -98,8 +113,8 @@ class Report:
         return {**facts, "rows": rows, "notes": list(self.notes)}
 
     def _headline(self) -> str:
-        moved = sum(row.parameters for row in self.rows if row.fate in ("kept", "reshaped"))
-        return f"{moved:,} of the {self.model}'s {self.parameters:,} parameters ({self.share:.1%}) are from {self.source}."
+        share = f"{math.floor(self.share * 1000) / 10:.1f} %"  # which is 100 for all of them alone
+        return f"{self.taken:,} of the {self.model}'s {self.parameters:,} parameters ({share}) are from {self.source}."
 
 
 def _count(rows: tuple[Row, ...]) -> str:

@@ -52,6 +52,6 @@ TF = Lineage(
 NATIVE = TF._replace(
     name="timm",
     options=lambda variant: {"padding": "symmetric", "eps": 1e-5, "momentum": 0.1},
-    preprocessing=lambda variant, called: Preprocessing(VARIANTS[variant].resolution, 0.875),
+    preprocessing=lambda variant, called: None,  # each of its weights has its own: the Hub's config says it
     loading=partial(_loading, "efficientnet"),
 )
