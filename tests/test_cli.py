@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from pictures import truncate, write_digits
 from PIL import Image
 
@@ -86,11 +87,12 @@ def test_summary_of_any_variant_is_there_in_two_seconds_after_import(capsys):
 def test_digits_are_learned_to_98_percent_and_what_is_printed_works(tmp_path):
     code, out, err = warm("train", cwd=tmp_path)
     assert code == 0 and err == ""
-    assert "batch norm momentum 0.1.\n(The paper's momentum, 0.01, lags" in out
+    assert "Recipe small: 16 epochs, batch 64, adamw 0.01 (cosine), momentum 0.1." in out
     right, total = re.search(r"Held out: (\d+) of (\d+) right", out).groups()
     assert int(total) == 364 and int(right) / int(total) >= 0.98
     listed = {line.strip().removeprefix("runs/digits-1/") for line in out.splitlines() if line.startswith("  runs/")}
-    assert listed == {"weights.safetensors", "metrics.csv", "learning-curve.png", "confusion-matrix.png", "samples/"}
+    pictures = {"learning-curve.png", "confusion-matrix.png", "samples/"}
+    assert listed == {"weights.safetensors", "best.safetensors", "metrics.csv", "split.csv"} | pictures
     code, out, err = warm(out.splitlines()[-1].strip().removeprefix("warmnet "), cwd=tmp_path)
     assert code == 0 and err == "" and out.splitlines()[1].split()[:2] == ["runs/digits-1/samples/9.png", "9"]
     samples = sorted((tmp_path / "runs" / "digits-1" / "samples").iterdir())
@@ -157,7 +159,7 @@ def test_no_space_is_said_with_the_file_and_leaves_no_run(tmp_path, capsys):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     err = capsys.readouterr().err
-    assert f"{tmp_path / 'run' / weights.FILE}: File too large" in err
+    assert f"{tmp_path / 'run' / 'checkpoint.pt'}: File too large" in err
     assert os.listdir(tmp_path) == ["digits"]
 
 
@@ -316,3 +318,90 @@ def test_a_reader_that_leaves_ends_it_quietly(trained, image):
     command = f"{shlex.join(WARMNET)} predict {trained} {shlex.join([str(image)] * 200)}"
     done = subprocess.run(["bash", "-c", f"{command} | true"], capture_output=True, text=True, timeout=300)
     assert done.stderr == ""
+
+
+# convert, evaluate
+
+
+def test_convert_says_what_it_did_and_how_the_file_is_loaded(trained, tmp_path, capsys):
+    out = tmp_path / "tf.safetensors"
+    assert main(["convert", str(trained), str(out), "--to=timm"]) == 0
+    said = capsys.readouterr()
+    assert f"{out} is written" in said.out and f"checkpoint_path='{out}'" in said.out and said.err == ""
+    back = tmp_path / "back.safetensors"
+    assert main(["convert", str(out), str(back)]) == 0
+    a, b = (warmnet.WarmEfficientNet.from_pretrained(path) for path in (trained, back))
+    assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    assert a.classes == b.classes and a.preprocessing == b.preprocessing
+
+
+def test_convert_refuses_in_a_line_and_warns_in_a_line(trained, tmp_path, capsys):
+    for arguments, message in [
+        ((trained, tmp_path / "x.png", "--to=timm"), "must end in .safetensors or .pth or .pt"),
+        ((trained, tmp_path / "x.pth", "--to=torchvision"), "torchvision computes with padding='symmetric'"),
+        ((tmp_path / "none.pth", tmp_path / "x.pth"), "x.pth must end in .safetensors"),
+        ((tmp_path / "none.pth", tmp_path / "x.safetensors"), "none.pth does not exist"),
+    ]:
+        assert message in refused(capsys, "convert", *arguments)
+    assert main(["convert", str(trained), str(tmp_path / "x.pth"), "--to=timm"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("warmnet: ") and "cannot hold the names of 3 classes" in err and "pretrained.py" not in err
+
+
+def test_predict_takes_other_libraries_files(trained, image, tmp_path, capsys):
+    assert main(["convert", str(trained), str(tmp_path / "tf_efficientnet_b0.pth"), "--to=timm"]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "tf_efficientnet_b0.pth"), str(image), "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert list(result["probabilities"]) == ["class 0", "class 1", "class 2"]
+
+
+def test_evaluate_prints_a_table_or_json_and_writes_pictures(trained, tmp_path, capsys):
+    folder = write_digits(tmp_path / "digits", classes=(0, 1, 2), count=6)
+    assert main(["evaluate", str(trained), str(folder), f"--out={tmp_path / 'report'}", "--all"]) == 0
+    said = capsys.readouterr()
+    assert "18" in said.out and "top-1" in said.out.lower() and "calibration.png is written" in said.err
+    assert main(["evaluate", str(trained), str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 6, "two of each class are held out"
+    write_digits(folder, classes=(7,), count=6)
+    assert "'7'" in refused(capsys, "evaluate", trained, folder)
+
+
+# more ways to train
+
+
+def test_preview_writes_a_picture_and_no_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--preview", "--recipe=paper", "--resolution=32"]) == 0
+    assert os.listdir() == ["preview.png"] and "preview.png is written" in capsys.readouterr().out
+    assert Image.open("preview.png").size[0] > 300
+
+
+def test_weights_are_fine_tuned_by_the_recipe_for_it(trained, tmp_path, capsys):
+    folder, out = write_digits(tmp_path / "digits", classes=(3, 4), count=10), tmp_path / "run"
+    words = f"--weights={trained} --epochs=1 --resolution=32 --out={out}"
+    assert main(["train", str(folder), *words.split()]) == 0
+    assert f"from {trained} on digits" in capsys.readouterr().out
+    model = warmnet.WarmEfficientNet.from_pretrained(out)
+    assert model.classes == ("3", "4") and model.facts["recipe"]["name"] == "finetune"
+    before = warmnet.WarmEfficientNet.from_pretrained(trained)
+    assert torch.equal(model.stem.bn.running_mean, before.stem.bn.running_mean), "its statistics are kept"
+    assert not torch.equal(model.stem.conv.weight, before.stem.conv.weight)
+
+
+def test_shards_are_trained_on(tmp_path):
+    import io
+    import tarfile
+
+    folder = write_digits(tmp_path / "digits", count=6)
+    with tarfile.open(tmp_path / "train-000.tar", "w") as tar:
+        for path in sorted(folder.rglob("*.png")):
+            for name, content in (f"{path.parent.name}-{path.stem}.png", path.read_bytes()), (
+                f"{path.parent.name}-{path.stem}.cls", path.parent.name.encode(),
+            ):  # fmt: skip
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    words = f"--epochs=1 --resolution=32 --out={tmp_path / 'run'}"
+    assert main(["train", str(tmp_path / "train-000.tar"), *words.split()]) == 0
+    assert "train-000.tar: 0-01.png" in (tmp_path / "run" / "split.csv").read_text()

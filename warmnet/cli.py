@@ -13,6 +13,7 @@ import shlex
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +23,7 @@ from typing import Any, NoReturn
 from . import __version__
 from .efficientnet import VARIANTS, WarmEfficientNet
 from .errors import InputError, MissingExtra
+from .weights import LIBRARIES, LINEAGES
 
 TOP = 5  # classes in a row of the table of predictions
 
@@ -34,13 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     parser = _parser()
     asked = parser.parse_args(arguments)
+    asked.words = [str(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     if "command" not in asked:
         parser.print_help()
         return 0
     before = signal.signal(signal.SIGTERM, _terminate)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a file's name may hold anything
     try:
-        code = asked.command(asked) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: _say(message)  # type: ignore[assignment]
+            code = asked.command(asked) or 0
         sys.stdout.flush()
         return code
     except (InputError, MissingExtra) as error:
@@ -76,31 +81,73 @@ def train(asked: argparse.Namespace) -> None:
     """Train on a folder of class folders of images, or without one on scikit-learn's 1,797 scanned digits."""
     from . import training
 
-    if asked.out:
+    if asked.out and not asked.resume and not asked.preview:
         training.check_free(Path(asked.out))  # now, and not when all images have been read
-    if asked.folder and Path(asked.out or "runs").resolve().is_relative_to(Path(asked.folder).resolve()):
-        raise InputError(f"{asked.out or 'runs'} is inside of {asked.folder}, among the images. Choose an --out elsewhere.")
-    data = training.folder(asked.folder, asked.strict) if asked.folder else training.digits()
-    given = {
-        key: getattr(asked, key) for key in ("resolution", "epochs", "batch_size", "lr") if getattr(asked, key) is not None
-    }
-    recipe = replace(training.PHOTOS if asked.folder else training.DIGITS, **given).sized(len(data.train))
+    if asked.resume and not asked.out:
+        raise InputError("--resume goes on with a run that is there. Name it with --out RUN.")
+    data, recipe = _data(asked), _recipe(asked)
+    if asked.preview:
+        print(f"{training.preview(data, recipe.sized(len(data.train), asked.variant), asked.seed)} is written. Look at it.")
+        return
     folder = Path(asked.out) if asked.out else training.new_folder(data.name)
-    _describe(asked.variant, data, recipe)
+    engine = training.Engine(asked.device, asked.workers, asked.precision, asked.accumulate, asked.recompute, asked.compile)
+    if first := int(os.environ.get("RANK", 0)) == 0:
+        _describe(asked, data, recipe.sized(len(data.train), asked.variant))
     began = time.perf_counter()
     try:
-        run = training.fit(
-            data, recipe, folder, variant=asked.variant, seed=asked.seed, device=asked.device, workers=asked.workers
-        )
+        settings = {"variant": asked.variant, "source": asked.weights, "seed": asked.seed}
+        run = training.fit(data, recipe, folder, **settings, engine=engine, resume=asked.resume)
     except BaseException:
-        _say_what_is_left(folder)
+        _say_what_is_left(folder, asked)
         raise
+    if not first:
+        return
     right, total = int(run.confusion.trace()), int(run.confusion.sum())
-    print(f"\nHeld out: {right:,} of {total:,} right, {right / total:.1%}, in {time.perf_counter() - began:.0f} s.\n")
+    chosen = f" (the best epoch, {run.best}, is kept: patience {recipe.patience})" * bool(recipe.patience)
+    print(f"\nHeld out: {right:,} of {total:,} right, {right / total:.1%}, in {time.perf_counter() - began:.0f} s{chosen}.\n")
     sample = training.write_samples(data, folder)
     for path in sorted(folder.iterdir()):
         print(f"  {path}{os.sep if path.is_dir() else ''}")
     print(f"\nNext:\n  {shlex.join(['warmnet', 'predict', str(folder), str(sample)])}")
+
+
+def evaluate(asked: argparse.Namespace) -> None:
+    """Evaluate weights on a folder of class folders of images, or without one on scikit-learn's held-out digits."""
+    from . import training
+
+    model, data = WarmEfficientNet.from_pretrained(asked.run), _data(asked)
+    samples = [*data.train, *data.held_out] if asked.all else data.held_out
+    reading = {"workers": asked.workers, "device": asked.device, "strict": asked.strict}
+    found = training.evaluate(model, samples, data.classes, batch_size=asked.batch_size, **reading)
+    for message in (*data.skipped, *found.skipped):
+        _say(message)
+    print(json.dumps(found.to_dict()) if asked.json else found)
+    for path in training.report(found, Path(asked.out)) if asked.out else ():
+        _say(f"{path} is written.")
+
+
+def _data(asked: argparse.Namespace) -> Any:
+    """What to train on or to evaluate: a folder, shards, or the digits."""
+    from . import training
+
+    if not asked.folder:
+        return training.digits()
+    if str(asked.folder).endswith(".tar"):
+        return training.shards(asked.folder, asked.strict)
+    out = asked.out or "runs"
+    if Path(out).resolve().is_relative_to(Path(asked.folder).resolve()):
+        raise InputError(f"{out} is inside of {asked.folder}, among the images. Choose an --out elsewhere.")
+    return training.folder(asked.folder, asked.strict)
+
+
+def _recipe(asked: argparse.Namespace) -> Any:
+    """The recipe that is asked for, with the settings that are."""
+    from . import training
+
+    name = asked.recipe or ("finetune" if asked.weights else "small")
+    recipe = training.DIGITS if name == "small" and not asked.folder else training.RECIPES[name]
+    given = {key: getattr(asked, key) for key in ("resolution", "epochs", "batch_size", "lr", "patience", "augment")}
+    return replace(recipe, **{key: value for key, value in given.items() if value is not None})
 
 
 def predict(asked: argparse.Namespace) -> int:
@@ -140,7 +187,7 @@ def convert(asked: argparse.Namespace) -> None:
     print(f"{asked.out} is written. It is loaded with\n  {convert(asked.source, asked.out, asked.to, **taken)}")
 
 
-def _describe(variant: str, data: Any, recipe: Any) -> None:
+def _describe(asked: argparse.Namespace, data: Any, recipe: Any) -> None:
     """Say what will be trained on what, how, and what was left out."""
     for message in data.skipped:
         _say(message)
@@ -149,15 +196,20 @@ def _describe(variant: str, data: Any, recipe: Any) -> None:
     if data.ignored:
         _say(f"files not named like images, ignored: {data.ignored}.")
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
-    print(f"EfficientNet {variant} from scratch on {data.name}: {counts}, {recipe.resolution}x{recipe.resolution}.")
+    start = f"from {asked.weights}" if asked.weights else "from scratch"
+    print(f"EfficientNet {asked.variant} {start} on {data.name}: {counts}, {recipe.resolution}x{recipe.resolution}.")
     print(f"{recipe}\n")
 
 
-def _say_what_is_left(folder: Path) -> None:
-    """Say that a run that ended early holds something, or take its folder back."""
-    if folder.exists() and any(folder.iterdir()):
-        _say(f"{folder} holds the weights and the metrics of the epochs that were finished.")
-    else:
+def _say_what_is_left(folder: Path, asked: argparse.Namespace) -> None:
+    """Say how a run that ended early goes on, or take its folder back."""
+    from .training import CHECKPOINT
+
+    if (folder / CHECKPOINT).exists():
+        words = [word for word in asked.words if word != "--resume"]
+        words += [] if asked.out else ["--out", str(folder)]
+        _say(f"{folder} holds the run as far as it came. It goes on with: {shlex.join(['warmnet', *words, '--resume'])}")
+    elif folder.exists() and not any(folder.iterdir()):
         with suppress(OSError):
             folder.rmdir()
 
@@ -205,19 +257,36 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(train)
     sub.add_argument("folder", nargs="?", metavar="FOLDER", help="FOLDER/cat/1.jpg, FOLDER/dog/1.jpg, ...; or the same below "
-                     "FOLDER/train and FOLDER/val. Without val a fifth is held out")  # fmt: skip
+                     "FOLDER/train and FOLDER/val; or train-{000..009}.tar. Without val a fifth is held out")  # fmt: skip
     sub.add_argument("--out", metavar="RUN", help="the run folder to make. Default: runs/NAME-1, -2, ...")
     sub.add_argument("--variant", choices=VARIANTS, default="b0", metavar="VARIANT", help=f"{', '.join(VARIANTS)}. Default: b0")
+    sub.add_argument("--weights", metavar="SOURCE", help="start from these: a file, a run folder, a Hugging Face Hub id")
+    sub.add_argument("--recipe", choices=("small", "paper", "timm-b0", "sgd", "finetune"),
+                     help="default: small, or with --weights finetune")  # fmt: skip
     sub.add_argument("--epochs", type=_whole(1), metavar="N", help="passes over the images")
     sub.add_argument("--resolution", type=_whole(1, 10_000), metavar="N", help="side of the images as the network sees them")
-    sub.add_argument("--batch-size", type=_whole(2), metavar="N", help="images in a step")
+    sub.add_argument("--batch-size", type=_whole(2), metavar="N", help="images in a step, of all processes together")
     sub.add_argument("--lr", type=_positive, metavar="X", help="peak learning rate")
+    sub.add_argument("--augment", choices=("autoaugment", "randaugment"), help="change colours and shapes at random")
+    sub.add_argument("--patience", type=_whole(1), metavar="N", help="stop after N epochs without a lower held-out loss")
     sub.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="same seed, same weights. Default: 0")
-    sub.add_argument("--strict", action="store_true", help="refuse a folder with unreadable images instead of skipping them")
-    sub.add_argument(
-        "--workers", type=_whole(0), default=0, metavar="N", help="processes that read images. Default: 0, this one"
-    )
-    sub.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: the best there is")
+    sub.add_argument("--resume", action="store_true", help="go on with the run in --out, from where it was saved last")
+    sub.add_argument("--preview", action="store_true", help="write preview.png, images as they are trained on, and no more")
+    sub.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="default: fp32")
+    sub.add_argument("--accumulate", type=_whole(1), default=1, metavar="N", help="compute a step in N parts: less memory")
+    sub.add_argument("--recompute", action="store_true", help="compute activations again going back: less memory, slower")
+    sub.add_argument("--compile", action="store_true", help="by torch.compile; the first steps take minutes")
+    _reading(sub)
+
+    sub = command(evaluate)
+    sub.add_argument("run", metavar="RUN", help="a run folder, or a weights file")
+    sub.add_argument("folder", nargs="?", metavar="FOLDER", help="as for training: its val is evaluated, or the fifth that "
+                     "training holds out. Default: the digits")  # fmt: skip
+    sub.add_argument("--all", action="store_true", help="evaluate all images of FOLDER")
+    sub.add_argument("--out", metavar="DIR", help="write evaluation.json, per-class.csv and pictures there")
+    sub.add_argument("--json", action="store_true", help="for programs")
+    sub.add_argument("--batch-size", type=_whole(1), default=64, metavar="N", help="default: 64")
+    _reading(sub)
 
     sub = command(predict)
     sub.add_argument("run", metavar="RUN", help="a run folder, or a weights file")
@@ -227,12 +296,20 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(convert)
     sub.add_argument("source", metavar="IN", help="a weights file or run folder of any of these, or a Hugging Face Hub id")
     sub.add_argument("out", metavar="OUT", help=".safetensors; .pth, torch's; .h5 or .weights.h5, Keras'")
-    sub.add_argument("--to", choices=("timm", "torchvision", "lukemelas", "keras", "warmnet"), default="warmnet",
+    sub.add_argument("--to", choices=LIBRARIES, default="warmnet",
                      help="whose layout. Default: warmnet")  # fmt: skip
-    sub.add_argument("--lineage", choices=("timm_tf", "timm", "torchvision", "lukemelas", "keras", "warmnet"),
+    sub.add_argument("--lineage", choices=LINEAGES,
                      help="whose layout IN has. Default: told from its tensors")  # fmt: skip
     sub.add_argument("--revision", metavar="REV", help="of a Hub id: a branch, a tag or a commit")
     return parser
+
+
+def _reading(sub: argparse.ArgumentParser) -> None:
+    """The options of commands that read images and compute."""
+    sub.add_argument("--strict", action="store_true", help="refuse a folder with unreadable images instead of skipping them")
+    sub.add_argument("--workers", type=_whole(0), default=0, metavar="N",
+                     help="processes that read images. Default: 0, this one")  # fmt: skip
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: the best there is")
 
 
 def _whole(least: int, most: int = 10**9) -> Callable[[str], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import torch
@@ -74,9 +74,14 @@ class Preprocessing:
 
     def normalized(self, image: Image) -> torch.Tensor:
         """The pixels of an RGB image (W, H) as floats (3, H, W): in 0..1, less the mean, by the standard deviation."""
-        x = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+        x = (
+            torch.from_numpy(np.array(image))
+            .permute(2, 0, 1)
+            .to(torch.float32, memory_format=torch.contiguous_format)
+            .div_(255)
+        )
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
-        return (x - mean) / std
+        return x.sub_(mean).div_(std)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values that JSON can hold."""
@@ -96,7 +101,8 @@ def upright_rgb(image: Image) -> Image:
         from PIL.ImageOps import exif_transpose
     if image.mode == "F":
         raise ImageError("Images of floating point numbers have no known range of brightness. Convert them to 8 or 16 bits.")
-    image = exif_transpose(image)
+    if image.getexif().get(0x0112, 1) != 1:  # its copy takes time
+        image = exif_transpose(image)
     if image.mode.startswith("I"):  # convert() would show everything above 255 as white
         image = images.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
     if image.has_transparency_data:
@@ -105,7 +111,7 @@ def upright_rgb(image: Image) -> Image:
     return image.convert("RGB")
 
 
-def read_image(path: str | os.PathLike[str]) -> Image:
+def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
     """The image in a file, upright and in RGB; decoded to its end, so that a truncated one is an ImageError here."""
     with extra("train"):
         from PIL import Image as images

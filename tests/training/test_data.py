@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,9 @@ from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader
 
 from warmnet import training
+from warmnet.errors import InputError
 from warmnet.preprocessing import Preprocessing
-from warmnet.training.data import DataError, Images, Shuffled, augment, random_part
+from warmnet.training.data import Batches, DataError, Images, augment
 from warmnet.training.recipe import DIGITS, PHOTOS
 
 
@@ -129,8 +132,12 @@ def test_the_same_images_come_in_the_same_order_with_any_number_of_workers():
 
     def batches(workers, seed):
         images = Images(data.train[:64], recipe.preprocessing, recipe)
-        loader = DataLoader(images, 16, sampler=Shuffled(64, seed), num_workers=workers)
-        return torch.stack([x for _ in range(2) for x, _ in loader])  # 2 epochs
+        order = Batches(64, 16, seed)
+        loader = DataLoader(images, batch_sampler=order, num_workers=workers)
+        found = []
+        for order.step in 0, 4:  # 2 epochs
+            found += [x for x, _ in loader]
+        return torch.stack(found)
 
     assert torch.equal(batches(0, seed=3), batches(2, seed=3))
     assert not torch.equal(batches(0, seed=3), batches(0, seed=4))
@@ -141,7 +148,7 @@ def test_the_same_images_come_in_the_same_order_with_any_number_of_workers():
 def test_digits_are_moved_by_up_to_half_a_pixel_and_never_mirrored():
     image = Image.new("RGB", (8, 8), "white")
     image.paste((0, 0, 0), (0, 2, 4, 6))  # dark on the left
-    moved = [augment(image, DIGITS.preprocessing, DIGITS, torch.Generator().manual_seed(seed)) for seed in range(200)]
+    moved = [augment(image, DIGITS.preprocessing, DIGITS, random.Random(seed)) for seed in range(200)]
     red = torch.stack(moved)[:, 0]  # (200, 32, 32)
     ink = red.amax() - red
     assert (ink[:, :, 0].mean(1) > ink[:, :, -1].mean(1)).all(), "still dark on the left"
@@ -150,20 +157,41 @@ def test_digits_are_moved_by_up_to_half_a_pixel_and_never_mirrored():
         assert still - 2.5 < place.min() < still - 0.5 and still + 0.5 < place.max() < still + 2.5
 
 
-def test_a_random_part_is_inside_the_image_with_an_area_as_asked():
-    generator = torch.Generator().manual_seed(0)
-    shares = []
-    for _ in range(1000):
-        left, top, right, bottom = random_part(640, 427, (0.25, 1.0), generator)
-        assert 0 <= left < right <= 640 and 0 <= top < bottom <= 427
-        shares.append((right - left) * (bottom - top) / (640 * 427))
-    assert 0.25 <= min(shares) < 0.27 and 0.85 < max(shares) <= 1
-    assert random_part(1, 900, (0.25, 1.0), generator) == (0, 0, 1, 900), "no part of it is nearly square"
+@pytest.mark.parametrize("images, size, world, parts", [(1433, 64, 1, 1), (1433, 64, 2, 1), (100, 32, 2, 3), (50, 7, 3, 1)])
+def test_every_image_comes_once_an_epoch_whatever_the_processes_and_parts(images, size, world, parts):
+    for epoch in range(2):
+        steps = []
+        for rank in range(world):
+            batches = Batches(images, size, 5, rank, world, parts)
+            batches.step = epoch * batches.steps
+            dealt = list(batches)
+            assert len(dealt) == len(batches) == batches.steps * parts
+            steps.append([sum(dealt[i : i + parts], []) for i in range(0, len(dealt), parts)])
+        whole = [sorted(sum((process[i] for process in steps), [])) for i in range(batches.steps)]
+        assert sorted(index for step in whole for index, _ in step) == list(range(images))
+        alone = Batches(images, size, 5)
+        alone.step = epoch * alone.steps
+        assert [sorted(step) for step in alone] == whole, "the same images in the same steps as in one process"
+        assert [len(step) for step in whole] == [alone.size(epoch * alone.steps + i) for i in range(alone.steps)]
+        assert max(map(len, whole)) - min(map(len, whole)) <= 1
+
+
+def test_an_epoch_goes_on_from_any_step():
+    batches = Batches(100, 16, seed=3)
+    whole = list(batches)
+    for step in range(batches.steps):
+        batches.step = step
+        assert list(batches) == whole[batches.step :] and len(batches) == batches.steps - batches.step
+
+
+def test_steps_that_are_too_small_to_share_are_refused():
+    with pytest.raises(InputError, match="8 images in a step are too few for 4 processes with 2 parts"):
+        Batches(64, 8, seed=0, world=4, parts=2)
 
 
 def test_photos_are_mirrored_half_of_the_time():
     image = Image.new("RGB", (8, 8), "white")
     image.paste((0, 0, 0), (0, 0, 4, 8))  # dark on the left
-    parts = [augment(image, Preprocessing(8), PHOTOS, torch.Generator().manual_seed(seed)) for seed in range(200)]
+    parts = [augment(image, Preprocessing(8), PHOTOS, random.Random(seed)) for seed in range(200)]
     mirrored = sum(bool(part[:, :, 0].mean() > part[:, :, -1].mean()) for part in parts)
     assert 70 < mirrored < 130

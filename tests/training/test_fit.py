@@ -11,8 +11,10 @@ import warmnet
 from warmnet import training, weights
 from warmnet.errors import InputError
 from warmnet.preprocessing import ImageError
-from warmnet.training.fit import Epoch, Training
-from warmnet.training.recipe import DIGITS
+from warmnet.training import schedule
+from warmnet.training.optimizer import optimizer
+from warmnet.training.recipe import DIGITS, RECIPES
+from warmnet.training.steps import Epoch
 
 DATA = training.digits()
 FEW = replace(DATA, train=DATA.train[::10], held_out=DATA.held_out[::10])  # 144 and 37
@@ -37,7 +39,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path):
 def test_the_number_of_workers_changes_no_bit(tmp_path):
     data = training.folder(write_digits(tmp_path / "digits"))
     for workers in 0, 2:
-        training.fit(data, SHORT, tmp_path / str(workers), variant=TINY, workers=workers)
+        training.fit(data, SHORT, tmp_path / str(workers), variant=TINY, engine=training.Engine(workers=workers))
     assert (tmp_path / "0" / weights.FILE).read_bytes() == (tmp_path / "2" / weights.FILE).read_bytes()
 
 
@@ -66,7 +68,7 @@ def test_metrics_csv_is_the_history(run):
 
 def test_a_run_folder_holds_weights_metrics_and_pictures_and_no_more(run):
     assert sorted(path.name for path in run.folder.iterdir()) == [
-        "confusion-matrix.png", "learning-curve.png", "metrics.csv", "weights.safetensors",
+        "best.safetensors", "confusion-matrix.png", "learning-curve.png", "metrics.csv", "split.csv", "weights.safetensors",
     ]  # fmt: skip
 
 
@@ -74,7 +76,7 @@ def test_the_recipe_is_in_the_network_and_in_its_file(run):
     model = warmnet.WarmEfficientNet.from_pretrained(run.folder)
     facts = model.facts
     assert model.options == {"momentum": 0.1} and model.stem.bn.momentum == 0.1
-    assert facts["recipe"]["bn_momentum"] == 0.1 and facts["seed"] == 0
+    assert facts["recipe"]["network"] == {"momentum": 0.1} and facts["seed"] == 0
 
 
 def test_a_run_leaves_the_process_as_it_was(tmp_path):
@@ -92,24 +94,24 @@ def test_lightning_says_nothing(tmp_path, capfd, caplog, recwarn):
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing():
-    recipe = replace(DIGITS, lr=0.5, warmup=0.1)
-    module = Training(warmnet.WarmEfficientNet(num_classes=2, device="meta"), recipe, steps=100)
-    rates = [recipe.lr * module._share_of_lr(step) for step in range(100)]
+    recipe = replace(DIGITS, lr=0.5, warmup=0.1).sized(100)
+    rates = [recipe.rate(step, 100, images=640) for step in range(100)]
     assert max(rates) == rates[10] == 0.5 and 0 < rates[0] < 0.06 and 0 < rates[-1] < 0.001
     assert rates == sorted(rates[:10]) + sorted(rates[10:], reverse=True)
     for steps in range(1, 30):
-        module.steps = steps
-        assert all(0 < module._share_of_lr(step) <= 1 for step in range(steps))
+        assert all(0 < schedule.cosine(step, steps, 1, 0.1 * steps) <= 1 for step in range(steps))
 
 
-def test_kernels_alone_are_decayed():
+def test_kernels_are_decayed_and_biases_if_the_recipe_says_so():
     model = warmnet.WarmEfficientNet(num_classes=2, device="meta")
-    (optimizer,), _ = Training(model, DIGITS.sized(100), steps=10).configure_optimizers()
-    decayed = {id(p) for p in optimizer.param_groups[0]["params"]}
-    for name, parameter in model.named_parameters():
-        kernel = name.endswith(".weight") and ".bn." not in name
-        assert (id(parameter) in decayed) == kernel, name
-    assert optimizer.param_groups[0]["weight_decay"] > 0 == optimizer.param_groups[1]["weight_decay"]
+    for recipe, biases in (DIGITS, False), (RECIPES["paper"], True):
+        groups = optimizer(model, recipe.sized(100)).param_groups
+        decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+        for name, parameter in model.named_parameters():
+            expected = ".bn." not in name and (biases or name.endswith(".weight"))
+            assert (id(parameter) in decayed) == expected, name
+        assert {group["weight_decay"] for group in groups} == {0, recipe.weight_decay}
+        assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
 
 def test_runs_are_numbered(tmp_path, monkeypatch):
@@ -131,7 +133,7 @@ def test_nothing_is_written_over(run):
     "recipe, options, message",
     [
         (replace(SHORT, resolution=31), {}, "resolution is 31; .* 32, is the least"),
-        (SHORT, {"device": "cuda"}, "device 'cuda' is not there. Choose one of auto, cpu"),
+        (SHORT, {"engine": training.Engine("cuda")}, "device 'cuda' is not there. Choose one of auto, cpu"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_it_starts(tmp_path, recipe, options, message):
@@ -148,20 +150,19 @@ def test_an_image_that_is_lost_in_the_middle_is_named_in_one_line(tmp_path, work
     lost = data.train[3].image
     lost.unlink()
     with pytest.raises(ImageError) as raised:
-        training.fit(data, SHORT, tmp_path / "run", variant=TINY, workers=workers)
+        training.fit(data, SHORT, tmp_path / "run", variant=TINY, engine=training.Engine(workers=workers))
     assert str(raised.value) == f"{lost}: No such file or directory"
 
 
 def test_an_error_in_the_middle_leaves_the_epochs_before_it(tmp_path, monkeypatch):
-    save, calls = weights.save, []
+    save = weights.save
 
-    def fails_at_the_third(*args, **kw):
-        calls.append(args)
-        if len(calls) == 3:
+    def fails_in_the_third_epoch(*args, **kw):
+        if kw["epoch"] == 3:
             raise OSError(28, "No space left on device", "weights.safetensors")
         save(*args, **kw)
 
-    monkeypatch.setattr(weights, "save", fails_at_the_third)
+    monkeypatch.setattr(weights, "save", fails_in_the_third_epoch)
     with pytest.raises(OSError, match="No space"):
         training.fit(FEW, replace(SHORT, epochs=5), tmp_path, variant=TINY)
     assert warmnet.WarmEfficientNet.from_pretrained(tmp_path).facts["epoch"] == 2

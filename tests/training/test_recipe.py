@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
+from warmnet.errors import InputError
 from warmnet.preprocessing import Preprocessing
-from warmnet.training.recipe import DIGITS, PHOTOS, Recipe
+from warmnet.training.recipe import DIGITS, PHOTOS, RECIPES, Recipe
+from warmnet.training.schedule import paper
 
 
 @pytest.mark.parametrize(
@@ -15,9 +19,9 @@ def test_few_images_come_in_small_batches_so_that_there_are_steps_to_learn_in(im
 
 
 def test_what_is_asked_for_is_taken():
-    sized = Recipe(epochs=1, resolution=32, batch_size=128, lr=0.5).sized(1000)
+    sized = Recipe("mine", epochs=1, resolution=32, batch_size=128, lr=0.5).sized(1000)
     assert (sized.batch_size, sized.lr) == (128, 0.5)
-    assert Recipe(epochs=1, resolution=32, batch_size=128).sized(100).batch_size == 100
+    assert Recipe("mine", epochs=1, resolution=32, batch_size=128).sized(100).batch_size == 100
 
 
 def test_the_preprocessing_is_the_papers_for_photos_and_cuts_no_ink_off_digits():
@@ -25,5 +29,33 @@ def test_the_preprocessing_is_the_papers_for_photos_and_cuts_no_ink_off_digits()
     assert DIGITS.preprocessing.crop == 1
 
 
-def test_the_batch_norm_momentum_and_its_reason_are_said():
-    assert "batch norm momentum 0.1.\n(The paper's momentum, 0.01, lags" in str(DIGITS.sized(1000))
+def test_what_decides_the_run_is_said():
+    assert str(DIGITS.sized(1000)) == "Recipe small: 16 epochs, batch 64, adamw 0.01 (cosine), momentum 0.1."
+    said = str(RECIPES["paper"].sized(1_281_167))
+    assert said == "Recipe paper: 350 epochs, batch 4096, rmsprop 0.26 (paper), augment autoaugment, ema paper."
+
+
+@pytest.mark.parametrize("wrong", [{"optimizer": "adam"}, {"schedule": "step"}, {"augment": "v0"}, {"ema": 0.9}])
+def test_what_is_no_choice_is_refused(wrong):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*Choose one of"):
+        Recipe("mine", epochs=1, **wrong)
+
+
+def test_the_papers_learning_rate_is_the_papers_at_every_step_and_shrinks_with_shorter_runs():
+    recipe = RECIPES["paper"].sized(1_281_167)
+    steps = 350 * round(1_281_167 / 4096)
+    for step in range(0, steps, 7):
+        assert recipe.rate(step, steps, 1_281_167) == paper(step, 4096)
+    short = replace(recipe, epochs=35)
+    for share in (0.005, 0.1, 0.5, 0.99):  # of the run: the same place on the same stairs
+        assert short.rate(round(share * steps / 10), steps // 10, 1_281_167) == pytest.approx(
+            recipe.rate(round(share * steps), steps, 1_281_167), rel=0.035
+        )
+
+
+def test_fine_tuning_is_as_long_as_few_or_many_images_need():
+    lengths = {
+        images: (sized := RECIPES["finetune"].sized(images)).epochs * images / sized.batch_size
+        for images in (50, 500, 5000, 50_000)
+    }
+    assert all(200 <= steps <= 8000 for steps in lengths.values()), lengths

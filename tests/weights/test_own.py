@@ -151,6 +151,16 @@ def test_a_description_that_does_not_fit_says_so(file, change, message):
         load(file)
 
 
+def test_a_file_is_what_it_is_whatever_the_length_of_its_header(tmp_path):
+    """The first byte of the length is that of a pickle, or the first two those of a zip archive, now and then."""
+    model, seen = small(), set()
+    for n in range(0, 256, 8):
+        weights.save(model, tmp_path / "w", padding="x" * n)
+        seen.add((tmp_path / "w").read_bytes()[0])
+        assert load(tmp_path / "w").facts == {"padding": "x" * n}
+    assert 0x80 in seen
+
+
 def test_a_file_cut_off_anywhere_is_refused(tmp_path, file):
     whole = file.read_bytes()
     for length in 0, 4, 8, 100, 2000, len(whole) // 2, len(whole) - 1:

@@ -1,7 +1,14 @@
-"""Training from scratch on small data: recipes, data sets, and a run on PyTorch Lightning. It needs `warmnet[train]`."""
+"""Training: recipes, data sets, and a run on Lightning Fabric. It needs `warmnet[train]`."""
 
-from .data import Data, digits, folder, write_samples
-from .fit import Run, check_free, fit, new_folder
-from .recipe import DIGITS, PHOTOS, Recipe
+from .data import Data, digits, folder, preview, write_samples
+from .engine import Engine
+from .evaluate import Evaluation, evaluate, report
+from .fit import Run, fit
+from .recipe import DIGITS, PHOTOS, RECIPES, Recipe
+from .run_folder import CHECKPOINT, check_free, new_folder
+from .shards import shards
 
-__all__ = ["DIGITS", "PHOTOS", "Data", "Recipe", "Run", "check_free", "digits", "fit", "folder", "new_folder", "write_samples"]
+__all__ = [
+    "CHECKPOINT", "DIGITS", "PHOTOS", "RECIPES", "Data", "Engine", "Evaluation", "Recipe", "Run", "check_free", "digits",
+    "evaluate", "fit", "folder", "new_folder", "preview", "report", "shards", "write_samples",
+]  # fmt: skip

@@ -223,10 +223,11 @@ def warp(x: Pixels, across: tuple[float, float, float], down: tuple[float, float
     columns, rows = np.arange(width, dtype=F), np.arange(height, dtype=F)[:, None]
     column, row = (F(a) * columns + F(b) * rows + F(c) for a, b, c in (across, down))
     inside = (column > -0.5) & (column < width - 0.5) & (row > -0.5) & (row < height - 0.5)
-    nearest = np.floor(row.astype(float) + 0.5) * width + np.floor(column.astype(float) + 0.5)
-    result = np.full_like(x, GREY)
-    result[inside] = x.reshape(-1, 3)[nearest[inside].astype(np.intp)]
-    return result
+    rows, columns = ((place.astype(float) + 0.5).astype(np.int32) for place in (row, column))
+    pixels = np.full((height * width + 1, 4), GREY, np.uint8)  # four bytes are fetched at once; the last is the outside
+    pixels[:-1, :3] = x.reshape(-1, 3)
+    found = pixels.view(np.uint32)[:, 0].take(np.where(inside, rows * width + columns, height * width))
+    return np.ascontiguousarray(found.view(np.uint8).reshape(height, width, 4)[..., :3])
 
 
 _LEVELS = np.arange(256, dtype=np.uint8)
@@ -234,8 +235,9 @@ _LEVELS = np.arange(256, dtype=np.uint8)
 
 def _by_channel(x: Pixels, lookup: Callable[[np.ndarray], np.ndarray]) -> Pixels:
     """Each colour through the table of 256 bytes that `lookup` makes of how often each value is in it."""
-    tables = [lookup(np.bincount(part.ravel(), minlength=256)) for part in np.moveaxis(x, 2, 0)]
-    return np.stack([table[part] for table, part in zip(tables, np.moveaxis(x, 2, 0))], axis=2)
+    image = Image.fromarray(x)
+    counts = np.array(image.histogram()).reshape(3, 256)
+    return np.asarray(image.point(np.concatenate([lookup(of_colour) for of_colour in counts]).tolist()))
 
 
 def _cut(x: np.ndarray) -> np.ndarray:

@@ -47,13 +47,13 @@ def _official_size(width: int, height: int, ratio: float, rng: random.Random) ->
     return round(h * ratio), h
 
 
-def random_resized_crop(width: int, height: int, rng: random.Random) -> Box:
-    """A random box with 8 % to 100 % of an image's area, of width / height 3/4 to 4/3; after ten misses the central one.
+def random_resized_crop(width: int, height: int, rng: random.Random, share: tuple[float, float] = (SMALLEST, 1)) -> Box:
+    """A random box with a share of an image's area in `share`, of width / height 3/4 to 4/3; after ten misses the central one.
 
     torchvision.transforms.RandomResizedCrop, and timm's: the area is drawn evenly, and so is the logarithm of width / height.
     """
     for _ in range(10):
-        area = width * height * rng.uniform(SMALLEST, 1)
+        area = width * height * rng.uniform(*share)
         ratio = math.exp(rng.uniform(math.log(TALLEST), math.log(WIDEST)))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 1 <= w <= width and 1 <= h <= height:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +19,13 @@ from torch.utils.data import Dataset, Sampler
 
 from ..errors import InputError, extra
 from ..preprocessing import ImageError, Preprocessing, read_image
+from .autoaugment import auto_augment, rand_augment
+from .crop import SMALLEST, official_crop, random_resized_crop
+from .mix import random_erasing
 from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from .shards import Member
 
 with extra("train"):
     from PIL import Image, ImageOps
@@ -31,7 +39,7 @@ class DataError(InputError):
 
 
 class Sample(NamedTuple):
-    image: Path | Image.Image
+    image: Path | Member | Image.Image
     label: int
 
 
@@ -45,6 +53,19 @@ class Data:
     held_out: list[Sample]
     skipped: tuple[str, ...] = ()
     ignored: int = 0
+
+    def split(self) -> list[tuple[str, str, str, int]]:
+        """Which image is in which part: (part, class, file or number, bytes) of each."""
+        return [
+            (part, self.classes[label], *((str(i), 0) if isinstance(image, Image.Image) else _file(image)))
+            for part, samples in (("train", self.train), ("held out", self.held_out))
+            for i, (image, label) in enumerate(samples)
+        ]
+
+    def class_weights(self) -> Tensor:
+        """(classes,): how much an image of a class counts, so that all classes count the same, and an image 1 in the mean."""
+        counts = torch.bincount(torch.tensor([label for _, label in self.train]), minlength=len(self.classes))
+        return len(self.train) / (len(self.classes) * counts.clamp(min=1))
 
 
 def digits() -> Data:
@@ -94,8 +115,30 @@ def write_samples(data: Data, folder: Path) -> Path:
             return image
         path = folder / "samples" / f"{name}.png"
         path.parent.mkdir(exist_ok=True)
-        image.save(path)
+        (image if isinstance(image, Image.Image) else opened(image)).save(path)
     return path
+
+
+def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[str] = "preview.png") -> Path:
+    """A picture of images as they are trained on: eight of the set, each as it is and five times changed."""
+    from .plots import plot_grid
+
+    tiles: list[tuple[Image.Image, str]] = []
+    for index in torch.linspace(0, len(data.train) - 1, 8).long().tolist():
+        image, label = data.train[index]
+        image = opened(image)
+        tiles.append((image, data.classes[label]))
+        for n in range(5):
+            tiles.append((augmented(image, recipe.preprocessing, recipe, random.Random(seeded(seed, index, n))), ""))
+    plot_grid(tiles, Path(path), f"{data.name} by the recipe {recipe.name}", columns=6)
+    return Path(path)
+
+
+def opened(image: Path | Member | Image.Image) -> Image.Image:
+    """The image of a sample, in RGB."""
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    return read_image(image if isinstance(image, Path) else image.open())
 
 
 def hold_out(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
@@ -107,6 +150,13 @@ def hold_out(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
         parts[place % 5 == 0].append(sample)
         seen[sample.label] = place + 1
     return parts
+
+
+def _file(image: Path | Member) -> tuple[str, int]:
+    """Its name and its size."""
+    if isinstance(image, Path):
+        return str(image), image.stat().st_size if image.exists() else 0
+    return f"{image.tar}: {image.name}", image.size
 
 
 def _folders(path: Path) -> list[Path]:
@@ -151,7 +201,7 @@ def _readable(paths: Sequence[Path], strict: bool) -> tuple[set[Path], tuple[str
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """Samples as tensors and labels: preprocessed, or with a recipe as random parts of themselves, as `Shuffled` asks."""
+    """Samples as tensors and labels: preprocessed; or with a recipe, indexed by (index, seed), as it trains on them."""
 
     def __init__(self, samples: Sequence[Sample], preprocessing: Preprocessing, recipe: Recipe | None = None):
         self.samples, self.preprocessing, self.recipe = samples, preprocessing, recipe
@@ -162,49 +212,74 @@ class Images(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: Any) -> tuple[Tensor, int]:
         index, seed = (index, 0) if self.recipe is None else index
         image, label = self.samples[index]
-        image = read_image(image) if isinstance(image, Path) else image.convert("RGB")
+        image = opened(image)
         if self.recipe is None:
             return self.preprocessing(image), label
-        return augment(image, self.preprocessing, self.recipe, torch.Generator().manual_seed(seed)), label
+        return augment(image, self.preprocessing, self.recipe, random.Random(seed)), label
 
 
-class Shuffled(Sampler[Any]):
-    """Every index once an epoch, each with the seed of its augmentation: the same for any number of worker processes."""
+class Batches(Sampler[Any]):
+    """The batches of one epoch after another for one of `world` processes: lists of (index, seed of its augmentation).
 
-    def __init__(self, length: int, seed: int):
-        self.length, self.generator = length, torch.Generator().manual_seed(seed)
+    An epoch is every image once, in an order that `seed` and the epoch decide, cut into steps that differ in size by one at
+    most: nothing is left over. A step is dealt out to the processes, and what each gets is cut into `parts`. So the images of
+    a step are the same for any number of processes, parts and worker processes, and from any step on.
+    """
+
+    def __init__(self, images: int, batch_size: int, seed: int, rank: int = 0, world: int = 1, parts: int = 1):
+        self.images, self.seed, self.rank, self.world, self.parts = images, seed, rank, world, parts
+        self.steps = max(1, round(images / batch_size))  # of an epoch
+        self.step = 0  # of the run: where the next iteration begins
+        if images // self.steps < 2 * world * parts:
+            raise InputError(
+                f"{images // self.steps} images in a step are too few for {world} processes with {parts} parts each: batch "
+                f"normalization needs 2 in each part. Choose a larger batch size."
+            )
 
     def __len__(self) -> int:
-        return self.length
+        return (self.steps - self.step % self.steps) * self.parts
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = torch.randperm(self.length, generator=self.generator)
-        seeds = torch.randint(2**62, (self.length,), generator=self.generator)
-        return zip(order.tolist(), seeds.tolist())
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, first = divmod(self.step, self.steps)
+        generator = torch.Generator().manual_seed(seeded(self.seed, epoch))
+        order = torch.randperm(self.images, generator=generator)
+        seeds = torch.randint(2**62, (self.images,), generator=generator)
+        for step in torch.tensor_split(order, self.steps)[first:]:
+            for part in torch.tensor_split(step[self.rank :: self.world], self.parts):
+                yield [(int(index), int(seeds[index])) for index in part]
+
+    def size(self, step: int) -> int:
+        """The number of images in a step of the run, of all processes together."""
+        place = step % self.steps
+        return self.images // self.steps + (place < self.images % self.steps)
 
 
-def augment(image: Image.Image, preprocessing: Preprocessing, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """An RGB image as the recipe trains on it: a random part of it, or all of it moved a little."""
-    if recipe.area:
-        x = preprocessing.tensor(image, random_part(*image.size, recipe.area, generator))
-    else:
+def seeded(*numbers: int) -> int:
+    """A seed that these numbers decide, for each list of numbers another."""
+    return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest(), "big") >> 1
+
+
+def augment(image: Image.Image, preprocessing: Preprocessing, recipe: Recipe, rng: random.Random) -> Tensor:
+    """An RGB image as the recipe trains on it: a part of it, perhaps mirrored and changed, resized and normalized."""
+    pixels = augmented(image, preprocessing, recipe, rng)
+    x = preprocessing.normalized(pixels)
+    return random_erasing(x, rng, recipe.erase) if recipe.erase else x
+
+
+def augmented(image: Image.Image, preprocessing: Preprocessing, recipe: Recipe, rng: random.Random) -> Image.Image:
+    """`augment` up to where a person can look at it."""
+    if recipe.sampling == "shift":
         margin = math.ceil(recipe.shift * max(image.size))
-        right, down = ((2 * torch.rand(2, generator=generator) - 1) * recipe.shift * max(image.size)).tolist()
-        box = margin + right, margin + down, margin + right + image.width, margin + down + image.height
-        x = preprocessing.tensor(ImageOps.expand(image, margin, "white"), box)
-    return x.flip(2) if recipe.flip and torch.rand((), generator=generator) < 0.5 else x
-
-
-def random_part(
-    width: int, height: int, area: tuple[float, float], generator: torch.Generator
-) -> tuple[float, float, float, float]:
-    """The box of a random part with a share of the area in `area` and sides like 3:4 to 4:3, or after ten misses of all."""
-    for _ in range(10):
-        share, shape, x, y = torch.rand(4, generator=generator).tolist()
-        pixels = width * height * (area[0] + share * (area[1] - area[0]))
-        ratio = math.exp((2 * shape - 1) * math.log(4 / 3))
-        w, h = math.sqrt(pixels * ratio), math.sqrt(pixels / ratio)
-        if 1 <= w <= width and 1 <= h <= height:
-            left, top = x * (width - w), y * (height - h)
-            return left, top, left + w, top + h
-    return 0, 0, width, height
+        right, down = (margin + rng.uniform(-1, 1) * recipe.shift * max(image.size) for _ in range(2))
+        box: tuple[float, float, float, float] = right, down, right + image.width, down + image.height
+        image = ImageOps.expand(image, margin, "white")
+    elif recipe.sampling == "official":
+        box = official_crop(*image.size, rng, central=preprocessing.crop)  # type: ignore[arg-type]
+    else:
+        box = random_resized_crop(*image.size, rng, recipe.area if recipe.sampling == "part" else (SMALLEST, 1))
+    image = preprocessing.resized(image, box)
+    if recipe.flip and rng.random() < 0.5:
+        image = ImageOps.mirror(image)
+    if recipe.augment == "autoaugment":
+        return auto_augment(image, rng)
+    return rand_augment(image, rng, recipe.magnitude) if recipe.augment else image

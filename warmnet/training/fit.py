@@ -1,231 +1,158 @@
-"""One training run on PyTorch Lightning. Its folder is whole after every epoch, whatever ends the run."""
+"""One training run, its loop in plain sight, on Lightning Fabric for devices, processes and precision.
+
+What happens at a step is decided by the seed and the step alone: which images, their augmentation, what drop connect drops. So
+a run that goes on from a checkpoint ends with the very weights of one that was never interrupted.
+"""
 
 from __future__ import annotations
 
-import csv
-import logging
-import math
+import signal
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from itertools import count
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from .. import weights
 from ..efficientnet import Variant, WarmEfficientNet
-from ..errors import InputError, extra
+from ..errors import InputError
 from ..preprocessing import ImageError
-from .data import Data, Images, Shuffled
-from .plots import plot_confusion, plot_learning
+from ..weights.read import Source
+from .data import Batches, Data, Images
+from .engine import Engine
 from .progress import Progress
 from .recipe import Recipe
+from .run_folder import RunFolder, check_free
+from .signals import Signals
+from .steps import Epoch, Training
 
-with extra("train"):
-    import pytorch_lightning as pl
-
-
-class Epoch(NamedTuple):
-    """A line of metrics.csv. Losses are those that are trained on; training's are means over the epoch, dropout and all."""
-
-    epoch: int
-    lr: float
-    train_loss: float
-    held_out_loss: float
-    train_accuracy: float
-    held_out_accuracy: float
-    seconds: float
+SAVE_EVERY = 600  # seconds, in long epochs
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run; `confusion[i, j]` counts the held-out images of class i that were taken for class j."""
+    """A finished run; `confusion[i, j]` counts the held-out images of class i that were taken for class j.
+
+    `best` is the epoch with the lowest held-out loss; its weights are the run's if the recipe has patience, else the last's.
+    """
 
     folder: Path
     history: list[Epoch]
     confusion: Tensor
-
-
-def new_folder(name: str) -> Path:
-    """The first of runs/name-1, runs/name-2, ... that is not there, made."""
-    while True:
-        folder = next(path for n in count(1) if not (path := Path("runs") / f"{name}-{n}").exists())
-        with suppress(FileExistsError):  # another process was faster
-            folder.mkdir(parents=True)
-            return folder
-
-
-def check_free(folder: Path) -> None:
-    """Raise if there is anything where a run folder shall be; an empty folder is nothing."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is there already, and nothing is written over. Choose another --out, or remove it.")
+    best: int
 
 
 def fit(
     data: Data, recipe: Recipe, folder: Path, *,
-    variant: str | Variant = "b0", seed: int = 0, device: str = "auto", workers: int = 0,
+    variant: str | Variant = "b0", source: Source | None = None, seed: int = 0, engine: Engine | None = None,
+    resume: bool = False,
 ) -> Run:  # fmt: skip
-    """A network trained on `data` from scratch. Its weights, metrics.csv and pictures are in `folder`, which was empty or new.
+    """A network trained on `data`. Its weights, metrics.csv and pictures are in `folder`, which was empty or new.
 
     The same seed gives the same weights bit for bit, on the same device with the same number of threads.
+
+    - `source`: weights to start from: anything that `WarmEfficientNet.from_pretrained` takes. Default: from scratch.
+    - `resume`: go on with the run in `folder` from where it was last saved.
+
+    SIGTERM and Ctrl-C finish the step and save before they end the process.
     """
-    check_free(folder)
-    model = WarmEfficientNet(variant, len(data.classes), seed=seed, momentum=recipe.bn_momentum)
-    _check(model, recipe, device)
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe = recipe.sized(len(data.train))
-    torch.nn.init.zeros_(model.get_parameter("classifier.weight"))  # the reason is in Recipe
-    model.classes, model.preprocessing = tuple(data.classes), recipe.preprocessing
-    loading: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
-    images, order = Images(data.train, model.preprocessing, recipe), Shuffled(len(data.train), seed)
-    train = DataLoader(images, recipe.batch_size, sampler=order, drop_last=True, **loading)
-    held_out = DataLoader(Images(data.held_out, model.preprocessing), recipe.batch_size, **loading)
-    training = Training(model, recipe, steps=recipe.epochs * len(train))
-    facts = {"seed": seed, "recipe": asdict(recipe)}
-    try:
-        with _quiet(), _repeatable(seed):
-            callbacks = [_Writer(folder, facts), Progress(recipe.epochs, len(train))]
-            trainer = pl.Trainer(
-                accelerator=device, devices=1, max_epochs=recipe.epochs, deterministic=True, callbacks=callbacks, logger=False,
-                enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-            )  # fmt: skip
-            trainer.fit(training, train, held_out)
-    except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning makes exit code 1 of it
-            raise KeyboardInterrupt from None
-        raise
-    except ImageError as error:  # a file that was there at first; from a worker process it comes with a traceback
-        raise ImageError(str(error).strip().rpartition("ImageError: ")[2]) from None
-    finally:
-        if (folder / weights.FILE).exists():
-            plot_learning(training.history, data.name, folder / "learning-curve.png")
-            plot_confusion(training.confusion, data.classes, folder / "confusion-matrix.png")
-    return Run(folder, training.history, training.confusion)
+    engine = engine or Engine()
+    if not resume:
+        check_free(folder)
+    fabric = engine.fabric()
+    recipe = recipe.sized(len(data.train), variant)
+    batches = Batches(len(data.train), recipe.batch_size or 1, seed, fabric.global_rank, fabric.world_size, engine.accumulate)
+    with _repeatable(seed):
+        model = _network(data, recipe, variant, source, seed)
+        training = Training(fabric, model, recipe, batches, seed, engine)
+        said = {"recipe": asdict(recipe), "variant": list(model.variant), "seed": seed}
+        run = RunFolder(folder, data, said, fabric)
+        if recipe.class_weights:
+            training.class_weights = fabric.to_device(data.class_weights())
+        run.take_up(training) if resume else run.save(training)
+        try:
+            _train(training, data, run, engine)
+        except ImageError as error:  # a file that was there at first; from a worker process it comes with a traceback
+            raise ImageError(str(error).strip().rpartition("ImageError: ")[2]) from None
+        finally:
+            run.draw(training)
+    if recipe.patience and training.best != len(training.history):
+        run.choose_best()
+    run.finish()
+    return Run(folder, training.history, training.confusion, training.best)
 
 
-def _check(model: WarmEfficientNet, recipe: Recipe, device: str) -> None:
-    if recipe.resolution < model.reduction:
-        raise InputError(f"resolution is {recipe.resolution}; the network's total stride, {model.reduction}, is the least.")
-    there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(device):
-        raise InputError(f"device {device!r} is not there. Choose one of {', '.join(d for d in there if there[d])}.")
-
-
-class Training(pl.LightningModule):
-    """A network with its loss, optimizer and schedule, that keeps the tally. Its memory is channels last, twice as fast."""
-
-    def __init__(self, model: WarmEfficientNet, recipe: Recipe, steps: int):
-        super().__init__()
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.recipe, self.steps = recipe, steps
-        self.history: list[Epoch] = []
-
-    def on_train_epoch_start(self) -> None:
-        self.began, self.lr = time.perf_counter(), self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.trained, self.held_out = Tally(), Tally()
-
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        return self._loss(*batch, self.trained)
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        self._loss(*batch, self.held_out)
-
-    def on_validation_epoch_end(self) -> None:
-        trained, held_out, seconds = self.trained, self.held_out, time.perf_counter() - self.began
-        losses, accuracies = (trained.loss, held_out.loss), (trained.accuracy, held_out.accuracy)
-        self.history.append(Epoch(len(self.history) + 1, self.lr, *losses, *accuracies, seconds))
-        self.confusion = held_out.confusion(self.model.num_classes)
-
-    def configure_optimizers(self) -> Any:
-        kernels, others = ([p for p in self.parameters() if (p.ndim > 1) == kernel] for kernel in (True, False))
-        groups = [{"params": kernels, "weight_decay": self.recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=self.recipe.lr)  # type: ignore[arg-type]
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_lr)
-        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
-
-    def _share_of_lr(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to 0."""
-        warmup = self.recipe.warmup * self.steps
-        return (
-            (step + 1) / (warmup + 1)
-            if step < warmup
-            else (1 + math.cos(math.pi * (step - warmup) / (self.steps - warmup))) / 2
-        )
-
-    def _loss(self, images: Tensor, labels: Tensor, tally: Tally) -> Tensor:
-        logits = self.model(images.contiguous(memory_format=torch.channels_last))
-        losses = F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.recipe.label_smoothing)
-        tally.add(losses, logits, labels)
-        return losses.mean()
-
-
-class Tally:
-    """What came out for the images of an epoch; nothing is copied from the device before it is asked for."""
-
-    def __init__(self) -> None:
-        self.batches: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self.batches.append((losses.detach(), logits.detach().argmax(1), labels))
-
-    @property
-    def loss(self) -> float:
-        return torch.cat([losses for losses, _, _ in self.batches]).mean().item()
-
-    @property
-    def accuracy(self) -> float:
-        return torch.cat([predicted == labels for _, predicted, labels in self.batches]).float().mean().item()
-
-    def confusion(self, classes: int) -> Tensor:
-        """(classes, classes): how many images of a class, the row, were taken for a class, the column."""
-        cells = torch.cat([labels * classes + predicted for _, predicted, labels in self.batches])
-        return torch.bincount(cells.cpu(), minlength=classes * classes).view(classes, classes)
-
-
-class _Writer(pl.Callback):
-    """Writes the weights and metrics.csv after every epoch."""
-
-    def __init__(self, folder: Path, facts: dict[str, Any]):
-        self.folder, self.facts = folder, facts
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, training: Training) -> None:  # type: ignore[override]
-        last = training.history[-1]
-        facts = {"epoch": last.epoch, "held_out_accuracy": last.held_out_accuracy, **self.facts}
-        weights.save(training.model, self.folder / weights.FILE, **facts)
-        with weights.replacing(self.folder / "metrics.csv") as path, open(path, "w", newline="") as file:
-            csv.writer(file).writerows([Epoch._fields, *training.history])
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning without its advice: on devices, workers, loggers and products."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
+def _network(data: Data, recipe: Recipe, variant: str | Variant, source: Any, seed: int) -> WarmEfficientNet:
+    """The network as training starts with it."""
+    classes = len(data.classes)
+    if source is None:
+        model = WarmEfficientNet(variant, classes, seed=seed, device="cpu", **recipe.network)
+    else:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
+            warnings.simplefilter("ignore", weights.WeightsWarning)  # of the new classifier
+            model = WarmEfficientNet.from_pretrained(source, num_classes=classes, seed=seed, device="cpu", **recipe.network)
+    if (recipe.resolution or 0) < model.reduction:
+        raise InputError(f"resolution is {recipe.resolution}; the network's total stride, {model.reduction}, is the least.")
+    if recipe.zero_classifier and model.classes != data.classes:
+        nn.init.zeros_(model.get_parameter("classifier.weight"))
+    kept = recipe.preprocessing
+    if source is not None and model.preprocessing is not None:  # the colours that its weights are used to
+        kept = replace(kept, mean=model.preprocessing.mean, std=model.preprocessing.std)
+    model.classes, model.preprocessing = tuple(data.classes), kept
+    return model
+
+
+def _train(training: Training, data: Data, run: RunFolder, engine: Engine) -> None:
+    """Steps and epochs until the recipe ends it, or somebody else."""
+    recipe, batches, fabric = training.recipe, training.batches, training.fabric
+    preprocessing = training.model.preprocessing
+    loading: dict[str, Any] = {
+        "num_workers": engine.workers, "persistent_workers": engine.workers > 0, "worker_init_fn": _deaf,
+        "pin_memory": fabric.device.type == "cuda",
+    }  # fmt: skip
+    train = DataLoader(Images(data.train, preprocessing, recipe), batch_sampler=batches, **loading)
+    mine = data.held_out[fabric.global_rank :: fabric.world_size]
+    held_out = DataLoader(Images(mine, preprocessing), recipe.batch_size, **loading)
+    progress = Progress(training.steps, training.step, recipe.epochs or 0, shown=fabric.is_global_zero)
+    with progress, Signals(fabric) as signals:
+        saved = time.monotonic()
+        while training.step < training.steps and not training.patience_is_over():
+            batches.step = training.step
+            training.start_epoch()
+            parts: list[tuple[Tensor, Tensor]] = []
+            for part in train:
+                parts.append(part)
+                if len(parts) < batches.parts:
+                    continue
+                training.take_step(parts)
+                progress.stepped(training)
+                parts = []
+                if training.step % batches.steps and (signals.arrived(training.step) or time.monotonic() - saved > SAVE_EVERY):
+                    run.save(training)
+                    saved = time.monotonic()
+                    signals.raise_arrived()
+            training.finish_epoch(held_out)
+            run.write(training)
+            progress.finished(training.history[-1])
+            saved = time.monotonic()
+            if signals.arrived():
+                signals.raise_arrived()
+
+
+def _deaf(_: int) -> None:
+    """A process that reads images does not hear Ctrl-C, which a terminal sends to all: the run's own ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _repeatable(seed: int) -> Iterator[None]:
-    """torch's random numbers from `seed`; afterwards its state, and whether it must be deterministic, are as before."""
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    try:
-        with torch.random.fork_rng(range(torch.cuda.device_count())):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic)
+    """torch's random numbers from `seed`; afterwards its state is as before."""
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
@@ -35,6 +37,16 @@ def cutmix(images: Tensor, targets: Tensor, alpha: float, rng: random.Random) ->
     images[:, :, rows, columns] = other[:, :, rows, columns]
     share = 1 - (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
     return images, torch.lerp(targets.flip(0), targets, share)
+
+
+def mixed(images: Tensor, labels: Tensor, classes: int, recipe: Any, seed: int) -> tuple[Tensor, Tensor]:
+    """Images and what to learn of them, by the recipe's mixup or cutmix; with neither, the images and their labels."""
+    rng = random.Random(seed)
+    choices = [(mix, alpha) for mix, alpha in ((mixup, recipe.mixup), (cutmix, recipe.cutmix)) if alpha]
+    if not choices:
+        return images, labels
+    mix, alpha = rng.choice(choices)
+    return mix(images, F.one_hot(labels, classes).to(images.dtype), alpha, rng)
 
 
 def random_erasing(image: Tensor, rng: random.Random, probability: float = 0.25) -> Tensor:

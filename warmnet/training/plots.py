@@ -1,7 +1,9 @@
-"""The two pictures of a run."""
+"""The pictures of a run and of an evaluation."""
 
 from __future__ import annotations
 
+import math
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +16,16 @@ from ..weights import replacing
 
 with extra("train"):
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.font_manager import findfont
+    from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+    from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 if TYPE_CHECKING:
+    from .evaluate import Bin
     from .fit import Epoch
 
 TRAINED, HELD_OUT = "#7a8ba3", "#d1495b"
+DPI = 120
 
 
 def plot_learning(history: Sequence[Epoch], name: str, path: Path) -> None:
@@ -37,11 +43,11 @@ def plot_learning(history: Sequence[Epoch], name: str, path: Path) -> None:
         axes.legend(frameon=False, loc="upper right" if what == "loss" else "lower right")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     result = f"{history[-1].held_out_accuracy:.1%} of the held-out images right after epoch {epochs[-1]}"
-    figure.suptitle(f"{_shown(name)}: {result}", parse_math=False)
+    figure.suptitle(f"{shown(name)}: {result}", parse_math=False)
     _write(figure, path)
 
 
-def plot_confusion(confusion: Tensor, classes: Sequence[str], path: Path) -> None:
+def plot_confusion(confusion: Tensor, classes: Sequence[str], path: Path, of: str = "held-out images") -> None:
     """A PNG of the confusion matrix: colour is the share of a row, numbers are images. With many classes it is larger."""
     count = len(classes)
     side = min(max(5.0, 1.5 + 0.3 * count), 24.0)
@@ -51,11 +57,11 @@ def plot_confusion(confusion: Tensor, classes: Sequence[str], path: Path) -> Non
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, shrink=0.7, format=PercentFormatter(1), label="share of the class")
     step = -(-count // 75)  # as many names as can be read
-    names = [_shown(name) for name in classes][::step]
+    names = [shown(name) for name in classes][::step]
     axes.set_xticks(range(0, count, step), names, rotation=0 if max(map(len, names)) < 3 else 90, parse_math=False)
     axes.set_yticks(range(0, count, step), names, parse_math=False)
     right, total = int(confusion.trace()), int(confusion.sum())
-    axes.set(xlabel="predicted class", ylabel="true class", title=f"{right:,} of {total:,} held-out images right")
+    axes.set(xlabel="predicted class", ylabel="true class", title=f"{right:,} of {total:,} {of} right")
     if count <= 40:
         for i, j in confusion.nonzero().tolist():
             color = "white" if shares[i, j] > 0.6 else "black"
@@ -63,13 +69,86 @@ def plot_confusion(confusion: Tensor, classes: Sequence[str], path: Path) -> Non
     _write(figure, path)
 
 
-def _shown(name: str) -> str:
-    """A folder's name, which may hold bytes that are no text, as text of a bearable length."""
-    name = name.encode(errors="replace").decode()
-    return name if len(name) <= 24 else name[:23] + "…"
+def plot_calibration(bins: Sequence[Bin], path: Path) -> None:
+    """A PNG of the reliability curve, how often the network is right by how sure it is, above the number of images."""
+    figure = Figure(figsize=(5.6, 6.4), layout="constrained")
+    curve, counts = figure.subplots(2, sharex=True, height_ratios=[3, 1])
+    curve.plot([0, 1], [0, 1], "--", color="#bbbbbb", label="as right as it is sure")
+    sure, right, images = zip(*bins)
+    curve.plot(sure, right, ".-", color=HELD_OUT, label="this network", clip_on=False)
+    curve.set(ylabel="right", xlim=(0, 1), ylim=(0, 1.02))
+    curve.yaxis.set_major_formatter(PercentFormatter(1))
+    curve.legend(frameon=False, loc="upper left")
+    middles = [(n + 0.5) / len(bins) for n in range(len(bins))]
+    bars = counts.bar(middles, images, 0.92 / len(bins), color=TRAINED)
+    counts.bar_label(bars, [f"{count:,}" if count else "" for count in images], fontsize=7, padding=1)
+    counts.margins(y=0.15)
+    counts.set(xlabel="sure: the probability of the predicted class", ylabel="images")
+    counts.xaxis.set_major_formatter(PercentFormatter(1))
+    counts.yaxis.set(major_locator=MaxNLocator(3, integer=True), major_formatter=StrMethodFormatter("{x:,.0f}"))
+    for axes in curve, counts:
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    means = (sum((share or 0) * count for share, count in zip(shares, images)) / sum(images) for shares in (sure, right))
+    figure.suptitle("{:.1%} sure on average, {:.1%} right".format(*means))
+    _write(figure, path)
+
+
+def plot_grid(tiles: Sequence[tuple[Image.Image, str]], path: Path, title: str, columns: int | None = None) -> None:
+    """A PNG of one or more images with a caption of a few lines below each. Small images are enlarged without smoothing.
+
+    - `columns`: default: about as many as rows.
+    """
+    columns = min(columns or math.ceil(math.sqrt(len(tiles))), len(tiles))
+    side, gap, line_height = max(150, min(300, 1200 // columns)), 16, 18
+    font, heading = (ImageFont.truetype(findfont("DejaVu Sans"), size) for size in (14, 20))
+    images = [ImageOps.expand(_sized(image.convert("RGB"), side - 2), 1, "#dddddd") for image, _ in tiles]
+    captions = [[_fitted(line, font, side) for line in caption.splitlines()] for _, caption in tiles]
+    rows = [range(first, min(first + columns, len(tiles))) for first in range(0, len(tiles), columns)]
+    heights = [max(images[n].height for n in row) for row in rows]
+    below = 6 + line_height * max(map(len, captions)) + gap
+    width = max(columns * (side + gap), math.ceil(heading.getlength(shown(title, 100))) + gap) + gap
+    sheet = Image.new("RGB", (width, 60 + sum(heights) + below * len(rows)), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((gap, 18), shown(title, 100), "black", heading)
+    y = 60
+    for row, height in zip(rows, heights):
+        y += height
+        for column, n in enumerate(row):
+            x = gap + column * (side + gap)
+            sheet.paste(images[n], (x + (side - images[n].width) // 2, y - images[n].height))
+            for m, line in enumerate(captions[n]):
+                draw.text((x + side / 2, y + 6 + line_height * m), line, "#333333", font, "ma")
+        y += below
+    with replacing(path) as temporary:
+        sheet.save(temporary, "PNG")
+
+
+def _sized(image: Image.Image, side: int) -> Image.Image:
+    """An image that fits into a square: pixels enlarged by a whole number, or a large one made smaller."""
+    if max(image.size) <= side:
+        return ImageOps.scale(image, side // max(image.size), Image.Resampling.NEAREST)
+    image = image.copy()
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
+
+
+def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """The text in one line, its end cut off where it is wider than `width` pixels."""
+    text = shown(text, 200)
+    while font.getlength(text) > width:
+        text = text[:-2] + "…"
+    return text
+
+
+def shown(name: str, length: int = 24) -> str:
+    """A folder's name, which may hold bytes that are no text, as one line of text of a bearable length."""
+    name = "".join("?" if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in name)
+    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def _write(figure: Figure, path: Path) -> None:
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a letter that the font has not is shown as a box
-        figure.savefig(temporary, dpi=120)
+        figure.savefig(temporary, dpi=DPI)

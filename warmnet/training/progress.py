@@ -1,45 +1,52 @@
-"""What a run shows: a line for every epoch, and on a terminal a bar."""
+"""What a run shows: a line for every epoch, and on a terminal a bar with rates."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ..errors import extra
 
 with extra("train"):
-    import pytorch_lightning as pl
     from rich import progress
 
 
-class Progress(pl.Callback):
-    """A bar over all batches of a run on a terminal, and wherever the output goes a line for every epoch."""
+class Progress:
+    """A bar over all steps of a run on a terminal, and wherever the output goes a line for every epoch."""
 
-    def __init__(self, epochs: int, batches: int):
-        columns = progress.TextColumn("{task.description}"), progress.BarColumn(), progress.TimeRemainingColumn()
+    def __init__(self, steps: int, step: int, epochs: int, shown: bool = True):
+        columns = "{task.description}", progress.BarColumn(), "{task.fields[rates]}", progress.TimeRemainingColumn()
         self.bar = progress.Progress(*columns, transient=True)
-        self.bar.disable = not self.bar.console.is_terminal
-        self.task = self.bar.add_task("", total=epochs * batches)
-        self.epochs = epochs
+        self.bar.disable = not (shown and self.bar.console.is_terminal)
+        self.task = self.bar.add_task(f"epoch 1/{epochs}", total=steps, completed=step, rates="")
+        self.epochs, self.shown = epochs, shown
+        self.since, self.images = time.perf_counter(), 0
 
-    def on_train_start(self, trainer: pl.Trainer, training: Any) -> None:
+    def __enter__(self) -> Progress:
         self.bar.start()
+        return self
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, training: Any) -> None:
-        self.bar.update(self.task, description=f"epoch {len(training.history) + 1}/{self.epochs}")
+    def __exit__(self, *_: Any) -> None:
+        self.bar.stop()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, training: Any, *batch: Any) -> None:
+    def stepped(self, training: Any) -> None:
+        """A step was taken."""
         self.bar.advance(self.task)
+        self.images += training.batches.size(training.step - 1)
+        seconds = time.perf_counter() - self.since
+        if not self.bar.disable and seconds > 0.5:
+            lr, loss = training.optimizer.param_groups[-1]["lr"], training.tally.last.mean().item()
+            rates = f"{self.images / seconds:,.0f} images/s   loss {loss:.3f}   lr {lr:.2g}"
+            self.bar.update(self.task, description=f"epoch {len(training.history) + 1}/{self.epochs}", rates=rates)
+            self.since, self.images = time.perf_counter(), 0
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, training: Any) -> None:
-        last, width = training.history[-1], len(str(self.epochs))
+    def finished(self, last: Any) -> None:
+        """An epoch is over."""
+        width = len(str(self.epochs))
         line = (
             f"epoch {last.epoch:{width}}/{self.epochs}   loss {last.train_loss:.3f}   "
             f"held out {last.held_out_loss:.3f}, {last.held_out_accuracy:6.1%} right   {last.seconds:.1f} s"
         )
-        self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    def on_train_end(self, trainer: pl.Trainer, training: Any) -> None:
-        self.bar.stop()
-
-    def on_exception(self, trainer: pl.Trainer, training: Any, exception: BaseException) -> None:
-        self.bar.stop()
+        if self.shown:
+            self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.since, self.images = time.perf_counter(), 0

@@ -98,6 +98,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_pickle(content: Any, path: Path) -> None:
+    """Write a file of torch.save; if that fails, the error is that of the disk, and not torch's of what followed from it."""
+    with open(path, "wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+
+
 def described(about: str, where: str) -> dict[str, Any]:
     """What the metadata of a file says of its model."""
     try:

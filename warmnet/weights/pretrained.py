@@ -22,7 +22,7 @@ from . import h5, timm
 from .lineage import Lineage
 from .moving import CLASSIFIER, STEM, check_finite, check_fits, for_channels, moved_names, planned
 from .origin import LINEAGES, Origin, origin
-from .own import WeightsError, replacing, save
+from .own import WeightsError, replacing, save, write_pickle
 from .read import Checkpoint, Source, read
 from .report import Report
 
@@ -178,8 +178,7 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
         elif path.suffix == ".safetensors":
             temporary.write_bytes(safetensors.save(tensors, {"format": "pt", "config": json.dumps(config)}))
         else:
-            with open(temporary, "wb") as file:
-                torch.save(tensors, file)
+            write_pickle(tensors, temporary)
     if path.suffix != ".safetensors":
         _tell_what_is_lost(model, lineage, path)
     return lineage.loading(_name(model), model.num_classes, model.in_channels, str(path))

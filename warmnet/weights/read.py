@@ -77,11 +77,12 @@ def read(source: Source, revision: str | None = None) -> Checkpoint:
 
 def _read_file(path: Path, where: str, called: str, config: dict[str, Any]) -> Checkpoint:
     with open(path, "rb") as file:
-        head = file.read(8)
+        head = file.read(9)
     checkpoint = Checkpoint({}, where, called, config)
-    if head == b"\x89HDF\r\n\x1a\n" or path.suffix == ".keras":
+    if head[:8] == b"\x89HDF\r\n\x1a\n" or path.suffix == ".keras":
         return _unwrapped(checkpoint, h5.read(path))
-    if head[:2] == b"PK" or head[:1] == b"\x80":  # a zip archive, or a pickle as torch wrote them before 2020
+    # A zip archive, or a pickle as torch wrote them before 2020; a safetensors file may begin with any number.
+    if head[8:] != b"{" and (head[:2] == b"PK" or head[:1] == b"\x80"):
         return _unwrapped(checkpoint, _pickle(path))
     return _safetensors(path, checkpoint)
 

@@ -1,0 +1,112 @@
+"""The folder of a run: what is in it, whole at any moment, and how a run goes on from it."""
+
+from __future__ import annotations
+
+import csv
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from .. import weights
+from ..errors import InputError
+from ..weights.own import write_pickle
+from .data import Data
+from .plots import plot_confusion, plot_learning
+from .steps import Epoch, Training
+
+BEST = "best.safetensors"  # the weights of the epoch with the lowest held-out loss
+CHECKPOINT = "checkpoint.pt"  # the newest state of a run that is not finished
+
+
+def new_folder(name: str) -> Path:
+    """The first of runs/name-1, runs/name-2, ... that is not there, made."""
+    while True:
+        folder = next(path for n in count(1) if not (path := Path("runs") / f"{name}-{n}").exists())
+        with suppress(FileExistsError):  # another process was faster
+            folder.mkdir(parents=True)
+            return folder
+
+
+def check_free(folder: Path) -> None:
+    """Raise if there is anything where a run folder shall be; an empty folder is nothing."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is there already, and nothing is written over. Choose another --out, or remove it.")
+
+
+class RunFolder:
+    """The folder of a run; the first process alone writes into it, and every file is whole at any moment."""
+
+    def __init__(self, path: Path, data: Data, said: dict[str, Any], fabric: Fabric):
+        self.path, self.data, self.said, self.fabric = path, data, said, fabric
+        self.split = data.split()
+
+    def take_up(self, training: Training) -> None:
+        """Go on with what was saved here."""
+        if not (self.path / CHECKPOINT).exists():
+            if (self.path / weights.FILE).exists():
+                raise InputError(f"The run in {self.path} is finished. There is nothing to go on with.")
+            raise InputError(f"{self.path} holds no run to go on with: it has no {CHECKPOINT}. Start it without --resume.")
+        state = torch.load(self.path / CHECKPOINT, "cpu", weights_only=True)
+        check_same(state["said"], self.said, state["split"], self.split, self.path)
+        training.take_up(state)
+
+    def save(self, training: Training) -> None:
+        """Keep the newest state of the run."""
+        if self.fabric.is_global_zero:
+            with weights.replacing(self.path / CHECKPOINT) as path:
+                write_pickle({**training.state(), "said": self.said, "split": self.split}, path)
+            if training.step == 0:
+                self._csv("split.csv", [("part", "class", "file", "bytes"), *self.split])
+        self.fabric.barrier()
+
+    def write(self, training: Training) -> None:
+        """Keep what an epoch has brought: the weights, the best weights, metrics.csv, and the state to go on from."""
+        last = training.history[-1]
+        facts = {"epoch": last.epoch, "held_out_accuracy": last.held_out_accuracy, "recipe": self.said["recipe"]}
+        if self.fabric.is_global_zero:
+            with training.weights_to_save() as model:
+                for name in [weights.FILE] + [BEST] * (training.best == last.epoch):
+                    weights.save(model, self.path / name, **facts, seed=self.said["seed"])
+            self._csv("metrics.csv", [Epoch._fields, *training.history])
+        self.save(training)
+
+    def choose_best(self) -> None:
+        """Make the best epoch's weights those of the run."""
+        if self.fabric.is_global_zero:
+            with weights.replacing(self.path / weights.FILE) as path:
+                path.write_bytes((self.path / BEST).read_bytes())
+
+    def draw(self, training: Training) -> None:
+        """The pictures of what there is so far."""
+        if training.history and self.fabric.is_global_zero:
+            plot_learning(training.history, self.data.name, self.path / "learning-curve.png")
+            plot_confusion(training.confusion, self.data.classes, self.path / "confusion-matrix.png")
+
+    def finish(self) -> None:
+        if self.fabric.is_global_zero:
+            (self.path / CHECKPOINT).unlink(missing_ok=True)
+        self.fabric.barrier()
+
+    def _csv(self, name: str, rows: Any) -> None:
+        with weights.replacing(self.path / name) as path, open(path, "w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+
+def check_same(was: dict[str, Any], now: dict[str, Any], before: list[Any], after: list[Any], folder: Path) -> None:
+    """Raise what differs between a run as it was started and as it shall go on."""
+    if before != after:
+        files, files_now = ({tuple(row[1:]) for row in rows} for rows in (before, after))
+        gone, new = sorted(files - files_now), sorted(files_now - files)
+        what = [f"{len(rows)} {word}, such as {rows[0][1]}" for rows, word in ((gone, "gone or changed"), (new, "new")) if rows]
+        raise InputError(
+            f"The images are not those that the run in {folder} was started with: {'; '.join(what) or 'in another order'}. "
+            f"Put them back as {folder / 'split.csv'} has them, or start a new run."
+        )
+    old, new_ = ({**said.pop("recipe"), **said} for said in (dict(was), dict(now)))
+    if differ := [key for key in {**old, **new_} if old.get(key) != new_.get(key)]:
+        said = "; ".join(f"{key} was {old.get(key)} and is {new_.get(key)}" for key in differ)
+        raise InputError(f"The run in {folder} was started otherwise: {said}. Go on with what it was started with.")
