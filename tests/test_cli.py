@@ -91,7 +91,7 @@ def test_digits_are_learned_to_98_percent_and_what_is_printed_works(tmp_path):
     right, total = re.search(r"Held out: (\d+) of (\d+) right", out).groups()
     assert int(total) == 364 and int(right) / int(total) >= 0.98
     listed = {line.strip().removeprefix("runs/digits-1/") for line in out.splitlines() if line.startswith("  runs/")}
-    pictures = {"learning-curve.png", "confusion-matrix.png", "samples/"}
+    pictures = {"learning-curve.png", "confusion-matrix.png", "samples/", "tensorboard/"}
     assert listed == {"weights.safetensors", "best.safetensors", "metrics.csv", "split.csv"} | pictures
     code, out, err = warm(out.splitlines()[-1].strip().removeprefix("warmnet "), cwd=tmp_path)
     assert code == 0 and err == "" and out.splitlines()[1].split()[:2] == ["runs/digits-1/samples/9.png", "9"]
@@ -375,6 +375,20 @@ def test_preview_writes_a_picture_and_no_run(tmp_path, monkeypatch, capsys):
     assert main(["train", "--preview", "--recipe=paper", "--resolution=32"]) == 0
     assert os.listdir() == ["preview.png"] and "preview.png is written" in capsys.readouterr().out
     assert Image.open("preview.png").size[0] > 300
+
+
+def test_every_setting_of_a_recipe_can_be_set(tmp_path, capsys):
+    folder, out = write_digits(tmp_path / "digits", count=4), tmp_path / "run"
+    words = f"--epochs=1 --resolution=32 --out={out} --set mixup=0.2 --set ema=paper --set network={{'dropout':0.5}}"
+    assert main(["train", str(folder), *words.split()]) == 0
+    recipe = warmnet.WarmEfficientNet.from_pretrained(out).facts["recipe"]
+    assert (recipe["mixup"], recipe["ema"], recipe["network"]) == (0.2, "paper", {"dropout": 0.5})
+    capsys.readouterr()
+    assert "--set mixop: recipes have no such setting. They have name, epochs" in refused(capsys, "train", "--set", "mixop=1")
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--set", "mixup"])
+    assert "'mixup' is not KEY=VALUE" in capsys.readouterr().err
+    assert "ema is 'mine'. Choose one of None, paper, constant" in refused(capsys, "train", "--set", "ema=mine")
 
 
 def test_weights_are_fine_tuned_by_the_recipe_for_it(trained, tmp_path, capsys):

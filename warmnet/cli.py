@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import math
 import os
@@ -16,7 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -83,8 +84,8 @@ def train(asked: argparse.Namespace) -> None:
 
     if asked.out and not asked.resume and not asked.preview:
         training.check_free(Path(asked.out))  # now, and not when all images have been read
-    if asked.resume and not asked.out:
-        raise InputError("--resume goes on with a run that is there. Name it with --out RUN.")
+    if not asked.out and (asked.resume or "RANK" in os.environ):
+        raise InputError("Name the run folder with --out RUN: it is to be there already, or the same for all processes.")
     data, recipe = _data(asked), _recipe(asked)
     if asked.preview:
         print(f"{training.preview(data, recipe.sized(len(data.train), asked.variant), asked.seed)} is written. Look at it.")
@@ -147,6 +148,10 @@ def _recipe(asked: argparse.Namespace) -> Any:
     name = asked.recipe or ("finetune" if asked.weights else "small")
     recipe = training.DIGITS if name == "small" and not asked.folder else training.RECIPES[name]
     given = {key: getattr(asked, key) for key in ("resolution", "epochs", "batch_size", "lr", "patience", "augment")}
+    given |= dict(asked.set or ())
+    known = [field.name for field in fields(recipe)]
+    if unknown := given.keys() - {*known}:
+        raise InputError(f"--set {min(unknown)}: recipes have no such setting. They have {', '.join(known)}.")
     return replace(recipe, **{key: value for key, value in given.items() if value is not None})
 
 
@@ -269,6 +274,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--lr", type=_positive, metavar="X", help="peak learning rate")
     sub.add_argument("--augment", choices=("autoaugment", "randaugment"), help="change colours and shapes at random")
     sub.add_argument("--patience", type=_whole(1), metavar="N", help="stop after N epochs without a lower held-out loss")
+    sub.add_argument("--set", action="append", type=_setting, metavar="KEY=VALUE",
+                     help="any other setting of the recipe: mixup=0.2, ema=paper, network={'dropout': 0.5}")  # fmt: skip
     sub.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="same seed, same weights. Default: 0")
     sub.add_argument("--resume", action="store_true", help="go on with the run in --out, from where it was saved last")
     sub.add_argument("--preview", action="store_true", help="write preview.png, images as they are trained on, and no more")
@@ -319,6 +326,16 @@ def _whole(least: int, most: int = 10**9) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not key.isidentifier() or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, such as mixup=0.2")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
 
 
 def _positive(text: str) -> float:

@@ -8,11 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-try:
-    import warmnet.training  # noqa: F401
-except ImportError as error:  # as long as warmnet.training imports more than its parts need
-    pytest.skip(str(error), allow_module_level=True)
-
 from warmnet.training.autoaugment import V0, apply, sign
 from warmnet.training.crop import random_resized_crop
 from warmnet.training.ema import EMA

@@ -68,8 +68,17 @@ def test_metrics_csv_is_the_history(run):
 
 def test_a_run_folder_holds_weights_metrics_and_pictures_and_no_more(run):
     assert sorted(path.name for path in run.folder.iterdir()) == [
-        "best.safetensors", "confusion-matrix.png", "learning-curve.png", "metrics.csv", "split.csv", "weights.safetensors",
+        "best.safetensors", "confusion-matrix.png", "learning-curve.png", "metrics.csv", "split.csv", "tensorboard",
+        "weights.safetensors",
     ]  # fmt: skip
+
+
+def test_tensorboard_has_the_history(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
+    for name in "train_loss", "held_out_accuracy", "lr":
+        assert [e.value for e in events.Scalars(name)] == pytest.approx([getattr(epoch, name) for epoch in run.history])
 
 
 def test_the_recipe_is_in_the_network_and_in_its_file(run):

@@ -40,6 +40,8 @@ class Engine:
             raise InputError(f"device {self.device!r} is not there. Choose one of {', '.join(d for d in there if there[d])}.")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision is {self.precision!r}. Choose fp32 or bf16.")
+        if self.accumulate < 1:
+            raise InputError(f"accumulate is {self.accumulate}; 1 is the least.")
         world, local = (int(os.environ.get(key, 1)) for key in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
         processes = {"devices": local, "num_nodes": world // local, "strategy": DDPStrategy(broadcast_buffers=False)}
         precision: Any = {"fp32": "32-true", "bf16": "bf16-mixed"}[self.precision]

@@ -33,12 +33,12 @@ def _recomputed(block: nn.Module, forward: Any, *args: Any, **kw: Any) -> Any:
 
 @contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Within it batch normalization does not take the same batch into its running statistics a second time."""
-    norms = [m for m in block.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    """Within it batch normalization takes the same batch a second time into copies of its statistics, and not into its own."""
+    own = [(module, name, value) for module in block.modules() for name, value in module.named_buffers(recurse=False)]
     try:
-        for norm in norms:
-            norm.track_running_stats = False
+        for module, name, value in own:
+            setattr(module, name, value.clone())
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for module, name, value in own:
+            setattr(module, name, value)

@@ -42,7 +42,7 @@ class RunFolder:
 
     def __init__(self, path: Path, data: Data, said: dict[str, Any], fabric: Fabric):
         self.path, self.data, self.said, self.fabric = path, data, said, fabric
-        self.split = data.split()
+        self.split, self.board = data.split(), None  # type: tuple[Any, Any]
 
     def take_up(self, training: Training) -> None:
         """Go on with what was saved here."""
@@ -72,6 +72,7 @@ class RunFolder:
                 for name in [weights.FILE] + [BEST] * (training.best == last.epoch):
                     weights.save(model, self.path / name, **facts, seed=self.said["seed"])
             self._csv("metrics.csv", [Epoch._fields, *training.history])
+            self._show(last, training.step)
         self.save(training)
 
     def choose_best(self) -> None:
@@ -90,6 +91,18 @@ class RunFolder:
         if self.fabric.is_global_zero:
             (self.path / CHECKPOINT).unlink(missing_ok=True)
         self.fabric.barrier()
+
+    def _show(self, last: Epoch, step: int) -> None:
+        """Give an epoch's figures to TensorBoard, if it is installed."""
+        if self.board is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                return
+            self.board = SummaryWriter(self.path / "tensorboard", purge_step=step)
+        for name, value in last._asdict().items():
+            self.board.add_scalar(name, value, step)
+        self.board.flush()
 
     def _csv(self, name: str, rows: Any) -> None:
         with weights.replacing(self.path / name) as path, open(path, "w", newline="") as file:
