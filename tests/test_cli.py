@@ -393,9 +393,12 @@ def test_every_setting_of_a_recipe_can_be_set(tmp_path, capsys):
 
 def test_weights_are_fine_tuned_by_the_recipe_for_it(trained, tmp_path, capsys):
     folder, out = write_digits(tmp_path / "digits", classes=(3, 4), count=10), tmp_path / "run"
-    words = f"--weights={trained} --epochs=1 --resolution=32 --out={out}"
+    words = f"--weights={trained} --epochs=1 --out={out}"
+    assert "another variant than b1" in refused(capsys, "train", folder, *words.split(), "--variant=b1")
     assert main(["train", str(folder), *words.split()]) == 0
-    assert f"from {trained} on digits" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert f"from {trained} on digits: 16 images to train on, 4 held out, 2 classes, 32x32" in said.out
+    assert "- classifier.weight (2, 1280)" in said.err, "the new classifier is told"
     model = warmnet.WarmEfficientNet.from_pretrained(out)
     assert model.classes == ("3", "4") and model.facts["recipe"]["name"] == "finetune"
     before = warmnet.WarmEfficientNet.from_pretrained(trained)

@@ -86,17 +86,22 @@ def train(asked: argparse.Namespace) -> None:
         training.check_free(Path(asked.out))  # now, and not when all images have been read
     if not asked.out and (asked.resume or "RANK" in os.environ):
         raise InputError("Name the run folder with --out RUN: it is to be there already, or the same for all processes.")
+    source = WarmEfficientNet.from_pretrained(asked.weights) if asked.weights else None
+    variant = source.variant if source else asked.variant or "b0"
+    if source and asked.variant and VARIANTS[asked.variant] != variant:
+        raise InputError(f"{asked.weights} holds weights of another variant than {asked.variant}. Leave out --variant.")
     data, recipe = _data(asked), _recipe(asked)
+    sized = recipe.sized(len(data.train), variant, source and source.preprocessing)
     if asked.preview:
-        print(f"{training.preview(data, recipe.sized(len(data.train), asked.variant), asked.seed)} is written. Look at it.")
+        print(f"{training.preview(data, sized, asked.seed)} is written. Look at it.")
         return
     folder = Path(asked.out) if asked.out else training.new_folder(data.name)
     engine = training.Engine(asked.device, asked.workers, asked.precision, asked.accumulate, asked.recompute, asked.compile)
     if first := int(os.environ.get("RANK", 0)) == 0:
-        _describe(asked, data, recipe.sized(len(data.train), asked.variant))
+        _describe(asked, data, sized)
     began = time.perf_counter()
     try:
-        settings = {"variant": asked.variant, "source": asked.weights, "seed": asked.seed}
+        settings = {"variant": variant, "source": source, "seed": asked.seed}
         run = training.fit(data, recipe, folder, **settings, engine=engine, resume=asked.resume)
     except BaseException:
         _say_what_is_left(folder, asked)
@@ -201,8 +206,8 @@ def _describe(asked: argparse.Namespace, data: Any, recipe: Any) -> None:
     if data.ignored:
         _say(f"files not named like images, ignored: {data.ignored}.")
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
-    start = f"from {asked.weights}" if asked.weights else "from scratch"
-    print(f"EfficientNet {asked.variant} {start} on {data.name}: {counts}, {recipe.resolution}x{recipe.resolution}.")
+    start = f"from {asked.weights}" if asked.weights else f"{asked.variant or 'b0'} from scratch"
+    print(f"EfficientNet {start} on {data.name}: {counts}, {recipe.resolution}x{recipe.resolution}.")
     print(f"{recipe}\n")
 
 
@@ -264,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("folder", nargs="?", metavar="FOLDER", help="FOLDER/cat/1.jpg, FOLDER/dog/1.jpg, ...; or the same below "
                      "FOLDER/train and FOLDER/val; or train-{000..009}.tar. Without val a fifth is held out")  # fmt: skip
     sub.add_argument("--out", metavar="RUN", help="the run folder to make. Default: runs/NAME-1, -2, ...")
-    sub.add_argument("--variant", choices=VARIANTS, default="b0", metavar="VARIANT", help=f"{', '.join(VARIANTS)}. Default: b0")
+    sub.add_argument("--variant", choices=VARIANTS, metavar="VARIANT", help=f"{', '.join(VARIANTS)}. Default: b0")
     sub.add_argument("--weights", metavar="SOURCE", help="start from these: a file, a run folder, a Hugging Face Hub id")
     sub.add_argument("--recipe", choices=("small", "paper", "timm-b0", "sgd", "finetune"),
                      help="default: small, or with --weights finetune")  # fmt: skip

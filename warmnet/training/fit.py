@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from .. import weights
 from ..efficientnet import Variant, WarmEfficientNet
 from ..errors import InputError
 from ..preprocessing import ImageError
@@ -57,7 +55,8 @@ def fit(
 
     The same seed gives the same weights bit for bit, on the same device with the same number of threads.
 
-    - `source`: weights to start from: anything that `WarmEfficientNet.from_pretrained` takes. Default: from scratch.
+    - `source`: weights to start from, of any variant: anything that `WarmEfficientNet.from_pretrained` takes. Default: from
+      scratch.
     - `resume`: go on with the run in `folder` from where it was last saved.
 
     SIGTERM and Ctrl-C finish the step and save before they end the process.
@@ -66,10 +65,13 @@ def fit(
     if not resume:
         check_free(folder)
     fabric = engine.fabric()
-    recipe = recipe.sized(len(data.train), variant)
-    batches = Batches(len(data.train), recipe.batch_size or 1, seed, fabric.global_rank, fabric.world_size, engine.accumulate)
     with _repeatable(seed):
-        model = _network(data, recipe, variant, source, seed)
+        model = _network(len(data.classes), recipe, variant, source, seed)
+        recipe = recipe.sized(len(data.train), model.variant, model.preprocessing)
+        batches = Batches(
+            len(data.train), recipe.batch_size or 1, seed, fabric.global_rank, fabric.world_size, engine.accumulate
+        )
+        _prepare(model, recipe, data)
         training = Training(fabric, model, recipe, batches, seed, engine)
         said = {"recipe": asdict(recipe), "variant": list(model.variant), "seed": seed}
         run = RunFolder(folder, data, said, fabric)
@@ -88,24 +90,21 @@ def fit(
     return Run(folder, training.history, training.confusion, training.best)
 
 
-def _network(data: Data, recipe: Recipe, variant: str | Variant, source: Any, seed: int) -> WarmEfficientNet:
-    """The network as training starts with it."""
-    classes = len(data.classes)
-    if source is None:
-        model = WarmEfficientNet(variant, classes, seed=seed, device="cpu", **recipe.network)
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", weights.WeightsWarning)  # of the new classifier
-            model = WarmEfficientNet.from_pretrained(source, num_classes=classes, seed=seed, device="cpu", **recipe.network)
+def _network(classes: int, recipe: Recipe, variant: str | Variant, source: Any, seed: int) -> WarmEfficientNet:
+    """A new network, or that of the source, for so many classes."""
+    made: dict[str, Any] = {"num_classes": classes, "seed": seed, "device": "cpu", **recipe.network}
+    return WarmEfficientNet(variant, **made) if source is None else WarmEfficientNet.from_pretrained(source, **made)
+
+
+def _prepare(model: WarmEfficientNet, recipe: Recipe, data: Data) -> None:
+    """Make the network what it is when training starts; images keep the colours that its weights are used to."""
     if (recipe.resolution or 0) < model.reduction:
         raise InputError(f"resolution is {recipe.resolution}; the network's total stride, {model.reduction}, is the least.")
-    if recipe.zero_classifier and model.classes != data.classes:
+    if recipe.zero_classifier and model.classes != tuple(data.classes):
         nn.init.zeros_(model.get_parameter("classifier.weight"))
-    kept = recipe.preprocessing
-    if source is not None and model.preprocessing is not None:  # the colours that its weights are used to
-        kept = replace(kept, mean=model.preprocessing.mean, std=model.preprocessing.std)
-    model.classes, model.preprocessing = tuple(data.classes), kept
-    return model
+    before, model.classes, model.preprocessing = model.preprocessing, tuple(data.classes), recipe.preprocessing
+    if before is not None:
+        model.preprocessing = replace(recipe.preprocessing, mean=before.mean, std=before.std)
 
 
 def _train(training: Training, data: Data, run: RunFolder, engine: Engine) -> None:

@@ -83,13 +83,16 @@ class Recipe:
             raise InputError("The recipe's resolution is not settled. Call sized() first.")
         return Preprocessing(self.resolution, self.crop, self.interpolation)
 
-    def sized(self, images: int, variant: str | Variant = "b0") -> Recipe:
-        """This recipe for training that variant on so many images, its defaults filled in."""
+    def sized(self, images: int, variant: str | Variant = "b0", seen: Preprocessing | None = None) -> Recipe:
+        """This recipe for training that variant on so many images, its defaults filled in.
+
+        - `seen`: what images went through that its weights are from; their resolution is the default.
+        """
         batch_size = min(self.batch_size or min(64, max(8, images // 8)), images)
         steps = max(1, round(images / batch_size))
         return replace(
             self,
-            resolution=self.resolution or find_variant(variant).resolution,
+            resolution=self.resolution or (seen.resolution if seen else find_variant(variant).resolution),
             batch_size=batch_size,
             epochs=self.epochs or min(40, max(8, round(2500 / steps))),
             lr=self.base_lr * batch_size / 256 if self.lr is None else self.lr,
