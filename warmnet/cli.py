@@ -215,6 +215,8 @@ def _say_what_is_left(folder: Path, asked: argparse.Namespace) -> None:
     """Say how a run that ended early goes on, or take its folder back."""
     from .training import CHECKPOINT
 
+    if int(os.environ.get("RANK", 0)):
+        return  # the first process says it
     if (folder / CHECKPOINT).exists():
         words = [word for word in asked.words if word != "--resume"]
         words += [] if asked.out else ["--out", str(folder)]

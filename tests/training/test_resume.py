@@ -72,8 +72,8 @@ def metrics(run):
         return list(csv.reader(file))
 
 
-def command(folder, out, *more):
-    options = ["--epochs=4", "--batch-size=8", "--resolution=32", f"--out={out}", *more]
+def command(folder, out, *more, epochs=4):
+    options = [f"--epochs={epochs}", "--batch-size=8", "--resolution=32", f"--out={out}", *more]
     return [sys.executable, "-m", "warmnet", "train", str(folder), *options]
 
 
@@ -84,23 +84,24 @@ def test_killed_at_random_moments_it_still_ends_with_the_same_bytes(tmp_path):
 
 def kills(tmp_path, count, seed=0):
     """Run to the end, killed `count` times on the way by SIGKILL; the epochs and steps at which it went on."""
-    folder, rng = write_digits(tmp_path / "digits", count=12), random.Random(seed)
+    folder, rng, epochs = write_digits(tmp_path / "digits", count=12), random.Random(seed), 3 + count
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command(folder, tmp_path / "whole"), check=True, capture_output=True, env=environment)
+    subprocess.run(command(folder, tmp_path / "whole", epochs=epochs), check=True, capture_output=True, env=environment)
     run, places = tmp_path / "run", []
     while True:
         more = ["--resume"] if (run / "checkpoint.pt").exists() else []
-        process = subprocess.Popen(command(folder, run, *more), stdout=-1, stderr=-1, env=environment)
+        process = subprocess.Popen(command(folder, run, *more, epochs=epochs), stdout=-1, stderr=-1, env=environment)
         if len(places) < count:
             began = newest(run)
             deadline = time.monotonic() + 100
             while newest(run) == began and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.002)
+                time.sleep(0.01)
             time.sleep(rng.random() * 0.6)
             process.send_signal(signal.SIGKILL)
         process.communicate()
-        if process.returncode == 0:
-            break
+        assert process.returncode in (0, -signal.SIGKILL)
+        if (run / weights.FILE).exists() and not (run / "checkpoint.pt").exists():
+            break  # it was finished
         if (run / "checkpoint.pt").exists():
             places.append(torch.load(run / "checkpoint.pt", weights_only=True)["step"])
     for name in weights.FILE, "best.safetensors":

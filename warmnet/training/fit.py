@@ -132,7 +132,8 @@ def _train(training: Training, data: Data, run: RunFolder, engine: Engine) -> No
                 training.take_step(parts)
                 progress.stepped(training)
                 parts = []
-                if training.step % batches.steps and (signals.arrived(training.step) or time.monotonic() - saved > SAVE_EVERY):
+                due = time.monotonic() - saved > SAVE_EVERY
+                if training.step % batches.steps and signals.arrived(training.step, due):
                     run.save(training)
                     saved = time.monotonic()
                     signals.raise_arrived()

@@ -56,6 +56,7 @@ class RunFolder:
 
     def save(self, training: Training) -> None:
         """Keep the newest state of the run."""
+        training.join()
         if self.fabric.is_global_zero:
             with weights.replacing(self.path / CHECKPOINT) as path:
                 write_pickle({**training.state(), "said": self.said, "split": self.split}, path)

@@ -34,7 +34,7 @@ class Signals:
         self.signal = number
 
     def arrived(self, step: int = 0, due: bool = False) -> bool:
-        """Whether one came to any of the processes, or `due` holds for any; on a GPU they ask each other at every tenth step."""
+        """Whether one came to any of the processes, or `due` holds for any: on a GPU they ask at every tenth step."""
         self.agreed = self.signal
         if self.fabric.world_size > 1:
             if step % 10 and self.fabric.device.type != "cpu":

@@ -165,7 +165,7 @@ class Training:
             "step": self.step, "history": [list(epoch) for epoch in self.history], "tally": tally,
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.state_dict() if self.ema else None,
-            "seconds": time.perf_counter() - self.began, "confusion": getattr(self, "confusion", None),
+            "confusion": getattr(self, "confusion", None),
         }  # fmt: skip
 
     def take_up(self, state: dict[str, Any]) -> None:
