@@ -391,6 +391,36 @@ def test_every_setting_of_a_recipe_can_be_set(tmp_path, capsys):
     assert "ema is 'mine'. Choose one of None, paper, constant" in refused(capsys, "train", "--set", "ema=mine")
 
 
+def test_fine_tuning_needs_weights(capsys):
+    assert "Name them with --weights" in refused(capsys, "train", "--recipe=finetune")
+
+
+def test_a_trick_can_be_taken_away(tmp_path, capsys):
+    folder, out = write_digits(tmp_path / "digits", count=4), tmp_path / "run"
+    words = f"--recipe=paper --set ema=None --set augment=None --epochs=1 --resolution=32 --out={out}"
+    assert main(["train", str(folder), *words.split()]) == 0
+    recipe = warmnet.WarmEfficientNet.from_pretrained(out).facts["recipe"]
+    assert recipe["ema"] is None and recipe["augment"] is None
+
+
+def test_what_was_trained_on_is_not_evaluated(tmp_path, capsys):
+    folder, out = write_digits(tmp_path / "digits", count=10), tmp_path / "run"
+    assert main(["train", str(folder), "--epochs=1", "--resolution=32", f"--out={out}"]) == 0
+    shutil.copy(folder / "0" / "01.png", folder / "0" / "00a.png")  # which moves every other to another place
+    capsys.readouterr()
+    assert main(["evaluate", str(out), str(folder), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "of these images were trained on, such as" in said.err
+    assert json.loads(said.out)["images"] < 4
+
+
+def test_preview_writes_over_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "preview.png").write_text("mine")
+    assert "preview.png is there already" in refused(capsys, "train", "--preview", "--resolution=32")
+    assert main(["train", "--preview", "--resolution=32", "--out=other.png"]) == 0 and (tmp_path / "other.png").exists()
+
+
 def test_weights_are_fine_tuned_by_the_recipe_for_it(trained, tmp_path, capsys):
     folder, out = write_digits(tmp_path / "digits", classes=(3, 4), count=10), tmp_path / "run"
     words = f"--weights={trained} --epochs=1 --out={out}"

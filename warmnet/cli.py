@@ -93,7 +93,7 @@ def train(asked: argparse.Namespace) -> None:
     data, recipe = _data(asked), _recipe(asked)
     sized = recipe.sized(len(data.train), variant, source and source.preprocessing)
     if asked.preview:
-        print(f"{training.preview(data, sized, asked.seed)} is written. Look at it.")
+        print(f"{training.preview(data, sized, asked.seed, asked.out or 'preview.png')} is written. Look at it.")
         return
     folder = Path(asked.out) if asked.out else training.new_folder(data.name)
     engine = training.Engine(asked.device, asked.workers, asked.precision, asked.accumulate, asked.recompute, asked.compile)
@@ -123,6 +123,9 @@ def evaluate(asked: argparse.Namespace) -> None:
 
     model, data = WarmEfficientNet.from_pretrained(asked.run), _data(asked)
     samples = [*data.train, *data.held_out] if asked.all else data.held_out
+    if seen := training.trained_on(Path(asked.run), samples):
+        _say(f"{len(seen)} of these images were trained on, such as {seen[0].image}: they are left out.")
+        samples = [sample for sample in samples if sample not in seen]
     reading = {"workers": asked.workers, "device": asked.device, "strict": asked.strict}
     found = training.evaluate(model, samples, data.classes, batch_size=asked.batch_size, **reading)
     for message in (*data.skipped, *found.skipped):
@@ -141,7 +144,7 @@ def _data(asked: argparse.Namespace) -> Any:
     if str(asked.folder).endswith(".tar"):
         return training.shards(asked.folder, asked.strict)
     out = asked.out or "runs"
-    if Path(out).resolve().is_relative_to(Path(asked.folder).resolve()):
+    if (asked.out or asked.command is train) and Path(out).resolve().is_relative_to(Path(asked.folder).resolve()):
         raise InputError(f"{out} is inside of {asked.folder}, among the images. Choose an --out elsewhere.")
     return training.folder(asked.folder, asked.strict)
 
@@ -153,11 +156,13 @@ def _recipe(asked: argparse.Namespace) -> Any:
     name = asked.recipe or ("finetune" if asked.weights else "small")
     recipe = training.DIGITS if name == "small" and not asked.folder else training.RECIPES[name]
     given = {key: getattr(asked, key) for key in ("resolution", "epochs", "batch_size", "lr", "patience", "augment")}
-    given |= dict(asked.set or ())
+    if name == "finetune" and not asked.weights:
+        raise InputError("The recipe finetune keeps the statistics of weights that are there. Name them with --weights.")
+    given = {key: value for key, value in given.items() if value is not None} | dict(asked.set or ())
     known = [field.name for field in fields(recipe)]
     if unknown := given.keys() - {*known}:
         raise InputError(f"--set {min(unknown)}: recipes have no such setting. They have {', '.join(known)}.")
-    return replace(recipe, **{key: value for key, value in given.items() if value is not None})
+    return replace(recipe, **given)
 
 
 def predict(asked: argparse.Namespace) -> int:
@@ -285,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
                      help="any other setting of the recipe: mixup=0.2, ema=paper, network={'dropout': 0.5}")  # fmt: skip
     sub.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="same seed, same weights. Default: 0")
     sub.add_argument("--resume", action="store_true", help="go on with the run in --out, from where it was saved last")
-    sub.add_argument("--preview", action="store_true", help="write preview.png, images as they are trained on, and no more")
+    sub.add_argument("--preview", action="store_true", help="write preview.png, or --out: images as they are trained on")
     sub.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="default: fp32")
     sub.add_argument("--accumulate", type=_whole(1), default=1, metavar="N", help="compute a step in N parts: less memory")
     sub.add_argument("--recompute", action="store_true", help="compute activations again going back: less memory, slower")

@@ -8,6 +8,7 @@ This is the only file that knows PyWarm's engine.
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import inspect
 import itertools
@@ -158,7 +159,7 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
     device, was = build.device, (_here.call, _here.build, _here.tap)
     devices = [] if device.type in ("cpu", "meta") else [device]
     fork = torch.random.fork_rng(devices, device_type=device.type if devices else "cuda")
-    with _one_build_at_a_time, fork, torch.inference_mode(False), torch.no_grad():
+    with _one_build_at_a_time, _uncollected(), fork, torch.inference_mode(False), torch.no_grad():
         try:
             sample = [_sample(d, device) for d in data]
             height = next((x.shape[2] for x in tree_leaves(sample) if isinstance(x, torch.Tensor) and x.ndim > 2), None)
@@ -184,6 +185,18 @@ def starting_from(values: Mapping[str, torch.Tensor]) -> Iterator[None]:
         yield
     finally:
         _here.values = was
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection, which thousands of new modules, none of them garbage, would set off to no end."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Build:

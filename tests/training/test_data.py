@@ -94,6 +94,11 @@ def other_classes(root):
     write_digits(root / "val", classes=(0, 2))
 
 
+def train_and_test(root):
+    for part in "train", "test":
+        write_digits(root / part)
+
+
 def class_without_images(root):
     write_digits(root)
     (root / "dog").mkdir()
@@ -113,6 +118,7 @@ def class_of_one_image(root):
         (lambda root: write_digits(root, classes=[0]), r"holds 1 class folders, \['0'\]"),
         (mixed, r"mixed.*loose\.png"),
         (third_folder, "mixed.*train and val beside extra"),
+        (train_and_test, "holds test, train. What is held out is expected in .*/val, beside"),
         (other_classes, "different classes: 1, 2"),
         (class_without_images, "dog holds 0 readable images"),
         (class_of_one_image, "5 holds 1 readable images, and 2 is the least"),

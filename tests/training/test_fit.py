@@ -177,3 +177,19 @@ def test_an_error_in_the_middle_leaves_the_epochs_before_it(tmp_path, monkeypatc
     assert warmnet.WarmEfficientNet.from_pretrained(tmp_path).facts["epoch"] == 2
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 3
     assert (tmp_path / "learning-curve.png").exists()
+
+
+def test_a_rare_class_counts_more_and_the_common_one_is_still_learned(tmp_path):
+    """40 to 1, with label smoothing: torch's own weights would make the common class the rare one."""
+    of = [[s for s in part if s.label in (0, 1)] for part in (DATA.train, DATA.held_out)]
+    train = [s for s in of[0] if s.label == 0][:120] + [s for s in of[0] if s.label == 1][:3]
+    data = replace(DATA, classes=("0", "1"), train=train, held_out=of[1])
+    recipe = replace(DIGITS, epochs=10, batch_size=24, class_weights=True)
+    run = training.fit(data, recipe, tmp_path, variant=warmnet.Variant(0.5, 0.3, 32, 0.2))
+    recall = run.confusion.diag() / run.confusion.sum(1)
+    assert recall.min() > 0.6, recall
+
+
+def test_a_network_of_no_such_option_is_refused_with_the_recipe_s_words(tmp_path):
+    with pytest.raises(InputError, match="network is {'foo': 1}: Unknown option 'foo'"):
+        training.fit(FEW, replace(SHORT, network={"foo": 1}), str(tmp_path / "run"))

@@ -59,3 +59,25 @@ def test_fine_tuning_is_as_long_as_few_or_many_images_need():
         for images in (50, 500, 5000, 50_000)
     }
     assert all(200 <= steps <= 8000 for steps in lengths.values()), lengths
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mixup": "abc"}, {"mixup": -1}, {"layer_decay": -2}, {"layer_decay": 0}, {"unfreeze": 2.5}, {"unfreeze": -1},
+        {"lr": -1}, {"area": (0.5,)}, {"area": (5, 6)}, {"patience": -3}, {"label_smoothing": 2}, {"resolution": "abc"},
+        {"epochs": 2.5},
+        {"shift": -3}, {"erase": 2}, {"warmup": 2}, {"weight_decay": -1}, {"magnitude": -5}, {"flip": "no"}, {"network": 5},
+        {"flip": 1}, {"patience": True}, {"unfreeze": 9},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_settings_out_of_range_are_refused_by_name(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(InputError, match=f"{name} is"):
+        Recipe("mine", **{"epochs": 3, **wrong})
+
+
+def test_timm_s_stairs_do_not_stretch_in_longer_runs():
+    long, published = (RECIPES["timm-b0"].sized(1_281_167), replace(RECIPES["timm-b0"], epochs=900).sized(1_281_167))
+    assert [long.rate(step, 450 * 10, 1) for step in range(450)] == [published.rate(step, 900 * 10, 1) for step in range(450)]

@@ -5,10 +5,10 @@ from .engine import Engine
 from .evaluate import Evaluation, evaluate, report
 from .fit import Run, fit
 from .recipe import DIGITS, PHOTOS, RECIPES, Recipe
-from .run_folder import CHECKPOINT, check_free, new_folder
+from .run_folder import CHECKPOINT, check_free, new_folder, trained_on
 from .shards import shards
 
 __all__ = [
     "CHECKPOINT", "DIGITS", "PHOTOS", "RECIPES", "Data", "Engine", "Evaluation", "Recipe", "Run", "check_free", "digits",
-    "evaluate", "fit", "folder", "new_folder", "preview", "report", "shards", "write_samples",
+    "evaluate", "fit", "folder", "new_folder", "preview", "report", "shards", "trained_on", "write_samples",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import random
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Data:
     def split(self) -> list[tuple[str, str, str, int]]:
         """Which image is in which part: (part, class, file or number, bytes) of each."""
         return [
-            (part, self.classes[label], *((str(i), 0) if isinstance(image, Image.Image) else _file(image)))
+            (part, self.classes[label], *((str(i), 0) if isinstance(image, Image.Image) else file_of(image)))
             for part, samples in (("train", self.train), ("held out", self.held_out))
             for i, (image, label) in enumerate(samples)
         ]
@@ -92,6 +93,10 @@ def folder(root: str | os.PathLike[str], strict: bool = False) -> Data:
     classes, *others = [[path.name for path in _folders(part)] for part in parts]
     if others and classes != others[0]:
         raise DataError(f"{root}: train and val hold different classes: {', '.join(sorted({*classes} ^ {*others[0]}))}.")
+    if "train" in classes and {*classes} <= {"train", "test", "val", "valid", "validation"}:
+        raise DataError(
+            f"{root} holds {', '.join(classes)}. What is held out is expected in {root / 'val'}, beside {root / 'train'}."
+        )
     if len(classes) < 2:
         raise DataError(
             f"{root} holds {len(classes)} class folders, {classes}, and 2 is the least. What is expected: "
@@ -113,7 +118,7 @@ def write_samples(data: Data, folder: Path) -> Path:
     for name, image in {data.classes[label]: image for image, label in data.held_out}.items():
         if isinstance(image, Path):
             return image
-        path = folder / "samples" / f"{name}.png"
+        path = folder / "samples" / (re.sub(r"[^\w.-]", "_", name) + ".png")
         path.parent.mkdir(exist_ok=True)
         (image if isinstance(image, Image.Image) else opened(image)).save(path)
     return path
@@ -130,6 +135,8 @@ def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[s
         tiles.append((image, data.classes[label]))
         for n in range(5):
             tiles.append((augmented(image, recipe.preprocessing, recipe, random.Random(seeded(seed, index, n))), ""))
+    if Path(path).exists():
+        raise InputError(f"{path} is there already, and nothing is written over. Name another file with --out, or remove it.")
     plot_grid(tiles, Path(path), f"{data.name} by the recipe {recipe.name}", columns=6)
     return Path(path)
 
@@ -152,7 +159,7 @@ def hold_out(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
     return parts
 
 
-def _file(image: Path | Member) -> tuple[str, int]:
+def file_of(image: Path | Member) -> tuple[str, int]:
     """Its name and its size."""
     if isinstance(image, Path):
         return str(image), image.stat().st_size if image.exists() else 0
@@ -228,7 +235,7 @@ class Batches(Sampler[Any]):
 
     def __init__(self, images: int, batch_size: int, seed: int, rank: int = 0, world: int = 1, parts: int = 1):
         self.images, self.seed, self.rank, self.world, self.parts = images, seed, rank, world, parts
-        self.steps = max(1, round(images / batch_size))  # of an epoch
+        self.steps = -(-images // batch_size)  # of an epoch
         self.step = 0  # of the run: where the next iteration begins
         if images // self.steps < 2 * world * parts:
             raise InputError(

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from ..efficientnet import Variant, WarmEfficientNet
 from ..errors import InputError
 from ..preprocessing import ImageError
+from ..weights.moving import CLASSIFIER
 from ..weights.read import Source
 from .data import Batches, Data, Images
 from .engine import Engine
@@ -47,7 +48,7 @@ class Run:
 
 
 def fit(
-    data: Data, recipe: Recipe, folder: Path, *,
+    data: Data, recipe: Recipe, folder: str | Path, *,
     variant: str | Variant = "b0", source: Source | None = None, seed: int = 0, engine: Engine | None = None,
     resume: bool = False,
 ) -> Run:  # fmt: skip
@@ -61,7 +62,7 @@ def fit(
 
     SIGTERM and Ctrl-C finish the step and save before they end the process.
     """
-    engine = engine or Engine()
+    engine, folder = engine or Engine(), Path(folder)
     if not resume:
         check_free(folder)
     fabric = engine.fabric()
@@ -93,7 +94,12 @@ def fit(
 def _network(classes: int, recipe: Recipe, variant: str | Variant, source: Any, seed: int) -> WarmEfficientNet:
     """A new network, or that of the source, for so many classes."""
     made: dict[str, Any] = {"num_classes": classes, "seed": seed, "device": "cpu", **recipe.network}
-    return WarmEfficientNet(variant, **made) if source is None else WarmEfficientNet.from_pretrained(source, **made)
+    try:
+        return WarmEfficientNet(variant, **made) if source is None else WarmEfficientNet.from_pretrained(source, **made)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError) or not recipe.network:
+            raise
+        raise InputError(f"network is {dict(recipe.network)}: {error}") from error
 
 
 def _prepare(model: WarmEfficientNet, recipe: Recipe, data: Data) -> None:
@@ -101,7 +107,8 @@ def _prepare(model: WarmEfficientNet, recipe: Recipe, data: Data) -> None:
     if (recipe.resolution or 0) < model.reduction:
         raise InputError(f"resolution is {recipe.resolution}; the network's total stride, {model.reduction}, is the least.")
     if recipe.zero_classifier and model.classes != tuple(data.classes):
-        nn.init.zeros_(model.get_parameter("classifier.weight"))
+        for name in CLASSIFIER:
+            nn.init.zeros_(model.get_parameter(name))
     before, model.classes, model.preprocessing = model.preprocessing, tuple(data.classes), recipe.preprocessing
     if before is not None:
         model.preprocessing = replace(recipe.preprocessing, mean=before.mean, std=before.std)
@@ -116,8 +123,9 @@ def _train(training: Training, data: Data, run: RunFolder, engine: Engine) -> No
         "pin_memory": fabric.device.type == "cuda",
     }  # fmt: skip
     train = DataLoader(Images(data.train, preprocessing, recipe), batch_sampler=batches, **loading)
+    share = fabric.world_size * batches.parts
     mine = data.held_out[fabric.global_rank :: fabric.world_size]
-    held_out = DataLoader(Images(mine, preprocessing), recipe.batch_size, **loading)
+    held_out = DataLoader(Images(mine, preprocessing), -(-batches.images // batches.steps) // share + 1, **loading)
     progress = Progress(training.steps, training.step, recipe.epochs or 0, shown=fabric.is_global_zero)
     with progress, Signals(fabric) as signals:
         saved = time.monotonic()

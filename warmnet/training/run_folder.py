@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -10,15 +12,17 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from PIL.Image import Image
 
 from .. import weights
 from ..errors import InputError
 from ..weights.own import write_pickle
-from .data import Data
+from .data import Data, Sample, file_of
 from .plots import plot_confusion, plot_learning
 from .steps import Epoch, Training
 
 BEST = "best.safetensors"  # the weights of the epoch with the lowest held-out loss
+SPLIT = "split.csv"  # which image is in which part
 CHECKPOINT = "checkpoint.pt"  # the newest state of a run that is not finished
 
 
@@ -32,9 +36,23 @@ def new_folder(name: str) -> Path:
 
 
 def check_free(folder: Path) -> None:
-    """Raise if there is anything where a run folder shall be; an empty folder is nothing."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Raise if there is anything where a run folder shall be; an empty folder, or half a file, is nothing."""
+    if folder.exists() and (not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir())):
         raise InputError(f"{folder} is there already, and nothing is written over. Choose another --out, or remove it.")
+
+
+def trained_on(run: Path, samples: Sequence[Sample]) -> list[Sample]:
+    """Those of the samples that a run was trained on, by its split.csv, if it has one."""
+    if not (run / SPLIT).is_file():
+        return []
+    with open(run / SPLIT, newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    names = {os.path.abspath(row[2]) for row in rows if row[0] == "train"}
+    return [
+        sample
+        for sample in samples
+        if not isinstance(sample.image, Image) and os.path.abspath(file_of(sample.image)[0]) in names
+    ]
 
 
 class RunFolder:
@@ -58,10 +76,12 @@ class RunFolder:
         """Keep the newest state of the run."""
         training.join()
         if self.fabric.is_global_zero:
+            for left in self.path.glob(".*-*.*"):  # by a process that was killed while it wrote
+                left.unlink(missing_ok=True)
             with weights.replacing(self.path / CHECKPOINT) as path:
                 write_pickle({**training.state(), "said": self.said, "split": self.split}, path)
             if training.step == 0:
-                self._csv("split.csv", [("part", "class", "file", "bytes"), *self.split])
+                self._csv(SPLIT, [("part", "class", "file", "bytes"), *self.split])
         self.fabric.barrier()
 
     def write(self, training: Training) -> None:

@@ -30,7 +30,10 @@ class Diverged(InputError):
 
 
 class Epoch(NamedTuple):
-    """A line of metrics.csv. Losses are those that are trained on; training's are means over the epoch, dropout and all."""
+    """A line of metrics.csv. Losses are those that are trained on; training's are means over the epoch, dropout and all.
+
+    `lr` is the learning rate of the epoch's first step.
+    """
 
     epoch: int
     lr: float
@@ -92,10 +95,16 @@ class Training:
         images = images.contiguous(memory_format=torch.channels_last)
         images, targets = mixed(images, labels, self.model.num_classes, self.recipe, seeded(self.seed, self.step, 1))
         logits = self.wrapped(images).float()
-        smoothing = self.recipe.label_smoothing
-        losses = F.cross_entropy(logits, targets, self.class_weights, reduction="none", label_smoothing=smoothing)
+        losses = self._loss(logits, targets)
         self.tally.add(losses, logits, labels)
         return losses
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """(B,): cross entropy with labels or probabilities, by the weights of the true classes; torch would smooth by them."""
+        losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=self.recipe.label_smoothing)
+        if self.class_weights is None:
+            return losses
+        return losses * (targets @ self.class_weights if targets.ndim > 1 else self.class_weights[targets])
 
     @torch.no_grad()
     def finish_epoch(self, held_out: DataLoader[Any]) -> None:
@@ -108,9 +117,10 @@ class Training:
             for images, labels in held_out:
                 images, labels = self.fabric.to_device((images.contiguous(memory_format=torch.channels_last), labels))
                 logits = model(images).float()
-                smoothing = self.recipe.label_smoothing
-                tally.add(F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing), logits, labels)
+                tally.add(self._loss(logits, labels), logits, labels)
         trained, held = (t.over_all(self.fabric) for t in (self.tally, tally))
+        if not math.isfinite(held[0]):
+            raise self._diverged("on the images held out")
         self.confusion = tally.confusion(self.model.num_classes, self.fabric)
         lr = self.recipe.rate(max(0, self.step - self.batches.steps), self.steps, self.images)
         seconds = time.perf_counter() - self.began
@@ -152,11 +162,14 @@ class Training:
     def check_finite(self) -> None:
         """Raise if the last loss was no number."""
         if self.tally.last is not None and not bool(self.tally.last.isfinite().all()):
-            lr = self.optimizer.param_groups[-1]["lr"]
-            raise Diverged(
-                f"The loss is not a number any more at step {self.step} of {self.steps}, with a learning rate of {lr:.3g}. "
-                f"Start again with a lower --lr. What was saved before is as it was."
-            )
+            raise self._diverged(f"at step {self.step} of {self.steps}")
+
+    def _diverged(self, where: str) -> Diverged:
+        lr = self.optimizer.param_groups[-1]["lr"]
+        return Diverged(
+            f"The loss is not a number any more {where}, with a learning rate of {lr:.3g}. Start again with a lower --lr. "
+            f"What was saved before is as it was."
+        )
 
     def state(self) -> dict[str, Any]:
         """All that it takes to go on from here, as torch.save holds it without code; of several processes after `join`."""
