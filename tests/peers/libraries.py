@@ -58,6 +58,7 @@ class Keras(nn.Module):
         super().__init__()
         self.dtype = str(dtype).removeprefix("torch.")
         keras.config.set_floatx(self.dtype)
+        keras.config.set_dtype_policy(self.dtype)  # the first network would have settled it for all
         application = getattr(keras.applications, f"EfficientNet{variant.upper()}")
         self.model = application(weights=None, input_shape=(*size, 3), classifier_activation=None)
         for layer in self.model.layers:

@@ -45,8 +45,9 @@ def stopped(monkeypatch, at, save):
     monkeypatch.setattr(Training, "take_step", step)
 
 
-@pytest.mark.parametrize("recipe", [SHORT, AVERAGED], ids=["small", "paper with mixup"])
-@pytest.mark.parametrize("at, save", [(2, True), (8, True), (2, False), (14, False), (6, True)])
+@pytest.mark.parametrize(
+    "recipe, at, save", [(SHORT, 2, True), (SHORT, 6, True), (SHORT, 14, False), (AVERAGED, 8, True), (AVERAGED, 2, False)]
+)
 def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, monkeypatch, recipe, at, save):
     training.fit(FEW, recipe, tmp_path / "whole", variant=TINY, seed=3)
     before = signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(Stop))
