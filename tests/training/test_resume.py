@@ -84,8 +84,8 @@ def test_killed_at_random_moments_it_still_ends_with_the_same_bytes(tmp_path):
 
 
 def kills(tmp_path, count, seed=0):
-    """Run to the end, killed `count` times on the way by SIGKILL; the epochs and steps at which it went on."""
-    folder, rng, epochs = write_digits(tmp_path / "digits", count=12), random.Random(seed), 3 + count
+    """Run to the end, killed up to `count` times on the way by SIGKILL; the steps from which it went on."""
+    folder, rng, epochs = write_digits(tmp_path / "digits", count=12), random.Random(seed), 4 + 2 * count
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command(folder, tmp_path / "whole", epochs=epochs), check=True, capture_output=True, env=environment)
     run, places = tmp_path / "run", []
@@ -196,4 +196,5 @@ if __name__ == "__main__":
     from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
-        print("20 kills; it went on from the steps", kills(Path(folder), 20))
+        places = kills(Path(folder), 20)
+        print(f"{len(places)} kills; it went on from the steps {places}")
