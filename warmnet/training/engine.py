@@ -15,6 +15,15 @@ with extra("train"):
     from lightning_fabric.strategies import DDPStrategy
 
 
+def found(device: str) -> str:
+    """That device, or for 'auto' the best there is; an InputError if it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    have = [name for name in there if there[name]]
+    if device not in ("auto", *have):
+        raise InputError(f"device {device!r} is not there. Choose one of auto, {', '.join(have)}.")
+    return have[0] if device == "auto" else device
+
+
 @dataclass(frozen=True)
 class Engine:
     """How a run is computed, which is not what is computed: devices, precision, memory.
@@ -35,9 +44,7 @@ class Engine:
 
     def fabric(self) -> Fabric:
         """Lightning's Fabric, launched; under torchrun, one of its processes."""
-        there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        if not there.get(self.device):
-            raise InputError(f"device {self.device!r} is not there. Choose one of {', '.join(d for d in there if there[d])}.")
+        found(self.device)
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision is {self.precision!r}. Choose fp32 or bf16.")
         if self.accumulate < 1:

@@ -21,6 +21,7 @@ from ..errors import InputError, extra
 from ..preprocessing import ImageError
 from ..weights import replacing
 from .data import Images, Sample, opened
+from .engine import found as found_device
 from .plots import plot_calibration, plot_confusion, plot_grid, shown
 
 with extra("train"):
@@ -187,7 +188,10 @@ def evaluate(
     - `strict`: an unreadable image is an error; else it is skipped.
     """
     names, outputs = _outputs(model, classes)
-    place, loader = _device(device), DataLoader(_Readable(samples, model), batch_size, num_workers=workers, collate_fn=_batch)
+    place, loader = (
+        found_device(device),
+        DataLoader(_Readable(samples, model), batch_size, num_workers=workers, collate_fn=_batch),
+    )
     results, skipped, busy = [], list[str](), 0.0
     with _evaluating(model, place), torch.inference_mode():
         side = model.preprocessing.resolution
@@ -327,15 +331,6 @@ def _outputs(model: WarmEfficientNet, classes: Sequence[str] | None) -> tuple[tu
 def _listed(names: Sequence[str]) -> str:
     """Names in quotes, of many the first ten."""
     return ", ".join(map(repr, names[:10])) + f" and {len(names) - 10:,} more" * (len(names) > 10)
-
-
-def _device(name: str) -> str:
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return next(device for device in there if there[device])
-    if not there.get(name):
-        raise InputError(f"device {name!r} is not there. Choose one of auto, {', '.join(d for d in there if there[d])}.")
-    return name
 
 
 @contextmanager

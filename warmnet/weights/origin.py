@@ -54,10 +54,9 @@ def origin(checkpoint: Checkpoint, lineage: str | None = None, likely: str | Non
         about = {key: value for key, value in checkpoint.about.items() if key not in ("ask_again", "crc32")}
         return Origin("warmnet", checkpoint.tensors, {name: name for name in checkpoint.tensors}, told=True, **about)
     found, tensors, notes = _found(checkpoint, [LINEAGES[lineage]] if lineage else [*LINEAGES.values()])
-    assumed = False
     if found is timm.TF and lineage is None:
-        found, assumed, reason = _timm(checkpoint, tensors, likely)
-        notes += (reason,) * assumed
+        found, assumed = _timm(checkpoint, tensors, likely)
+        notes += assumed
     if found is OWN and likely is None:
         notes += ("a state dict does not say its padding and eps: taken for warmnet's own, 'same' and 0.001",)
     name = found.variant(tensors)
@@ -101,17 +100,17 @@ def _found(checkpoint: Checkpoint, lineages: list[Lineage]) -> tuple[Lineage, di
     raise WeightsError(f"{checkpoint.where} is no EfficientNet: none of its tensors is {stems}. It begins with {first_ones}.")
 
 
-def _timm(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], likely: str | None) -> tuple[Lineage, bool, str]:
-    """Which of timm's two; whether that is assumed; and why. Their tensors have the same names and shapes."""
+def _timm(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], likely: str | None) -> tuple[Lineage, tuple[str, ...]]:
+    """Which of timm's two, and if that is assumed, why. Their tensors have the same names and shapes."""
     if name := re.match(r"(tf_)?efficientnet_(b[0-8]|l2)([._-]|$)", checkpoint.called):
-        return timm.TF if name[1] else timm.NATIVE, False, ""
+        return timm.TF if name[1] else timm.NATIVE, ()
     counted = any(int(t.max()) > 0 for name, t in tensors.items() if name.endswith("num_batches_tracked"))
     reason = "its batch norms have counted batches" if counted else "its batch norms have counted no batches"
     assumed = timm.NATIVE if counted else timm.TF
     if likely in (timm.TF.name, timm.NATIVE.name):
         assumed, reason = LINEAGES[likely], "the model pads so"
     what = "efficientnet_* (symmetric padding)" if assumed is timm.NATIVE else "tf_efficientnet_* (TensorFlow's padding)"
-    return assumed, True, f"taken for timm's {what}, since {reason}; lineage='timm' or 'timm_tf' decides"
+    return assumed, (f"taken for timm's {what}, since {reason}; lineage='timm' or 'timm_tf' decides",)
 
 
 def _preprocessing(

@@ -55,11 +55,12 @@ def from_pretrained(
 
     Raises `WeightsError` if the source cannot be read or does not fit.
 
-    >>> import warmnet
+    >>> import tempfile, warmnet
+    >>> path = tempfile.mkdtemp() + '/b0.safetensors'
     >>> b0 = warmnet.WarmEfficientNet('b0', seed=0)
     >>> b0.classes = tuple(f'class {n}' for n in range(1000))
-    >>> warmnet.save(b0, '/tmp/b0.safetensors')
-    >>> model = warmnet.WarmEfficientNet.from_pretrained('/tmp/b0.safetensors', output_stride=16)
+    >>> warmnet.save(b0, path)
+    >>> model = warmnet.WarmEfficientNet.from_pretrained(path, output_stride=16)
     >>> model.classes[:2], model.training
     (('class 0', 'class 1'), False)
     """
