@@ -90,13 +90,15 @@ def train(asked: argparse.Namespace) -> None:
     variant = source.variant if source else asked.variant or "b0"
     if source and asked.variant and VARIANTS[asked.variant] != variant:
         raise InputError(f"{asked.weights} holds weights of another variant than {asked.variant}. Leave out --variant.")
-    data, recipe = _data(asked), _recipe(asked)
+    recipe = _recipe(asked)
+    engine = training.Engine(asked.device, asked.workers, asked.precision, asked.accumulate, asked.recompute, asked.compile)
+    engine.fabric()  # the processes of a run find each other, so that they share the reading
+    data = _data(asked)
     sized = recipe.sized(len(data.train), variant, source and source.preprocessing)
     if asked.preview:
         print(f"{training.preview(data, sized, asked.seed, asked.out or 'preview.png')} is written. Look at it.")
         return
     folder = Path(asked.out) if asked.out else training.new_folder(data.name)
-    engine = training.Engine(asked.device, asked.workers, asked.precision, asked.accumulate, asked.recompute, asked.compile)
     if first := int(os.environ.get("RANK", 0)) == 0:
         _describe(asked, data, sized)
     began = time.perf_counter()
@@ -141,12 +143,15 @@ def _data(asked: argparse.Namespace) -> Any:
 
     if not asked.folder:
         return training.digits()
-    if str(asked.folder).endswith(".tar"):
-        return training.shards(asked.folder, asked.strict)
     out = asked.out or "runs"
+    reading = {"strict": asked.strict, "workers": asked.workers}
+    if asked.command is train and asked.resume:
+        reading["run"] = Path(out)
+    if str(asked.folder).endswith(".tar"):
+        return training.shards(asked.folder, **reading)
     if (asked.out or asked.command is train) and Path(out).resolve().is_relative_to(Path(asked.folder).resolve()):
         raise InputError(f"{out} is inside of {asked.folder}, among the images. Choose an --out elsewhere.")
-    return training.folder(asked.folder, asked.strict)
+    return training.folder(asked.folder, **reading)
 
 
 def _recipe(asked: argparse.Namespace) -> Any:
@@ -284,7 +289,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--resolution", type=_whole(1, 10_000), metavar="N", help="side of the images as the network sees them")
     sub.add_argument("--batch-size", type=_whole(2), metavar="N", help="images in a step, of all processes together")
     sub.add_argument("--lr", type=_positive, metavar="X", help="peak learning rate")
-    sub.add_argument("--augment", choices=("autoaugment", "randaugment"), help="change colours and shapes at random")
+    sub.add_argument(
+        "--augment", choices=("autoaugment", "randaugment", "randaugment-timm"), help="change colours and shapes at random"
+    )
     sub.add_argument("--patience", type=_whole(1), metavar="N", help="stop after N epochs without a lower held-out loss")
     sub.add_argument("--set", action="append", type=_setting, metavar="KEY=VALUE",
                      help="any other setting of the recipe: mixup=0.2, ema=paper, network={'dropout': 0.5}")  # fmt: skip

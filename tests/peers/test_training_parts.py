@@ -1,16 +1,24 @@
 """The parts of the training recipe are the peers' parts of the same definition."""
 
 import random
-from itertools import count
+from collections import Counter
+from dataclasses import replace
+from itertools import count, product
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
+from warmnet import WarmEfficientNet
+from warmnet.training import timm_augment
 from warmnet.training.autoaugment import V0, apply, sign
-from warmnet.training.crop import random_resized_crop
+from warmnet.training.crop import SMALLEST, random_resized_crop
+from warmnet.training.data import augmented
 from warmnet.training.ema import EMA
+from warmnet.training.optimizer import optimizer as optimizer_of
+from warmnet.training.recipe import RECIPES
 from warmnet.training.rmsprop import RMSpropTF
 from warmnet.training.schedule import timm as timm_rate
 
@@ -20,7 +28,8 @@ from .libraries import timm, torchvision
 import timm.optim  # after .libraries, without which torchvision cannot be imported
 import timm.scheduler
 import timm.utils
-from timm.data import auto_augment
+from timm.data import auto_augment, create_transform
+from torchvision.transforms.functional import resized_crop
 
 
 noise = np.random.default_rng(0).normal(size=(97, 130, 3)).cumsum(0).cumsum(1)
@@ -118,3 +127,100 @@ def theirs(operation, level, way):
     random.seed(next(seed for seed in count() if (random.Random(seed).random() > 0.5) == (way < 0)))
     settings = {"translate_const": 250, "img_mean": (128, 128, 128), "interpolation": Image.Resampling.NEAREST}
     return np.asarray(auto_augment.AugmentOp(operation, 1.0, level, settings)(Image.fromarray(PICTURE))).astype(int)
+
+
+# timm's published command for B0. What it leaves out is timm's default.
+COMMAND = {"auto_augment": "rand-m9-mstd0.5", "interpolation": "random", "re_prob": 0.2, "re_mode": "pixel"}
+PHOTOS = [load_sample_image("china.jpg")[100:324, 150:374], load_sample_image("flower.jpg")[37:100, 200:331]]
+
+
+def test_the_recipe_is_timms_command():
+    recipe = RECIPES["timm-b0"].sized(1_281_167)
+    crop, flip, augment, _, normalize, erase = create_transform(224, is_training=True, **COMMAND).transforms
+    assert (recipe.sampling, [*crop.scale], [*crop.ratio]) == ("torchvision", [SMALLEST, 1], [3 / 4, 4 / 3])
+    assert (recipe.flip, flip.p, crop.size) == (True, 0.5, (recipe.resolution,) * 2)
+    assert (recipe.augment, augment.num_layers, augment.choice_weights) == ("randaugment-timm", 2, None)
+    assert [op.name.removesuffix("Rel") for op in augment.ops] == [*timm_augment.OPERATIONS]
+    for op in augment.ops:
+        assert (op.magnitude, op.magnitude_std) == (recipe.magnitude, timm_augment.SPREAD)
+        assert (op.prob, op.magnitude_max) == (timm_augment.PROBABILITY, None)
+        assert op.kwargs == {"fillcolor": timm_augment.MEAN, "resample": timm_augment.FILTERS}
+    evaluated = timm.get_pretrained_cfg("efficientnet_b0.ra_in1k")
+    expected = recipe.preprocessing.mean, recipe.preprocessing.std, recipe.preprocessing.interpolation, recipe.crop
+    assert (evaluated.mean, evaluated.std, evaluated.interpolation, evaluated.crop_pct) == expected
+    assert [*map(tuple, (normalize.mean.tolist(), normalize.std.tolist()))] == [pytest.approx(x) for x in expected[:2]]
+    assert (erase.probability, erase.per_pixel, erase.max_count) == (recipe.erase, True, 1)
+
+
+def test_the_recipes_network_and_optimizer_are_timms_command():
+    recipe = RECIPES["timm-b0"].sized(1_281_167)
+    network = timm.create_model("efficientnet_b0", drop_rate=0.2, drop_path_rate=0.2)
+    theirs = timm.optim.create_optimizer_v2(network, "rmsproptf", lr=0.048, weight_decay=1e-5, momentum=0.9, eps=0.001)
+    model = WarmEfficientNet("b0", **recipe.network)
+    ours = optimizer_of(model, recipe)
+    sizes = [{g["weight_decay"]: sum(p.numel() for p in g["params"]) for g in o.param_groups} for o in (ours, theirs)]
+    assert sizes[0] == sizes[1] and sizes[0].keys() == {0, 1e-5}
+    for settings in ({key: o.param_groups[0][key] for key in ("alpha", "momentum", "eps")} for o in (ours, theirs)):
+        assert settings == {"alpha": 0.9, "momentum": 0.9, "eps": 0.001}
+    assert theirs.param_groups[0]["lr"] == pytest.approx(recipe.lr) == 0.048
+    assert (recipe.label_smoothing, recipe.epochs, recipe.ema, recipe.mixup, recipe.cutmix) == (0.1, 450, "constant", 0, 0)
+
+
+LEVELS = 0, 3, 5.37, 7.5, 8.3, 9, 9.61, 10
+PAIRS = [pair for pair in product(timm_augment.OPERATIONS, LEVELS) if pair != ("Posterize", 0)]  # an error of Pillow 13's
+
+
+@pytest.mark.parametrize("operation, level", PAIRS)
+def test_timms_operations_are_timms_in_every_byte_of_every_outcome(operation, level):
+    by_command = create_transform(224, is_training=True, **COMMAND).transforms[2].ops
+    op = by_command[[*timm_augment.OPERATIONS].index(operation)]
+    op.prob, op.magnitude, op.magnitude_std = 1, level, 0
+    for photo in map(Image.fromarray, PHOTOS):
+        found, expected = set(), set()
+        for seed in range(24 if operation in SIGNED else 1):
+            found.add(timm_augment.apply(operation, level, photo, random.Random(seed)).tobytes())
+            random.seed(seed)
+            expected.add(op(photo).tobytes())
+        assert found == expected and len(found) == (4 if operation in SIGNED and level else 1), "two ways, two filters"
+
+
+def test_timms_operations_are_applied_as_often_as_timm_does_and_at_such_levels(monkeypatch):
+    """Each operation is replaced by one that notes its name and level, and timm's by one that notes its strength."""
+    n, image, rng = 20_000, Image.new("RGB", (1, 1)), random.Random(0)
+    ours, theirs = [], []  # of each image (operation, level)
+    for name in timm_augment.OPERATIONS:
+        note = lambda image, m, rng, name=name: ours[-1].append((name, 10 * m)) or image  # noqa: E731
+        monkeypatch.setitem(timm_augment.OPERATIONS, name, note)
+    transform = create_transform(224, is_training=True, **COMMAND).transforms[2]
+    for op, name in zip(transform.ops, timm_augment.OPERATIONS):
+        op.level_fn = lambda level, settings: (level,)
+        op.aug_fn = lambda image, level, name=name, **_: theirs[-1].append((name, level)) or image
+    random.seed(1)
+    np.random.seed(1)
+    for _ in range(n):
+        ours.append([])
+        timm_augment.timm_rand_augment(image, rng)
+        theirs.append([])
+        transform(image)
+    for what in (len, lambda applied: tuple(name for name, _ in applied[:1])):
+        times, expected = (Counter(map(what, images)) for images in (ours, theirs))
+        assert times.keys() == expected.keys()
+        assert all(abs(times[key] - expected[key]) < 5 * (2 * expected[key]) ** 0.5 for key in expected)
+    levels = [np.sort([level for applied in images for _, level in applied]) for images in (ours, theirs)]
+    shares = [np.searchsorted(of, np.linspace(7, 10, 61)) / len(of) for of in levels]
+    assert np.abs(shares[0] - shares[1]).max() < 0.025  # Kolmogorov and Smirnov: 1.95 * √(2 / 20,000) = 0.0195 one time in 1000
+    assert levels[0][-1] == levels[1][-1] == 10
+
+
+def test_what_is_cut_out_and_resized_is_timms_to_the_byte_with_either_filter():
+    recipe = replace(RECIPES["timm-b0"], augment=None, flip=False, resolution=64)
+    transform = create_transform(64, is_training=True, **COMMAND).transforms[0]
+    photo, filters = Image.fromarray(PHOTOS[0]), Counter()
+    for seed in range(40):
+        left, top, right, bottom = random_resized_crop(*photo.size, random.Random(seed))
+        box = top, left, bottom - top, right - left
+        found = augmented(photo, recipe.preprocessing, recipe, random.Random(seed))
+        matches = [mode for mode in transform.interpolation if resized_crop(photo, *box, [64, 64], mode) == found]
+        assert len(matches) == 1
+        filters[matches[0]] += 1
+    assert min(filters.values()) > 8 and len(filters) == 2

@@ -1,3 +1,4 @@
+import csv
 import random
 
 import numpy as np
@@ -77,6 +78,27 @@ def test_unreadable_images_are_named_and_left_out_or_refused(tmp_path):
     assert ["0/03.png" in data.skipped[0], "1/05.png" in data.skipped[1], len(data.skipped)] == [True, True, 2]
     with pytest.raises(DataError, match=r"0/03\.png.* and 1 more"):
         training.folder(tmp_path, strict=True)
+
+
+def test_worker_processes_find_the_same_unreadable_images(tmp_path):
+    write_digits(tmp_path, count=80)
+    for name in ("0/03.png", "0/70.png", "1/05.png"):
+        truncate(tmp_path / name)
+    assert len(training.folder(tmp_path).skipped) == 3
+    assert training.folder(tmp_path, workers=2) == training.folder(tmp_path)
+
+
+def test_images_of_a_run_that_goes_on_are_not_decoded_again(tmp_path):
+    data = training.folder(write_digits(tmp_path / "digits"))
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run" / "split.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("part", "class", "file", "bytes"), *data.split()])
+    damaged = data.train[3].image
+    damaged.write_bytes(bytes(len(damaged.read_bytes())))
+    assert training.folder(tmp_path / "digits", run=tmp_path / "run") == data
+    assert len(training.folder(tmp_path / "digits").skipped) == 1
+    damaged.write_bytes(b"shorter")
+    assert len(training.folder(tmp_path / "digits", run=tmp_path / "run").skipped) == 1
 
 
 def mixed(root):

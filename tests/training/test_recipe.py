@@ -1,10 +1,17 @@
+import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
+from PIL.Image import Resampling
+from sklearn.datasets import load_sample_image
 
 from warmnet.errors import InputError
 from warmnet.preprocessing import Preprocessing
-from warmnet.training.recipe import DIGITS, PHOTOS, RECIPES, Recipe
+from warmnet.training.crop import random_resized_crop
+from warmnet.training.data import augmented
+from warmnet.training.recipe import CHOICES, DIGITS, PHOTOS, RECIPES, Recipe
 from warmnet.training.schedule import paper
 
 
@@ -35,7 +42,9 @@ def test_what_decides_the_run_is_said():
     assert said == "Recipe paper: 350 epochs, batch 4096, rmsprop 0.26 (paper), augment autoaugment, ema paper."
 
 
-@pytest.mark.parametrize("wrong", [{"optimizer": "adam"}, {"schedule": "step"}, {"augment": "v0"}, {"ema": 0.9}])
+@pytest.mark.parametrize(
+    "wrong", [{"optimizer": "adam"}, {"schedule": "step"}, {"augment": "v0"}, {"ema": 0.9}, {"interpolation": "cubic"}]
+)
 def test_what_is_no_choice_is_refused(wrong):
     with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*Choose one of"):
         Recipe("mine", epochs=1, **wrong)
@@ -81,3 +90,33 @@ def test_settings_out_of_range_are_refused_by_name(wrong):
 def test_timm_s_stairs_do_not_stretch_in_longer_runs():
     long, published = (RECIPES["timm-b0"].sized(1_281_167), replace(RECIPES["timm-b0"], epochs=900).sized(1_281_167))
     assert [long.rate(step, 450 * 10, 1) for step in range(450)] == [published.rate(step, 900 * 10, 1) for step in range(450)]
+
+
+@pytest.mark.parametrize("interpolation, filters", [("random", {"bilinear", "bicubic"}), ("lanczos", {"lanczos"})])
+def test_images_are_trained_on_by_the_recipes_filter_which_looks_at_no_more_than_the_part(interpolation, filters):
+    recipe = Recipe("mine", epochs=1, resolution=48, sampling="torchvision", interpolation=interpolation)
+    image, used = Image.fromarray(load_sample_image("china.jpg")[:120, :160]), set()
+    for seed in range(12):
+        part = image.crop(random_resized_crop(*image.size, random.Random(seed)))
+        found = np.asarray(augmented(image, recipe.preprocessing, recipe, random.Random(seed)))
+        same = {name for name in filters if np.array_equal(part.resize((48, 48), Resampling[name.upper()]), found)}
+        assert len(same) == 1
+        used |= same
+    assert used == filters
+
+
+def test_images_are_evaluated_bicubic_where_they_are_trained_on_with_either_filter():
+    assert Recipe("mine", epochs=1, resolution=48, interpolation="random").preprocessing == Preprocessing(48)
+    assert RECIPES["timm-b0"].sized(1000).preprocessing == Preprocessing(224, 0.875, "bicubic")
+
+
+@pytest.mark.parametrize("augment", ["autoaugment", "randaugment", "randaugment-timm"])
+def test_augmentations_differ_and_each_leaves_an_image_of_the_resolution(augment):
+    recipe = Recipe("mine", epochs=1, resolution=48, augment=augment)
+    image = Image.fromarray(load_sample_image("china.jpg")[:120, :160])
+    pictures = [
+        [augmented(image, of.preprocessing, of, random.Random(seed)) for seed in range(9)]
+        for of in (recipe, *(replace(recipe, augment=name) for name in CHOICES["augment"] if name != augment))
+    ]
+    assert {picture.size for picture in pictures[0]} == {(48, 48)}
+    assert pictures[0] not in pictures[1:]

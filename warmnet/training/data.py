@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import math
 import os
 import random
 import re
+import signal
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch import Tensor, distributed
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..errors import InputError, extra
 from ..preprocessing import ImageError, Preprocessing, read_image
@@ -24,6 +26,7 @@ from .autoaugment import auto_augment, rand_augment
 from .crop import SMALLEST, official_crop, random_resized_crop
 from .mix import random_erasing
 from .recipe import Recipe
+from .timm_augment import timm_rand_augment
 
 if TYPE_CHECKING:
     from .shards import Member
@@ -32,6 +35,7 @@ with extra("train"):
     from PIL import Image, ImageOps
     from rich.progress import track
 
+SPLIT = "split.csv"  # of a run folder: which image is in which part
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -79,11 +83,14 @@ def digits() -> Data:
     return Data("digits", tuple(map(str, range(10))), *hold_out(samples))
 
 
-def folder(root: str | os.PathLike[str], strict: bool = False) -> Data:
+def folder(root: str | os.PathLike[str], strict: bool = False, workers: int = 0, run: Path | None = None) -> Data:
     """The images of a folder of class folders, or of its train and val, each a folder of the same class folders.
 
     Without val, the first of every five of a class, in the order of their names, is held out. Every image is decoded once, so
     that training does not end on an unreadable one: those are left out and named in `skipped`, or with `strict` an error.
+
+    - `workers`: processes that read them; 0 is this one.
+    - `run`: a run folder to go on with. Images that its split.csv has are not decoded again.
     """
     root = Path(root)
     if not root.is_dir():
@@ -104,13 +111,56 @@ def folder(root: str | os.PathLike[str], strict: bool = False) -> Data:
         )
     _check_not_mixed(root, split)
     found = [[list(_images(part / name)) for name in classes] for part in parts]
-    readable, skipped = _readable([path for part in found for paths in part for path in paths], strict)
-    samples = [[Sample(p, i) for i, paths in enumerate(part) for p in paths if p in readable] for part in found]
+    every = [path for part in found for paths in part for path in paths]
+    skipped = unreadable(every, workers, run)
+    if skipped and strict:
+        raise DataError(f"unreadable image, which --strict refuses: {first_of(skipped.values())}")
+    samples = [[Sample(p, i) for i, paths in enumerate(part) for p in paths if p not in skipped] for part in found]
     for part, of_part in zip(parts, samples):
         _check_classes(part, classes, of_part, least=1 if split else 2)
     files = sum(path.is_file() for part in parts for path in part.rglob("*"))
     train, held_out = samples if split else hold_out(samples[0])
-    return Data(root.resolve().name, tuple(classes), train, held_out, skipped, files - len(readable) - len(skipped))
+    return Data(root.resolve().name, tuple(classes), train, held_out, tuple(skipped.values()), files - len(every))
+
+
+def unreadable(images: Sequence[Path | Member], workers: int = 0, run: Path | None = None) -> dict[Path | Member, str]:
+    """The images that cannot be decoded to their end, and why. All processes of a run call it and share the work."""
+    known = {row[2:] for row in read_split(run)} if run else set()
+    unknown = [image for image in images if not known or _described(image) not in known]
+    rank, world = (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+    mine = unknown[rank::world]
+    batches = loader(_Decoded(mine), workers, batch_size=64, collate_fn=list)
+    shown = sys.stdout.isatty() and rank == 0
+    read = (message for batch in track(batches, "reading images", transient=True, disable=not shown) for message in batch)
+    found = {image: message for image, message in zip(mine, read) if message}
+    if world > 1:
+        parts: list[Any] = [None] * world
+        distributed.all_gather_object(parts, found)
+        found = {image: message for part in parts for image, message in part.items()}
+    return {image: found[image] for image in unknown if image in found}
+
+
+def first_of(messages: Iterable[str]) -> str:
+    """The first of messages, and how many more there are."""
+    first, *others = messages
+    return f"{first} and {len(others)} more" if others else first
+
+
+def read_split(run: Path) -> list[tuple[str, ...]]:
+    """The rows of a run's split.csv, if it has one: (part, class, file, bytes) of each image."""
+    if not (run / SPLIT).is_file():
+        return []
+    with open(run / SPLIT, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return [tuple(row) for row in csv.reader(file)][1:]
+
+
+def loader(images: Dataset[Any], workers: int, **options: Any) -> DataLoader[Any]:
+    """A DataLoader whose worker processes do not hear Ctrl-C, which a terminal sends to all: this process ends them."""
+    return DataLoader(images, num_workers=workers, worker_init_fn=_deaf, persistent_workers=workers > 0, **options)
+
+
+def _deaf(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def write_samples(data: Data, folder: Path) -> Path:
@@ -166,6 +216,11 @@ def file_of(image: Path | Member) -> tuple[str, int]:
     return f"{image.tar}: {image.name}", image.size
 
 
+def _described(image: Path | Member) -> tuple[str, str]:
+    name, size = file_of(image)
+    return name, str(size)
+
+
 def _folders(path: Path) -> list[Path]:
     """The folders in `path` by name, without hidden ones and what archives leave."""
     return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
@@ -192,19 +247,21 @@ def _check_classes(part: Path, classes: Sequence[str], samples: Sequence[Sample]
             raise DataError(f"{part / name} holds {count} readable images, and {least} is the least. Add some, or remove it.")
 
 
-def _readable(paths: Sequence[Path], strict: bool) -> tuple[set[Path], tuple[str, ...]]:
-    """The paths of images that can be decoded to their end, and a message on each of the others."""
-    readable, skipped = set(), []
-    for path in track(paths, "reading images", transient=True, disable=not sys.stdout.isatty()):
+class _Decoded(Dataset[str]):
+    """Images as messages on why they cannot be decoded, '' if they can."""
+
+    def __init__(self, images: Sequence[Path | Member]):
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> str:
         try:
-            read_image(path)
-            readable.add(path)
+            opened(self.images[index])
         except ImageError as error:
-            skipped.append(str(error))
-    if skipped and strict:
-        more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
-        raise DataError(f"unreadable image, which --strict refuses: {skipped[0]}{more}")
-    return readable, tuple(skipped)
+            return str(error)
+        return ""
 
 
 class Images(Dataset[tuple[Tensor, int]]):
@@ -275,18 +332,25 @@ def augment(image: Image.Image, preprocessing: Preprocessing, recipe: Recipe, rn
 
 def augmented(image: Image.Image, preprocessing: Preprocessing, recipe: Recipe, rng: random.Random) -> Image.Image:
     """`augment` up to where a person can look at it."""
+    box: tuple[float, float, float, float] | None = None
     if recipe.sampling == "shift":
         margin = math.ceil(recipe.shift * max(image.size))
         right, down = (margin + rng.uniform(-1, 1) * recipe.shift * max(image.size) for _ in range(2))
-        box: tuple[float, float, float, float] = right, down, right + image.width, down + image.height
+        box = right, down, right + image.width, down + image.height
         image = ImageOps.expand(image, margin, "white")
     elif recipe.sampling == "official":
-        box = official_crop(*image.size, rng, central=preprocessing.crop)  # type: ignore[arg-type]
+        image = image.crop(official_crop(*image.size, rng, central=preprocessing.crop))  # type: ignore[arg-type]
     else:
-        box = random_resized_crop(*image.size, rng, recipe.area if recipe.sampling == "part" else (SMALLEST, 1))
+        share = recipe.area if recipe.sampling == "part" else (SMALLEST, 1)
+        image = image.crop(random_resized_crop(*image.size, rng, share))  # with a box, `resize` would look beyond it
+    if recipe.interpolation == "random":
+        preprocessing = replace(preprocessing, interpolation=rng.choice(("bilinear", "bicubic")))
     image = preprocessing.resized(image, box)
     if recipe.flip and rng.random() < 0.5:
         image = ImageOps.mirror(image)
+    if recipe.augment is None:
+        return image
     if recipe.augment == "autoaugment":
         return auto_augment(image, rng)
-    return rand_augment(image, rng, recipe.magnitude) if recipe.augment else image
+    changed = rand_augment if recipe.augment == "randaugment" else timm_rand_augment
+    return changed(image, rng, recipe.magnitude)

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ..efficientnet import WarmEfficientNet
 from ..errors import InputError, extra
 from ..preprocessing import ImageError
 from ..weights import replacing
-from .data import Images, Sample, opened
+from .data import Images, Sample, loader, opened
 from .engine import found as found_device
 from .plots import plot_calibration, plot_confusion, plot_grid, shown
 
@@ -188,16 +188,14 @@ def evaluate(
     - `strict`: an unreadable image is an error; else it is skipped.
     """
     names, outputs = _outputs(model, classes)
-    place, loader = (
-        found_device(device),
-        DataLoader(_Readable(samples, model), batch_size, num_workers=workers, collate_fn=_batch),
-    )
+    place = found_device(device)
+    batches = loader(_Readable(samples, model), workers, batch_size=batch_size, collate_fn=_batch)
     results, skipped, busy = [], list[str](), 0.0
     with _evaluating(model, place), torch.inference_mode():
         side = model.preprocessing.resolution
         model(torch.zeros(1, 3, side, side, device=place))  # what only the first call costs
         began = time.perf_counter()
-        for indices, x, messages in track(loader, "evaluating", transient=True, disable=not sys.stdout.isatty()):
+        for indices, x, messages in track(batches, "evaluating", transient=True, disable=not sys.stdout.isatty()):
             skipped += messages
             if strict and skipped:
                 raise InputError(f"unreadable image, which --strict refuses: {skipped[0]}")

@@ -6,7 +6,6 @@ a run that goes on from a checkpoint ends with the very weights of one that was 
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ..efficientnet import Variant, WarmEfficientNet
 from ..errors import InputError
 from ..preprocessing import ImageError
 from ..weights.moving import CLASSIFIER
 from ..weights.read import Source
-from .data import Batches, Data, Images
+from .data import Batches, Data, Images, loader
 from .engine import Engine
 from .progress import Progress
 from .recipe import Recipe
@@ -118,14 +116,11 @@ def _train(training: Training, data: Data, run: RunFolder, engine: Engine) -> No
     """Steps and epochs until the recipe ends it, or somebody else."""
     recipe, batches, fabric = training.recipe, training.batches, training.fabric
     preprocessing = training.model.preprocessing
-    loading: dict[str, Any] = {
-        "num_workers": engine.workers, "persistent_workers": engine.workers > 0, "worker_init_fn": _deaf,
-        "pin_memory": fabric.device.type == "cuda",
-    }  # fmt: skip
-    train = DataLoader(Images(data.train, preprocessing, recipe), batch_sampler=batches, **loading)
+    loading: dict[str, Any] = {"workers": engine.workers, "pin_memory": fabric.device.type == "cuda"}
+    train = loader(Images(data.train, preprocessing, recipe), batch_sampler=batches, **loading)
     share = fabric.world_size * batches.parts
     mine = data.held_out[fabric.global_rank :: fabric.world_size]
-    held_out = DataLoader(Images(mine, preprocessing), -(-batches.images // batches.steps) // share + 1, **loading)
+    held_out = loader(Images(mine, preprocessing), batch_size=-(-batches.images // batches.steps) // share + 1, **loading)
     progress = Progress(training.steps, training.step, recipe.epochs or 0, shown=fabric.is_global_zero)
     with progress, Signals(fabric) as signals:
         saved = time.monotonic()
@@ -151,11 +146,6 @@ def _train(training: Training, data: Data, run: RunFolder, engine: Engine) -> No
             saved = time.monotonic()
             if signals.arrived():
                 signals.raise_arrived()
-
-
-def _deaf(_: int) -> None:
-    """A process that reads images does not hear Ctrl-C, which a terminal sends to all: the run's own ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager

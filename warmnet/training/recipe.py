@@ -8,7 +8,7 @@ from typing import Any
 
 from ..efficientnet import Variant, find_variant
 from ..errors import InputError
-from ..preprocessing import Preprocessing
+from ..preprocessing import INTERPOLATIONS, Preprocessing
 from . import schedule
 
 
@@ -27,10 +27,12 @@ class Recipe:
     - `patience`: stop after so many epochs without a lower held-out loss; the best epoch's weights are the run's.
 
     The images:
-    - `resolution` (default: the variant's), `crop`, `interpolation`: of `Preprocessing`.
+    - `resolution` (default: the variant's), `crop`, `interpolation`: of `Preprocessing`. With the interpolation 'random',
+      images that are trained on are bilinear or bicubic, and the others bicubic.
     - `sampling`: 'official' or 'torchvision', see crop.py, a random part of the image; 'part', one with a share of the area in
       `area`; or 'shift', all of it, moved by up to the share `shift` of its side; white comes in.
-    - `flip`: mirrored half of the time. `augment`: 'autoaugment' or 'randaugment' of `magnitude`, see autoaugment.py.
+    - `flip`: mirrored half of the time. `augment`: 'autoaugment'; 'randaugment' of `magnitude`, see autoaugment.py; or
+      'randaugment-timm' of it, see timm_augment.py.
     - `mixup`, `cutmix`: their alpha, each for half of the steps if both. `erase`: how often a box of noise is put in.
 
     The network:
@@ -101,7 +103,7 @@ class Recipe:
     def preprocessing(self) -> Preprocessing:
         if self.resolution is None:
             raise InputError("The recipe's resolution is not settled. Call sized() first.")
-        return Preprocessing(self.resolution, self.crop, self.interpolation)
+        return Preprocessing(self.resolution, self.crop, "bicubic" if self.interpolation == "random" else self.interpolation)
 
     def sized(self, images: int, variant: str | Variant = "b0", seen: Preprocessing | None = None) -> Recipe:
         """This recipe for training that variant on so many images, its defaults filled in.
@@ -144,7 +146,8 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "schedule": ("cosine", "paper", "timm"),
     "ema": (None, "paper", "constant"),
     "sampling": ("official", "torchvision", "part", "shift"),
-    "augment": (None, "autoaugment", "randaugment"),
+    "augment": (None, "autoaugment", "randaugment", "randaugment-timm"),
+    "interpolation": (*INTERPOLATIONS, "random"),
 }
 
 RANGES: dict[str, tuple[type, float, float]] = {
@@ -168,13 +171,11 @@ PAPER = Recipe(
     decay_biases=True, ema="paper", sampling="official", flip=True, augment="autoaugment",
 )  # fmt: skip
 
-# timm's published command for b0, 77.7 % (hfdocs/source/training_script.mdx), but for its images: its rand-m9-mstd0.5 applies
-# each of 15 operations with probability 0.5, with a spread of 0.5 around magnitude 9 and translations relative to the side, and
-# its interpolation is random; here that is the official RandAugment of magnitude 9, and bicubic.
+# timm's published command for b0, 77.7 % (hfdocs/source/training_script.mdx), of two processes with 384 images each.
 TIMM_B0 = Recipe(
     "timm-b0", epochs=450, crop=0.875, batch_size=768, base_lr=0.016, optimizer="rmsprop", schedule="timm",
-    weight_decay=1e-5, ema="constant", sampling="torchvision", flip=True, augment="randaugment", magnitude=9, erase=0.2,
-    network={"padding": "symmetric", "eps": 1e-5, "momentum": 0.1},
+    weight_decay=1e-5, ema="constant", interpolation="random", sampling="torchvision", flip=True, augment="randaugment-timm",
+    magnitude=9, erase=0.2, network={"padding": "symmetric", "eps": 1e-5, "momentum": 0.1},
 )  # fmt: skip
 
 # Plain SGD with a cosine, to compare with.

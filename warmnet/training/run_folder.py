@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
@@ -17,12 +19,11 @@ from PIL.Image import Image
 from .. import weights
 from ..errors import InputError
 from ..weights.own import write_pickle
-from .data import Data, Sample, file_of
+from .data import SPLIT, Data, Sample, file_of, read_split
 from .plots import plot_confusion, plot_learning
 from .steps import Epoch, Training
 
 BEST = "best.safetensors"  # the weights of the epoch with the lowest held-out loss
-SPLIT = "split.csv"  # which image is in which part
 CHECKPOINT = "checkpoint.pt"  # the newest state of a run that is not finished
 
 
@@ -36,18 +37,19 @@ def new_folder(name: str) -> Path:
 
 
 def check_free(folder: Path) -> None:
-    """Raise if there is anything where a run folder shall be; an empty folder, or half a file, is nothing."""
+    """Raise if a run folder cannot be made there, or there is anything; an empty folder, or half a file, is nothing."""
     if folder.exists() and (not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir())):
         raise InputError(f"{folder} is there already, and nothing is written over. Choose another --out, or remove it.")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        tempfile.TemporaryDirectory(dir=there).cleanup()
+    except OSError as error:
+        raise InputError(f"{there} cannot be written to: {error.strerror}. Choose another --out.") from error
 
 
 def trained_on(run: Path, samples: Sequence[Sample]) -> list[Sample]:
     """Those of the samples that a run was trained on, by its split.csv, if it has one."""
-    if not (run / SPLIT).is_file():
-        return []
-    with open(run / SPLIT, newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    names = {os.path.abspath(row[2]) for row in rows if row[0] == "train"}
+    names = {os.path.abspath(file) for part, _, file, _ in read_split(run) if part == "train"}
     return [
         sample
         for sample in samples
@@ -59,8 +61,10 @@ class RunFolder:
     """The folder of a run; the first process alone writes into it, and every file is whole at any moment."""
 
     def __init__(self, path: Path, data: Data, said: dict[str, Any], fabric: Fabric):
-        self.path, self.data, self.said, self.fabric = path, data, said, fabric
-        self.split, self.board = data.split(), None  # type: tuple[Any, Any]
+        self.path, self.data, self.fabric = path, data, fabric
+        self.split = data.split()
+        self.said = {**said, "split": hashlib.sha256(ascii(self.split).encode()).hexdigest()}
+        self.board: Any = None
 
     def take_up(self, training: Training) -> None:
         """Go on with what was saved here."""
@@ -69,7 +73,7 @@ class RunFolder:
                 raise InputError(f"The run in {self.path} is finished. There is nothing to go on with.")
             raise InputError(f"{self.path} holds no run to go on with: it has no {CHECKPOINT}. Start it without --resume.")
         state = torch.load(self.path / CHECKPOINT, "cpu", weights_only=True)
-        check_same(state["said"], self.said, state["split"], self.split, self.path)
+        self._check_same(state["said"])
         training.take_up(state)
 
     def save(self, training: Training) -> None:
@@ -79,7 +83,7 @@ class RunFolder:
             for left in self.path.glob(".*-*.*"):  # by a process that was killed while it wrote
                 left.unlink(missing_ok=True)
             with weights.replacing(self.path / CHECKPOINT) as path:
-                write_pickle({**training.state(), "said": self.said, "split": self.split}, path)
+                write_pickle({**training.state(), "said": self.said}, path)
             if training.step == 0:
                 self._csv(SPLIT, [("part", "class", "file", "bytes"), *self.split])
         self.fabric.barrier()
@@ -126,21 +130,25 @@ class RunFolder:
         self.board.flush()
 
     def _csv(self, name: str, rows: Any) -> None:
-        with weights.replacing(self.path / name) as path, open(path, "w", newline="") as file:
+        with (
+            weights.replacing(self.path / name) as path,
+            open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        ):
             csv.writer(file).writerows(rows)
 
-
-def check_same(was: dict[str, Any], now: dict[str, Any], before: list[Any], after: list[Any], folder: Path) -> None:
-    """Raise what differs between a run as it was started and as it shall go on."""
-    if before != after:
-        files, files_now = ({tuple(row[1:]) for row in rows} for rows in (before, after))
-        gone, new = sorted(files - files_now), sorted(files_now - files)
-        what = [f"{len(rows)} {word}, such as {rows[0][1]}" for rows, word in ((gone, "gone or changed"), (new, "new")) if rows]
-        raise InputError(
-            f"The images are not those that the run in {folder} was started with: {'; '.join(what) or 'in another order'}. "
-            f"Put them back as {folder / 'split.csv'} has them, or start a new run."
-        )
-    old, new_ = ({**said.pop("recipe"), **said} for said in (dict(was), dict(now)))
-    if differ := [key for key in {**old, **new_} if old.get(key) != new_.get(key)]:
-        said = "; ".join(f"{key} was {old.get(key)} and is {new_.get(key)}" for key in differ)
-        raise InputError(f"The run in {folder} was started otherwise: {said}. Go on with what it was started with.")
+    def _check_same(self, was: dict[str, Any]) -> None:
+        """Raise what differs between the run as it was started and as it shall go on."""
+        if was["split"] != self.said["split"]:
+            before, now = ({tuple(map(str, row[1:])) for row in rows} for rows in (read_split(self.path), self.split))
+            gone, new = sorted(before - now), sorted(now - before)
+            what = [
+                f"{len(rows)} {word}, such as {rows[0][1]}" for rows, word in ((gone, "gone or changed"), (new, "new")) if rows
+            ]
+            raise InputError(
+                f"The images are not those that the run in {self.path} was started with: "
+                f"{'; '.join(what) or 'in another order'}. Put them back as {self.path / SPLIT} has them, or start a new run."
+            )
+        old, new_ = ({**said["recipe"], **said, "recipe": None} for said in (was, self.said))
+        if differ := [key for key in {**old, **new_} if old.get(key) != new_.get(key)]:
+            said = "; ".join(f"{key} was {old.get(key)} and is {new_.get(key)}" for key in differ)
+            raise InputError(f"The run in {self.path} was started otherwise: {said}. Go on with what it was started with.")

@@ -19,8 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ..errors import extra
-from ..preprocessing import ImageError, read_image
-from .data import SUFFIXES, Data, DataError, Sample, hold_out
+from .data import SUFFIXES, Data, DataError, Sample, first_of, hold_out, unreadable
 
 with extra("train"):
     from rich.progress import track
@@ -69,7 +68,7 @@ class ShardError(DataError):
     """A shard or a sample in it that is left out, unless `strict` refuses it."""
 
 
-def shards(pattern: str | Sequence[str], strict: bool = False) -> Data:
+def shards(pattern: str | Sequence[str], strict: bool = False, workers: int = 0, run: Path | None = None) -> Data:
     """The images of tar shards such as 'data/train-{000..009}.tar' or 'data/*.tar', or of a list of such patterns.
 
     A sample is the files of one shard whose names agree up to the first dot: an image and its class, a number or a name, in
@@ -78,7 +77,7 @@ def shards(pattern: str | Sequence[str], strict: bool = False) -> Data:
     first of every five of a class is.
 
     Every image is decoded once, as by `folder`. Damaged shards, samples without an image or a class, and unreadable images are
-    left out and named in `skipped`, or with `strict` an error.
+    left out and named in `skipped`, or with `strict` an error. `workers` and `run` are `folder`'s.
     """
     paths = find([pattern] if isinstance(pattern, str) else pattern)
     _check_not_mixed(paths)
@@ -95,11 +94,13 @@ def shards(pattern: str | Sequence[str], strict: bool = False) -> Data:
         for key, files in samples.items():
             try:
                 found.append(_sample(f"{path}: {key}", files))
-            except (ShardError, ImageError) as error:
+            except ShardError as error:
                 skipped.append(str(error))
+    broken = unreadable([image for image, _ in found], workers, run)
+    found = [(image, name) for image, name in found if image not in broken]
+    skipped += broken.values()
     if skipped and strict:
-        more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
-        raise DataError(f"--strict refuses: {skipped[0]}{more}")
+        raise DataError(f"--strict refuses: {first_of(skipped)}")
     classes, train, held_out = _split(found, paths)
     return Data(Path(paths[0]).resolve().parent.name, classes, train, held_out, tuple(skipped), ignored)
 
@@ -172,12 +173,11 @@ def group(members: Sequence[Member]) -> tuple[dict[str, dict[str, Member]], int]
 
 
 def _sample(where: str, files: dict[str, Member]) -> tuple[Member, str]:
-    """The image, which can be decoded, and the name of its class."""
+    """The image and the name of its class."""
     images = [member for suffix, member in files.items() if suffix in IMAGES]
     if len(images) != 1:
         raise ShardError(f"{where} has {len(images)} images, and 1 is expected; there is {', '.join(files)}.")
     name = _class(where, files, PurePosixPath(images[0].name).parent.name)
-    read_image(images[0].open())
     return images[0], name
 
 
