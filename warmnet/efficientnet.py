@@ -16,6 +16,7 @@ from torch.nn.init import normal_, uniform_
 
 from . import functional as W
 from .module import WarmModule, block, up
+from .replay import replayed
 
 
 class Stage(NamedTuple):
@@ -215,4 +216,4 @@ class WarmEfficientNet(WarmModule):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         W.check_images(x, self.in_channels, self.reduction)
-        return efficientnet(x, self.variant, self.num_classes, **self.options)
+        return replayed(self, efficientnet, x, self.variant, self.num_classes, **self.options)

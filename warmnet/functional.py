@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from warm import functional as pywarm
 from warm.functional import identity
 
-from .module import activate, explained, initialize_, is_given, labels, layer, permuted, torchs_own
+from .module import Noted, activate, explained, initialize_, is_given, labels, layer, permuted, torchs_own
 
 __all__ = [
     "batch_norm", "conv", "drop_connect", "dropout", "embedding", "gru", "identity", "layer_norm", "linear", "lstm", "permute",
@@ -93,7 +93,7 @@ def linear(
 
 
 def _new_linear(x: Tensor, init_weight: Any, init_bias: Any, size: int, bias: bool) -> nn.Module:
-    return _initialized(nn.Linear(x.shape[1], size, bias), weight=init_weight, bias=init_bias)
+    return _initialized(Linear(x.shape[1], size, bias), weight=init_weight, bias=init_bias)
 
 
 def layer_norm(
@@ -123,7 +123,7 @@ def dropout(
 
 
 def _new_dropout(x: Tensor, rate: float, by_channel: bool, inplace: bool) -> nn.Module:
-    kinds = nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d
+    kinds = Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d
     return kinds[x.ndim - 2 if by_channel else 0](rate, inplace)
 
 
@@ -247,7 +247,7 @@ def _nobody_holds_the_output_of(module: nn.Module) -> bool:
     return isinstance(module, (_Conv, _BatchNorm)) and not held
 
 
-class _Conv(_ConvNd):
+class _Conv(Noted, _ConvNd):
     """A torch convolution that also knows SAME padding, and reads its tensors without `nn.Module.__getattr__`."""
 
     convolve: Callable[..., Tensor]
@@ -321,7 +321,7 @@ class Conv3d(_Conv, nn.Conv3d):
     convolve = staticmethod(torch.conv3d)
 
 
-class _BatchNorm(_TorchBatchNorm):
+class _BatchNorm(Noted, _TorchBatchNorm):
     """A torch batch normalization that, in eval, reads its tensors without `nn.Module.__getattr__`."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -344,7 +344,15 @@ class BatchNorm3d(_BatchNorm, nn.BatchNorm3d):
     pass
 
 
-class DropConnect(nn.Module):
+class Linear(Noted, nn.Linear):
+    pass
+
+
+class Dropout(Noted, nn.Dropout):
+    pass
+
+
+class DropConnect(Noted):
     """Zeroes whole samples in training, with probability `rate`, and scales the others by 1 / (1 - rate)."""
 
     def __init__(self, rate: float):

@@ -64,9 +64,39 @@ class _Here(threading.local):
 _here = _Here()
 labels: dict[str, tuple[str, ...]] = {}  # kind of layer: what its settings are called, for messages
 _one_build_at_a_time = threading.RLock()
+_numbers = itertools.count(1)  # none twice, whatever threads do
 
 
-class WarmModule(nn.Module):
+class Noted(nn.Module):
+    """A module that notes when anything but tensors' values is changed in any such module: `changes` is another number then."""
+
+    changes = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get(name, _here) is not value:
+            Noted.changes = next(_numbers)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        Noted.changes = next(_numbers)
+        super().__delattr__(name)
+
+
+def _noted(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def noted(self: Noted, *args: Any, **kw: Any) -> Any:
+        Noted.changes = next(_numbers)
+        return method(self, *args, **kw)
+
+    return noted
+
+
+for _key in vars(nn.Module):
+    if _key.startswith("register_") or _key in ("add_module", "_apply"):
+        setattr(Noted, _key, _noted(getattr(nn.Module, _key)))
+
+
+class WarmModule(Noted):
     """An `nn.Module` whose layers are made by its own forward in one dry run, `warm.up`, and are fixed from then on.
 
     `forward` is written with `W.*` layers and `@block` functions. After `warm.up(model, [2, 3, 32, 32])`, inside or outside
@@ -277,6 +307,11 @@ def _measure(height: int | None, module: WarmModule, y: Any) -> None:
     if isinstance(y, torch.Tensor):
         module._channels = y.shape[1] if y.ndim > 1 else None
         module._stride = height // y.shape[2] if height and y.ndim > 2 and height % y.shape[2] == 0 else None
+
+
+def is_observed() -> bool:
+    """Whether somebody follows this thread's calls of blocks: a build, or endpoints."""
+    return _here.build is not None or _here.tap is not None
 
 
 def layer(kind: str, asked: tuple[Any, ...], name: str | None, share: bool, make: Callable[..., nn.Module], *args: Any) -> Any:

@@ -1,0 +1,143 @@
+"""Replay: the torch functions that a call of a network came down to, called again without the Python around them.
+
+A forward function finds its layers anew at every call, which takes a small network half as long as its arithmetic. But where
+all functions are warmnet's and torch's, what is called depends on the shape of the input, the settings and the modules alone.
+So a call that is like the one before is recorded, as straight lines of Python, and from then on replayed: the same functions,
+with the same arguments, on the parameters that the modules hold by then. `Noted` modules tell when anything else has changed.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
+from torch.overrides import TorchFunctionMode, _len_torch_function_stack
+
+from .module import Noted, is_observed
+
+Run = Callable[[Tensor], Tensor]
+MOST = 16  # shapes of input of one network that are kept
+SHAPE = {"__get__", "dim", "numel", "size"}  # torch functions that ask for what the input's shape decides, as x.shape does
+
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+_plans: weakref.WeakKeyDictionary[nn.Module, dict[Any, _Plan]] = weakref.WeakKeyDictionary()
+
+
+class _Plan:
+    """What a call depended on, and from the second one on how it is repeated."""
+
+    def __init__(self, depends: tuple[Any, ...]):
+        self.depends, self.run = depends, None  # type: tuple[Any, ...], Run | None
+
+
+def replayed(module: nn.Module, function: Callable[..., Tensor], x: Tensor, *settings: Any, **options: Any) -> Tensor:
+    """`function(x, *settings, **options)`, in the forward of `module`; from the third time on without the function."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or type(x) is not Tensor:
+        return function(x, *settings, **options)
+    if is_observed() or _is_wrapped(x) or _has_any_global_hook():
+        return function(x, *settings, **options)
+    plans = _plans.setdefault(module, {})
+    key = x.shape, x.dtype, x.device, torch.is_grad_enabled()
+    depends = Noted.changes, function, settings, options
+    plan = plans.get(key)
+    if plan is None or plan.depends != depends:
+        if len(plans) == MOST:
+            plans.clear()
+        plans[key] = _Plan(depends)
+        return function(x, *settings, **options)
+    if plan.run is None:
+        if not _can_be_recorded(module, function, *settings, *options.values()):
+            plan.run = lambda x: function(x, *settings, **options)
+            return plan.run(x)
+        y, plan.run = _recorded(module, lambda x: function(x, *settings, **options), x)
+        return y
+    return plan.run(x)
+
+
+def _can_be_recorded(root: nn.Module, *given: Any) -> bool:
+    """Whether nothing but warmnet's and torch's own functions and modules, without hooks, is called."""
+    functions = [value for value in given if callable(value)]
+    for module in root.modules():
+        if module is not root:
+            hooks = module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks
+            own = module.__dict__.keys() & {"forward", "_compiled_call_impl"}
+            if not isinstance(module, Noted) or any(hooks) or own:
+                return False
+            functions += type(module), getattr(module, "function", torch.relu)
+    return not _len_torch_function_stack() and all(map(_is_own, functions))
+
+
+def _is_own(function: Any) -> bool:
+    home = getattr(function, "__module__", None) or "torch"
+    return not isinstance(function, nn.Module) and home.split(".")[0] in ("torch", "warmnet")
+
+
+def _recorded(root: nn.Module, call: Run, x: Tensor) -> tuple[Tensor, Run]:
+    """The output for `x`, and a function that repeats the call; or the call itself if there is more to it."""
+    homes = [home for module in root.modules() for home in (module._parameters, module._buffers)]
+    tape = _Tape(homes)
+    tape.place[id(x)] = weakref.ref(x), "x"
+    with tape:
+        y = call(x)
+    return y, tape.function(y) or call
+
+
+class _Tape(TorchFunctionMode):
+    """A record of the torch functions that are called on tensors, as lines of Python."""
+
+    def __init__(self, homes: list[Any]):
+        super().__init__()
+        self.values: dict[str, Any] = {f"t{i}": home for i, home in enumerate(homes)}  # what the names in the lines stand for
+        held = ((x, f"t{i}[{key!r}]") for i, home in enumerate(homes) for key, x in home.items() if x is not None)
+        self.place: dict[int, tuple[weakref.ref[Tensor], str]] = {id(x): (weakref.ref(x), where) for x, where in held}
+        self.lines: list[tuple[str, str, set[str]]] = []  # the name of the result, the call, the names of results in it
+        self.whole = True
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kw: Any = None) -> Any:
+        kw = kw or {}
+        y = function(*args, **kw)
+        if isinstance(y, Tensor):
+            used: set[str] = set()
+            words = [self._word(arg, used) for arg in args] + [f"{key}={self._word(arg, used)}" for key, arg in kw.items()]
+            name = f"y{len(self.lines)}"
+            self.lines.append((name, f"{self._constant(function)}({', '.join(words)})", used))
+            self.place[id(y)] = weakref.ref(y), name
+        elif getattr(function, "__name__", "") not in SHAPE:
+            self.whole = False
+        return y
+
+    def _word(self, arg: Any, used: set[str]) -> str:
+        """An argument in a line."""
+        if isinstance(arg, (list, tuple)) and any(isinstance(item, Tensor) for item in arg):
+            self.whole = False
+        if not isinstance(arg, Tensor):
+            return self._constant(arg)
+        there, name = self.place.get(id(arg), (None, ""))
+        if there is None or there() is not arg:
+            self.whole = False  # a tensor that is neither a result nor the network's
+        elif name[0] == "y":
+            used.add(name)
+        return name
+
+    def _constant(self, value: Any) -> str:
+        name = f"c{len(self.values)}"
+        self.values[name] = value
+        return name
+
+    def function(self, y: Tensor) -> Run | None:
+        """The lines as a function that lets go of each result after its last use."""
+        there, result = self.place.get(id(y), (None, ""))
+        if not self.whole or there is None or there() is not y:
+            return None
+        source, needed = list[str](), {result}
+        for name, call, used in reversed(self.lines):
+            done = sorted(used - needed)
+            needed |= used
+            source.append(f" {name} = {call}" + "".join(f"; {last} = None" for last in done))
+        source += ["def replay(x):"]
+        exec("\n".join([*reversed(source), f" return {result}"]), self.values)
+        return self.values["replay"]
