@@ -69,6 +69,7 @@ CONTENDERS = {
     "warmnet, channels_last, bf16": lambda: stepped(b0(), LAST, bf16=True),
     "warmnet, channels_last, recompute": lambda: stepped(recomputed(), LAST),
     "warmnet, channels_last, accumulate 2": lambda: stepped(b0(), LAST, parts=2),
+    "warmnet, channels_last, compile": lambda: stepped(torch.compile(b0().to(memory_format=LAST)), LAST),
     "timm": lambda: stepped(from_timm("b0", None, torch.float32)),
     "timm, channels_last": lambda: stepped(from_timm("b0", None, torch.float32), LAST),
     "torchvision": lambda: stepped(from_torchvision("b0", None, torch.float32)),

@@ -110,18 +110,22 @@ def test_a_version_has_one_place_and_a_changelog_entry():
     assert f"## {warmnet.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_the_readme_names_files_that_exist():
-    text = (ROOT / "README.md").read_text()
-    paths = re.findall(r"\]\(([\w./-]+)\)", text)
-    assert paths and all((ROOT / path).exists() for path in paths)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_the_readmes_python_runs_and_prints_what_it_says(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_files_that_exist(page):
+    paths = re.findall(r"\]\(([\w./-]+)\)", page.read_text())
+    assert [path for path in paths if not (page.parent / path).exists()] == []
+    assert page.name != "README.md" or {f"docs/{other.name}" for other in PAGES[1:]} <= {*paths}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "```python\n" in page.read_text()], ids=lambda page: page.name)
+def test_the_python_of_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch):
     """Each ```python block, in order, in one namespace; a comment `# prints: ...` is the real output of its line."""
     monkeypatch.chdir(tmp_path)  # it writes files
     namespace: dict = {}
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     for block in blocks:
         out = io.StringIO()
         namespace["print"] = lambda *args, out=out: print(*args, file=out)

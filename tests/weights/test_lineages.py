@@ -1,4 +1,4 @@
-"""The README's words on lineages and on bad files are what the code does."""
+"""The words of docs/weights.md on lineages and on bad files are what the code does."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -8,7 +8,7 @@ from test_read import LOADED, REFUSED
 
 from warmnet.weights import LINEAGES
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/weights.md").read_text()
 
 
 def span(names):
@@ -16,7 +16,7 @@ def span(names):
 
 
 def row(lineage):
-    """What a lineage is, as the README's table has it."""
+    """What a lineage is, as the page's table has it."""
     groups, paddings, b3 = defaultdict(list), set(), lineage.preprocessing("b3", "")
     for variant in lineage.variants:
         options = lineage.options(variant)
@@ -35,12 +35,12 @@ def row(lineage):
 
 
 @pytest.mark.parametrize("name", [name for name in LINEAGES if name != "warmnet"])
-def test_the_readme_s_table_is_computed(name):
-    assert row(LINEAGES[name]) in README.splitlines()
+def test_the_page_s_table_is_computed(name):
+    assert row(LINEAGES[name]) in PAGE.splitlines()
 
 
-def test_the_readme_names_every_bad_file():
-    words = " ".join(README.split())
+def test_the_page_names_every_bad_file():
+    words = " ".join(PAGE.split())
     assert [what for what, *_ in REFUSED + LOADED if what not in words] == []
 
 
