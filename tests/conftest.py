@@ -1,6 +1,9 @@
+import os
 import socket
 
-import pytest
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: in small tensors threads only wait for each other
+
+import pytest  # noqa: E402
 
 
 @pytest.fixture

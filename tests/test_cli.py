@@ -436,6 +436,29 @@ def test_weights_are_fine_tuned_by_the_recipe_for_it(trained, tmp_path, capsys):
     assert not torch.equal(model.stem.conv.weight, before.stem.conv.weight)
 
 
+@pytest.mark.parametrize("to, ending", [("onnx", ".onnx"), ("openvino", ".xml"), ("torch", ".pt2")])
+def test_an_exported_network_predicts_what_its_run_does(trained, image, tmp_path, capsys, to, ending):
+    assert main(["export", str(trained), str(tmp_path / "out"), "--to", to]) == 0
+    out, found = capsys.readouterr().out, []
+    assert (
+        out.startswith("Compared on 16 pictures drawn by a formula: ")
+        and out.splitlines()[-1] == f"  {tmp_path / 'out'}{ending}"
+    )
+    for run in trained, tmp_path / f"out{ending}":
+        assert main(["predict", str(run), str(image), "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out)[0]["probabilities"])
+    assert found[1] == pytest.approx(found[0], rel=1e-3) and max(found[0].values()) < 0.999
+    assert "is there already" in refused(capsys, "export", trained, tmp_path / "out", "--to", to)
+
+
+def test_int8_is_exported_on_labelled_images_and_says_what_it_costs(trained, tmp_path, capsys):
+    folder = write_digits(tmp_path / "digits", classes=(0, 1, 2), count=20)
+    assert main(["export", str(trained), str(tmp_path / "out"), str(folder), "--precision=int8", "--most-loss=1"]) == 0
+    assert re.search(r"on 12 held-out images of digits: .* top-1 [\d.]+% in int8, [\d.]+% in fp32", capsys.readouterr().out)
+    assert "Choose one of fp32, int8; or openvino" in refused(capsys, "export", trained, tmp_path / "x", "--precision=bf16")
+    assert not (tmp_path / "x.onnx").exists()
+
+
 def test_shards_are_trained_on(tmp_path):
     import io
     import tarfile

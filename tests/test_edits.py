@@ -8,15 +8,6 @@ import torch
 SCRIPTS = sorted(path for path in Path(__file__).with_name("edits").glob("*.py") if path.name != "conftest.py")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small tensors: more threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def test_there_are_twelve():
     assert len(SCRIPTS) == 12
 

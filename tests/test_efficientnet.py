@@ -1,5 +1,6 @@
 """WarmEfficientNet is the paper's network, and says clearly what it cannot be."""
 
+import functools
 import math
 
 import pytest
@@ -20,9 +21,14 @@ PARAMETERS = {  # torchvision's and timm's own counts
 }  # fmt: skip
 
 
+@functools.cache
+def on_meta(variant):
+    return WarmEfficientNet(variant, device="meta")
+
+
 @pytest.mark.parametrize("variant", PARAMETERS)
 def test_parameter_counts_are_the_published_ones(variant):
-    model = WarmEfficientNet(variant, device="meta")
+    model = on_meta(variant)
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[variant]
 
 
@@ -91,7 +97,7 @@ def test_the_gate_gates():
 
 @pytest.mark.parametrize("variant, blocks", [("b0", 16), ("b1", 23), ("b4", 32), ("b7", 55)])
 def test_drop_connect_grows_linearly_over_all_blocks(variant, blocks):
-    model = WarmEfficientNet(variant, device="meta")
+    model = on_meta(variant)
     all_blocks = [module for name, module in model.named_modules() if name.rpartition(".")[2].startswith("mb_block")]
     assert len(all_blocks) == blocks
     for i, module in enumerate(all_blocks):
@@ -112,7 +118,7 @@ def test_the_drops_are_off_in_eval_and_on_in_training():
 
 
 def test_dropout_is_the_variants_own_unless_given():
-    rates = [WarmEfficientNet(variant, device="meta").dropout.p for variant in VARIANTS]
+    rates = [on_meta(variant).dropout.p for variant in VARIANTS]
     assert rates == [0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5, 0.5, 0.5]
     assert WarmEfficientNet("b0", device="meta", dropout=0.0).dropout.p == 0
 

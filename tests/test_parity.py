@@ -104,7 +104,7 @@ def test_one_broken_block_of_sixteen_is_noticed(fault):
     assert distance_from_timm(block=mb_block) > 1e-3
 
 
-@pytest.mark.parametrize("options", [{"padding": "symmetric"}, {"eps": 1e-5}, {"act": F.relu}], ids=str)
+@pytest.mark.parametrize("options", [{"padding": "symmetric"}, {"eps": 1e-5}, {"act": F.relu}])
 def test_one_wrong_setting_is_noticed(options):
     assert distance_from_timm(**options) > 1e-3
 

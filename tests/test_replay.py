@@ -2,9 +2,11 @@
 
 import copy
 import functools
+import gc
 import pickle
 import sys
 import threading
+import weakref
 
 import pytest
 import torch
@@ -51,12 +53,13 @@ def without_replay(model, x=X):
 
 def used(model, x=X):
     """`model`, whose next call will be replayed if nothing changes."""
-    called(model, x), called(model, x)
+    for _ in range(replay.PLAIN + 1):
+        called(model, x)
     return model
 
 
 @pytest.mark.parametrize("options", [{}, {"se_ratio": 0, "act": F.relu}, {"output_stride": 8}, {"padding": "symmetric"}])
-def test_calls_from_the_third_on_are_replayed_bit_for_bit(options, replays):
+def test_calls_like_those_before_are_replayed_bit_for_bit(options, replays):
     model = used(made(**options))
     assert replays() == 0
     for x in (X, X + 1, X.contiguous(memory_format=torch.channels_last)):
@@ -67,7 +70,7 @@ def test_calls_from_the_third_on_are_replayed_bit_for_bit(options, replays):
 def test_training_steps_are_replayed_bit_for_bit(replays):
     """Logits, gradients, statistics and what dropout and drop connect draw."""
     networks = made(drop_connect=0.5).train(), made(drop_connect=0.5).train()
-    for step in range(4):
+    for step in range(replay.PLAIN + 3):
         replay._plans.pop(networks[0], None)
         for model in networks:
             torch.manual_seed(step)
@@ -146,9 +149,18 @@ def rewrite_an_output(model):
     model.stage_3.register_forward_hook(lambda module, args, y: y * 2)
 
 
+def write_into_children(model):
+    model._modules["classifier"] = nn.Linear(model.classifier.in_features, 10)
+
+
+def write_into_hooks(model):
+    model.stage_3._forward_hooks[7] = lambda module, args, y: y * 2
+
+
 CHANGES = [
     scale_batch_norm, load, assign, replace_the_classifier, replace_a_parameter, change_a_setting, change_an_option,
     parametrize_a_weight, prune_a_weight, patch_forward, let_a_part_train, rewrite_an_output,
+    write_into_children, write_into_hooks,
 ]  # fmt: skip
 
 
@@ -157,7 +169,7 @@ def test_nothing_that_is_done_to_the_network_is_missed(change):
     model = used(made())
     before = called(model)
     change(model)
-    now = [called(model) for _ in range(4)]
+    now = [called(model) for _ in range(6)]
     assert not torch.equal(now[0], before) and all(torch.equal(y, now[0]) for y in now)
 
 
@@ -169,6 +181,9 @@ def test_in_another_precision_and_back(replays):
         called(wide)
     used(model.float())
     assert torch.equal(called(model), without_replay(model)) and replays() == 1
+    model.stem.conv.weight.data = model.stem.conv.weight.data.double()
+    with pytest.raises(warmnet.MismatchError, match="'stem.conv' has weights in torch.float64"):
+        called(model)
 
 
 def test_hooks_are_called_each_time_from_the_first_on(replays):
@@ -178,7 +193,7 @@ def test_hooks_are_called_each_time_from_the_first_on(replays):
     used(model)
     conv.register_forward_pre_hook(lambda *args: seen.append(1))
     used(model)
-    assert len(seen) == 2 + 4
+    assert len(seen) == 3 * (replay.PLAIN + 1)
     model, seen = used(made()), []
     handle = nn.modules.module.register_module_forward_hook(lambda *args: seen.append(1))
     called(model)
@@ -212,7 +227,7 @@ def test_copies_and_pickles_have_their_own_weights(replays):
 def test_endpoints_are_seen(replays):
     model = used(made())
     ends = warmnet.Endpoints(model, ["stage_2", "logits"])
-    for _ in range(3):
+    for _ in range(6):
         seen = ends(X)
     assert seen["stage_2"].shape[2:] == (10, 8) and torch.equal(called(model), seen["logits"]) and replays() == 1
 
@@ -227,16 +242,67 @@ def test_a_function_of_somebody_elses_is_called_each_time(replays):
 
     model = made(block=mine)
     calls.clear()
-    outputs = [called(model) for _ in range(4)]
-    assert len(calls) % 4 == 0 and len(calls) >= 28 and replays() == 0
+    outputs = [called(model) for _ in range(6)]
+    assert len(calls) % 6 == 0 and len(calls) >= 42 and replays() == 0
     assert all(torch.equal(y, outputs[0]) for y in outputs)
 
 
-@pytest.mark.parametrize("act", [nn.PReLU(), lambda x: x.relu(), functools.partial(F.leaky_relu, negative_slope=0.3)])
+class Rounded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.round()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+@functools.wraps(F.silu)
+def disguised(x):
+    return x.relu()
+
+
+def cut(x, most):
+    return x.clamp(0, most)
+
+
+ACTIVATIONS = [
+    nn.PReLU(), lambda x: x.relu(), functools.partial(F.leaky_relu, negative_slope=0.3), Rounded.apply, disguised,
+    (cut, {"most": 6}), torch.jit.script(nn.ReLU()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
 def test_an_activation_of_somebody_elses_is_called_each_time(act, replays):
     model = made(act=act)
-    first, *others = (called(model) for _ in range(4))
-    assert replays() == 0 and all(torch.equal(first, y) for y in others)
+    gradients = []
+    for _ in range(6):
+        model.zero_grad()
+        model(X).sum().backward()
+        gradients.append(model.stem.conv.weight.grad.clone())
+    assert replays() == 0 and gradients[0].abs().max() > 0 and all(torch.equal(gradients[0], g) for g in gradients)
+
+
+def test_a_network_is_freed_with_its_last_reference():
+    gc.disable()
+    try:
+        model = used(made())
+        weight = weakref.ref(model.stem.conv.weight)
+        del model
+        assert weight() is None
+    finally:
+        gc.enable()
+
+
+def test_tensors_in_two_places_are_not_mixed_up():
+    model = made()
+    ones = torch.ones(8)
+    shared = {name: ones for name, value in model.named_parameters() if value.shape == (8,)}
+    assert len(shared) > 2
+    with torch.no_grad():
+        for _ in range(replay.PLAIN + 2):
+            functional_call(model, shared, X)
+    assert torch.equal(called(model), without_replay(model))
 
 
 def test_bad_input_is_refused_each_time():

@@ -1,5 +1,6 @@
 """EfficientNet as plain forward functions on PyWarm's lazy layers: exact, fast and safe to build on."""
 
+from .deployment import Predictor, deploy, export, open_exported
 from .efficientnet import (
     STAGES,
     VARIANTS,
@@ -12,6 +13,7 @@ from .efficientnet import (
     squeeze_excitation,
     stage,
 )
+from .look import diff, draw, tabulate
 from .module import (
     Block,
     Endpoints,
@@ -36,6 +38,7 @@ __all__ = [
     "MismatchError",
     "NameTakenError",
     "NotWarmError",
+    "Predictor",
     "SealedError",
     "Stage",
     "Variant",
@@ -48,11 +51,17 @@ __all__ = [
     "compound",
     "conv_bn_act",
     "convert",
+    "deploy",
+    "diff",
+    "draw",
+    "export",
     "load",
     "mb_block",
+    "open_exported",
     "save",
     "squeeze_excitation",
     "stage",
+    "tabulate",
     "transplant",
     "up",
 ]

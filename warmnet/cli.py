@@ -36,7 +36,10 @@ class Terminated(BaseException):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     parser = _parser()
-    asked = parser.parse_args(arguments)
+    asked, more = parser.parse_known_args(arguments)
+    asked.more = more
+    if more and getattr(asked, "command", None) is not bench:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     asked.words = [str(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     if "command" not in asked:
         parser.print_help()
@@ -69,11 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def summary(asked: argparse.Namespace) -> None:
-    """Print a variant's layers with their output shapes, parameters and multiply-adds."""
-    from .tabulate import tabulate
+    """Print a variant's layers with their output shapes, strides, parameters, multiply-adds and activations."""
+    from .look import tabulate
 
+    model = WarmEfficientNet(asked.variant, asked.num_classes, device="meta")
+    side = asked.resolution or model.resolution
     try:
-        print(tabulate(WarmEfficientNet(asked.variant, asked.num_classes, device="meta"), resolution=asked.resolution))
+        print(tabulate(model, (1, model.in_channels, side, side)))
     except ValueError as error:
         raise InputError(str(error)) from error
 
@@ -81,6 +86,7 @@ def summary(asked: argparse.Namespace) -> None:
 def train(asked: argparse.Namespace) -> None:
     """Train on a folder of class folders of images, or without one on scikit-learn's 1,797 scanned digits."""
     from . import training
+    from .preprocessing import ImageError
 
     if asked.out and not asked.resume and not asked.preview:
         training.check_free(Path(asked.out))  # now, and not when all images have been read
@@ -105,8 +111,8 @@ def train(asked: argparse.Namespace) -> None:
     try:
         settings = {"variant": variant, "source": source, "seed": asked.seed}
         run = training.fit(data, recipe, folder, **settings, engine=engine, resume=asked.resume)
-    except BaseException:
-        _say_what_is_left(folder, asked)
+    except BaseException as error:
+        _say_what_is_left(folder, asked, goes_on=isinstance(error, ImageError) or not isinstance(error, InputError))
         raise
     if not first:
         return
@@ -127,7 +133,8 @@ def evaluate(asked: argparse.Namespace) -> None:
     samples = [*data.train, *data.held_out] if asked.all else data.held_out
     if seen := training.trained_on(Path(asked.run), samples):
         _say(f"{len(seen)} of these images were trained on, such as {seen[0].image}: they are left out.")
-        samples = [sample for sample in samples if sample not in seen]
+        trained = {*map(id, seen)}
+        samples = [sample for sample in samples if id(sample) not in trained]
     reading = {"workers": asked.workers, "device": asked.device, "strict": asked.strict}
     found = training.evaluate(model, samples, data.classes, batch_size=asked.batch_size, **reading)
     for message in (*data.skipped, *found.skipped):
@@ -172,25 +179,16 @@ def _recipe(asked: argparse.Namespace) -> Any:
 
 def predict(asked: argparse.Namespace) -> int:
     """Print the class probabilities of images as a table, or with --json as JSON."""
-    import torch
-
     from .preprocessing import ImageError, read_image
 
-    model = WarmEfficientNet.from_pretrained(asked.run)
-    if not model.num_classes or model.preprocessing is None:
-        raise InputError(f"{asked.run} holds weights without what predict needs: classes, and the preprocessing of RGB images.")
-    classes = model.classes or [f"class {n}" for n in range(model.num_classes)]
+    classify = _classifier(asked.run)
     results: list[dict[str, Any]] = []
     for file in asked.images:
         try:
-            x = model.preprocessing(read_image(file))
+            results.append({"file": file, "probabilities": classify(read_image(file))})
         except ImageError as error:
             results.append({"file": file, "error": str(error)})
             _say(error)
-            continue
-        with torch.inference_mode():
-            probabilities = model(x[None]).softmax(1)[0].tolist()
-        results.append({"file": file, "probabilities": dict(zip(classes, probabilities))})
     read = [result for result in results if "error" not in result]
     if asked.json:
         print(json.dumps(results, indent=2))
@@ -199,12 +197,58 @@ def predict(asked: argparse.Namespace) -> int:
     return int(len(read) < len(results))
 
 
+def _classifier(path: str) -> Callable[[Any], dict[str, float]]:
+    """A function from an image to the probabilities of classes, by weights or by an exported network."""
+    import torch
+
+    from .deployment import is_exported, open_exported
+
+    model: Any = open_exported(path) if is_exported(path) else WarmEfficientNet.from_pretrained(path)
+    if not getattr(model, "num_classes", 1) or model.preprocessing is None:
+        raise InputError(f"{path} holds weights without what predict needs: classes, and the preprocessing of RGB images.")
+
+    def classify(image: Any) -> dict[str, float]:
+        if isinstance(model, WarmEfficientNet):
+            with torch.inference_mode():
+                probabilities = model(model.preprocessing(image)[None]).softmax(1)[0].tolist()
+        else:
+            probabilities = model(image)[0].tolist()
+        return dict(zip(model.classes or [f"class {n}" for n in range(len(probabilities))], probabilities))
+
+    return classify
+
+
 def convert(asked: argparse.Namespace) -> None:
     """Write weights as another library's: timm, torchvision, lukemelas, keras, or warmnet."""
     from .weights import convert
 
     taken = {"lineage": asked.lineage, "revision": asked.revision}
     print(f"{asked.out} is written. It is loaded with\n  {convert(asked.source, asked.out, asked.to, **taken)}")
+
+
+def export(asked: argparse.Namespace) -> None:
+    """Write weights as a network for an engine: ONNX Runtime, OpenVINO, torch, or AOTInductor's machine code."""
+    from . import deployment
+
+    data = _data(asked) if asked.folder or asked.precision == "int8" else None
+    settings = {"precision": asked.precision, "dynamic_size": asked.dynamic_size, "most_loss": asked.most_loss}
+    out = deployment.exported_path(asked.out, asked.to)
+    if out.exists():
+        raise InputError(f"{out} is there already, and nothing is written over. Name another file, or remove it.")
+    print(f"Compared on {deployment.export(asked.run, out, asked.to, data=data, **settings)}\n\n  {out}")
+
+
+def bench(asked: argparse.Namespace) -> int:
+    """Measure warmnet beside timm, torchvision, lukemelas, Keras and ResNet-50; for a clone, with the peers installed."""
+    folder = Path(__file__).parents[1] / "benchmarks"
+    if not (folder / "bench.py").exists():
+        raise InputError(f"bench compares with the peers in a clone of warmnet's repository, and {folder} is not there.")
+    sys.path.insert(0, str(folder))
+    try:
+        from bench import main  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise InputError(f"bench needs the peers; CONTRIBUTING.md says how to install them. {error}") from error
+    return main(asked.more)
 
 
 def _describe(asked: argparse.Namespace, data: Any, recipe: Any) -> None:
@@ -221,13 +265,15 @@ def _describe(asked: argparse.Namespace, data: Any, recipe: Any) -> None:
     print(f"{recipe}\n")
 
 
-def _say_what_is_left(folder: Path, asked: argparse.Namespace) -> None:
+def _say_what_is_left(folder: Path, asked: argparse.Namespace, goes_on: bool) -> None:
     """Say how a run that ended early goes on, or take its folder back."""
     from .training import CHECKPOINT
 
     if int(os.environ.get("RANK", 0)):
         return  # the first process says it
     if (folder / CHECKPOINT).exists():
+        if not goes_on:
+            return  # with the same command it would not
         words = [word for word in asked.words if word != "--resume"]
         words += [] if asked.out else ["--out", str(folder)]
         _say(f"{folder} holds the run as far as it came. It goes on with: {shlex.join(['warmnet', *words, '--resume'])}")
@@ -266,9 +312,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"warmnet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    def command(function: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
+    def command(function: Callable[[argparse.Namespace], int | None], **more: Any) -> argparse.ArgumentParser:
         said = (function.__doc__ or "").strip()
-        sub = commands.add_parser(function.__name__, help=said, description=said)
+        sub = commands.add_parser(function.__name__, help=said, description=said, **more)
         sub.set_defaults(command=function)
         return sub
 
@@ -315,9 +361,23 @@ def _parser() -> argparse.ArgumentParser:
     _reading(sub)
 
     sub = command(predict)
-    sub.add_argument("run", metavar="RUN", help="a run folder, or a weights file")
+    sub.add_argument("run", metavar="RUN", help="a run folder, a weights file, or an exported network")
     sub.add_argument("images", nargs="+", metavar="IMAGE")
     sub.add_argument("--json", action="store_true", help="all probabilities, for programs")
+
+    sub = command(export)
+    sub.add_argument("run", metavar="RUN", help="a run folder, a weights file or a Hugging Face Hub id")
+    sub.add_argument("out", metavar="OUT", help="the file to write; its ending, such as .onnx, may be left out")
+    sub.add_argument("folder", nargs="?", metavar="FOLDER", help="images as for training, to compare on; int8 is calibrated "
+                     "on them. Default: pictures drawn by a formula; with int8 the digits")  # fmt: skip
+    sub.add_argument("--to", choices=("onnx", "openvino", "torch", "aoti"), default="onnx", help="default: onnx")
+    sub.add_argument("--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="default: fp32")
+    sub.add_argument("--dynamic-size", action="store_true", help="let height and width be free")
+    sub.add_argument("--most-loss", type=_share, default=0.01, metavar="X",
+                     help="of top-1 that bf16 and int8 may lose. Default: 0.01, one in a hundred")  # fmt: skip
+    _reading(sub, device=False)
+
+    command(bench, add_help=False)  # which has its own
 
     sub = command(convert)
     sub.add_argument("source", metavar="IN", help="a weights file or run folder of any of these, or a Hugging Face Hub id")
@@ -330,12 +390,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _reading(sub: argparse.ArgumentParser) -> None:
+def _reading(sub: argparse.ArgumentParser, device: bool = True) -> None:
     """The options of commands that read images and compute."""
     sub.add_argument("--strict", action="store_true", help="refuse a folder with unreadable images instead of skipping them")
     sub.add_argument("--workers", type=_whole(0), default=0, metavar="N",
                      help="processes that read images. Default: 0, this one")  # fmt: skip
-    sub.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: the best there is")
+    if device:
+        sub.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: the best there is")
 
 
 def _whole(least: int, most: int = 10**9) -> Callable[[str], int]:
@@ -355,6 +416,15 @@ def _setting(text: str) -> tuple[str, Any]:
         return key, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return key, value
+
+
+def _share(text: str) -> float:
+    try:
+        if 0 <= float(text) <= 1:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
 
 
 def _positive(text: str) -> float:

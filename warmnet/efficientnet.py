@@ -195,6 +195,7 @@ class WarmEfficientNet(WarmModule):
     classes: tuple[str, ...] = ()  # the names of the outputs; these travel with the weights, and so do `facts`
     preprocessing: Any = None
     from_pretrained: ClassVar[Callable[..., WarmEfficientNet]]  # of warmnet.weights
+    _repr_html_: Callable[[], str]  # of warmnet.look: its table, in Jupyter
 
     def __init__(
         self, variant: str | Variant = "b0", num_classes: int = 1000, in_channels: int = 3, *,

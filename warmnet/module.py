@@ -24,6 +24,8 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 from warm import engine, util
 
+from .where import located
+
 if "ndim" in vars(torch.Tensor):
     del torch.Tensor.ndim  # PyWarm's, a slower Python property; torch's own is the base class's
 activate, initialize_, permuted, torchs_own = engine.activate, engine.initialize_, engine.permute, engine.unused_kwargs
@@ -152,6 +154,10 @@ def _entered(forward: Callable[..., Any]) -> Callable[..., Any]:
         _here.call = self, {}
         try:
             return forward(self, *args, **kw)
+        except Exception as error:
+            if outer is not None or torch.compiler.is_compiling():
+                raise
+            raise located(error, _here.build.met if _here.build else [])  # noqa: B904  it is the same error
         finally:
             _here.call = outer
 
@@ -244,6 +250,7 @@ class _Build:
         self.values, _here.values = _here.values, {}  # which are this network's, and of none that is built in it
         self.birthplace = torch.device("meta" if self.device.type == "meta" else "cpu")  # values do not depend on the device
         self.open: list[WarmModule] = []
+        self.met: list[str] = []  # what blocks put out so far
         self.made: list[tuple[WarmModule, str]] = []
         self.modes = {module: module.training for module in modules.values()}
         homes = [tensors for module in self.modes for tensors in (module._parameters, module._buffers)]
@@ -305,6 +312,7 @@ def _sample(data: Any, device: torch.device) -> Any:
 def _measure(height: int | None, module: WarmModule, y: Any) -> None:
     """Note what `Endpoints` says of a module beforehand: its channels, and the stride that led there."""
     if isinstance(y, torch.Tensor):
+        _here.build.met.append(f"{module._path} {tuple(y.shape)}")  # type: ignore[union-attr]
         module._channels = y.shape[1] if y.ndim > 1 else None
         module._stride = height // y.shape[2] if height and y.ndim > 2 and height % y.shape[2] == 0 else None
 

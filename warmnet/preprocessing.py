@@ -57,10 +57,14 @@ class Preprocessing:
             raise InputError(f"crop is {self.crop}; it is the share of the short side to keep, above 0 and at most 1.")
 
     def __call__(self, image: Image) -> torch.Tensor:
+        return self.normalized(self.pixels(image))
+
+    def pixels(self, image: Image) -> Image:
+        """The central square of an image, in RGB and of the resolution."""
         image = upright_rgb(image)
         side = max(1, int(self.crop * min(image.size)))  # type: ignore[operator]
         left, top = ((n - side + 1) // 2 for n in image.size)
-        return self.tensor(image.crop((left, top, left + side, top + side)))
+        return self.resized(image.crop((left, top, left + side, top + side)))
 
     def tensor(self, image: Image, box: tuple[float, float, float, float] | None = None) -> torch.Tensor:
         """All of an RGB image, or the part in `box` (left, top, right, bottom), resized and normalized."""

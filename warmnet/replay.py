@@ -2,14 +2,16 @@
 
 A forward function finds its layers anew at every call, which takes a small network half as long as its arithmetic. But where
 all functions are warmnet's and torch's, what is called depends on the shape of the input, the settings and the modules alone.
-So a call that is like the one before is recorded, as straight lines of Python, and from then on replayed: the same functions,
-with the same arguments, on the parameters that the modules hold by then. `Noted` modules tell when anything else has changed.
+So a call that is like those before is recorded, as straight lines of Python, and from then on replayed: the same functions,
+with the same arguments, on the parameters that the modules hold by then. Whatever else is done to the modules is noticed, and
+ends it: attributes, children, hooks. Not seen is what goes behind their backs: writing into `__dict__`, patching a class.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from .module import Noted, is_observed
 
 Run = Callable[[Tensor], Tensor]
 MOST = 16  # shapes of input of one network that are kept
+PLAIN = 3  # calls that are like each other before one is recorded, which takes as long as several
 SHAPE = {"__get__", "dim", "numel", "size"}  # torch functions that ask for what the input's shape decides, as x.shape does
 
 _is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
@@ -28,62 +31,94 @@ _plans: weakref.WeakKeyDictionary[nn.Module, dict[Any, _Plan]] = weakref.WeakKey
 
 
 class _Plan:
-    """What a call depended on, and from the second one on how it is repeated."""
+    """What a call depended on, how many like it there were, and how it is repeated once it was recorded."""
 
     def __init__(self, depends: tuple[Any, ...]):
-        self.depends, self.run = depends, None  # type: tuple[Any, ...], Run | None
+        self.depends, self.calls = depends, 0
+        self.run: Run | None = None
+
+    def watch(self, root: nn.Module) -> None:
+        """Note the children and the dicts of hooks, which others than their modules may write to."""
+        inner = [module for module in root.modules() if module is not root]
+        self.hooks = [home for module in inner for home in _hooks(module)]
+        self.parents = [module._modules for module in root.modules() if module._modules]
+        self.children = [*map(tuple, map(dict.values, self.parents))]
+
+    def holds(self) -> bool:
+        return not any(self.hooks) and self.children == [*map(tuple, map(dict.values, self.parents))]
 
 
 def replayed(module: nn.Module, function: Callable[..., Tensor], x: Tensor, *settings: Any, **options: Any) -> Tensor:
-    """`function(x, *settings, **options)`, in the forward of `module`; from the third time on without the function."""
+    """`function(x, *settings, **options)`, in the forward of `module`; by what it comes down to, once that is known."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or type(x) is not Tensor:
         return function(x, *settings, **options)
     if is_observed() or _is_wrapped(x) or _has_any_global_hook():
         return function(x, *settings, **options)
     plans = _plans.setdefault(module, {})
-    key = x.shape, x.dtype, x.device, torch.is_grad_enabled()
+    key = x.shape, x.dtype, x.device, torch.is_grad_enabled(), torch._C._get_cudnn_enabled()
     depends = Noted.changes, function, settings, options
     plan = plans.get(key)
-    if plan is None or plan.depends != depends:
+    if plan is not None and plan.depends == depends:
+        if plan.run is not None and plan.holds():
+            try:
+                return plan.run(x)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError:  # which the function explains
+                plans.pop(key, None)
+                return function(x, *settings, **options)
+        plan.calls += 1
+        if plan.calls == PLAIN and _can_be_recorded(module):
+            y, run = _recorded(module, lambda x: function(x, *settings, **options), x)
+            plan.watch(module)
+            plan.run = run  # from now on other threads use it
+            return y
+    elif _is_own((function, settings, *options.values())):
         if len(plans) == MOST:
             plans.clear()
         plans[key] = _Plan(depends)
-        return function(x, *settings, **options)
-    if plan.run is None:
-        if not _can_be_recorded(module, function, *settings, *options.values()):
-            plan.run = lambda x: function(x, *settings, **options)
-            return plan.run(x)
-        y, plan.run = _recorded(module, lambda x: function(x, *settings, **options), x)
-        return y
-    return plan.run(x)
+    return function(x, *settings, **options)
 
 
-def _can_be_recorded(root: nn.Module, *given: Any) -> bool:
+def _can_be_recorded(root: nn.Module) -> bool:
     """Whether nothing but warmnet's and torch's own functions and modules, without hooks, is called."""
-    functions = [value for value in given if callable(value)]
     for module in root.modules():
         if module is not root:
-            hooks = module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks
             own = module.__dict__.keys() & {"forward", "_compiled_call_impl"}
-            if not isinstance(module, Noted) or any(hooks) or own:
+            if own or not isinstance(module, Noted) or any(_hooks(module)):
                 return False
-            functions += type(module), getattr(module, "function", torch.relu)
-    return not _len_torch_function_stack() and all(map(_is_own, functions))
+            if not _is_own((type(module), getattr(module, "function", None))):
+                return False
+    return not _len_torch_function_stack()
 
 
-def _is_own(function: Any) -> bool:
-    home = getattr(function, "__module__", None) or "torch"
-    return not isinstance(function, nn.Module) and home.split(".")[0] in ("torch", "warmnet")
+def _hooks(module: nn.Module) -> tuple[dict[Any, Any], ...]:
+    return module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks
 
 
-def _recorded(root: nn.Module, call: Run, x: Tensor) -> tuple[Tensor, Run]:
-    """The output for `x`, and a function that repeats the call; or the call itself if there is more to it."""
+def _is_own(value: Any) -> bool:
+    """Whether it is a function or class of torch's or warmnet's, or a plain value, or a tuple of such."""
+    if isinstance(value, tuple):
+        return all(map(_is_own, value))
+    if isinstance(value, type):
+        home = value.__module__
+    elif isinstance(value, FunctionType):
+        home = value.__globals__["__name__"] if _is_own(getattr(value, "__wrapped__", None)) else ""
+    elif isinstance(value, BuiltinFunctionType):
+        home = value.__module__ or getattr(value.__self__, "__module__", "")
+    else:
+        return value is None or isinstance(value, (bool, int, float, str))
+    return home.split(".")[0] in ("torch", "warmnet")
+
+
+def _recorded(root: nn.Module, call: Run, x: Tensor) -> tuple[Tensor, Run | None]:
+    """The output for `x`, and a function that repeats the call, unless there is more to it."""
     homes = [home for module in root.modules() for home in (module._parameters, module._buffers)]
     tape = _Tape(homes)
     tape.place[id(x)] = weakref.ref(x), "x"
     with tape:
         y = call(x)
-    return y, tape.function(y) or call
+    return y, tape.function(y)
 
 
 class _Tape(TorchFunctionMode):
@@ -92,10 +127,10 @@ class _Tape(TorchFunctionMode):
     def __init__(self, homes: list[Any]):
         super().__init__()
         self.values: dict[str, Any] = {f"t{i}": home for i, home in enumerate(homes)}  # what the names in the lines stand for
-        held = ((x, f"t{i}[{key!r}]") for i, home in enumerate(homes) for key, x in home.items() if x is not None)
+        held = [(x, f"t{i}[{key!r}]") for i, home in enumerate(homes) for key, x in home.items() if x is not None]
         self.place: dict[int, tuple[weakref.ref[Tensor], str]] = {id(x): (weakref.ref(x), where) for x, where in held}
         self.lines: list[tuple[str, str, set[str]]] = []  # the name of the result, the call, the names of results in it
-        self.whole = True
+        self.whole = len(self.place) == len(held)  # else a tensor has two places
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kw: Any = None) -> Any:
         kw = kw or {}
@@ -140,4 +175,4 @@ class _Tape(TorchFunctionMode):
             source.append(f" {name} = {call}" + "".join(f"; {last} = None" for last in done))
         source += ["def replay(x):"]
         exec("\n".join([*reversed(source), f" return {result}"]), self.values)
-        return self.values["replay"]
+        return self.values.pop("replay")  # which would else be held by its own globals

@@ -125,12 +125,13 @@ def test_a_rare_class_is_found_more_often_with_class_weights(source, tmp_path):
         write_digits(tmp_path / "data" / part, [8], eights, skip=0 if part == "train" else 120)
     data = training.folder(tmp_path / "data")
     assert data.classes == ("8", "9") and data.class_weights().tolist() == pytest.approx([5.5, 0.55])
-    recall = {}
-    for weighted in True, False:
-        recipe = replace(FINETUNE, class_weights=weighted, epochs=3, patience=None)
-        run = training.fit(data, recipe, tmp_path / str(weighted), source=source)
-        recall[weighted] = run.confusion[0, 0].item() / 40
-    assert recall[True] > recall[False] + 0.1, recall
+    recall = {True: [], False: []}
+    for seed in range(3):
+        for weighted, of_runs in recall.items():
+            recipe = replace(FINETUNE, class_weights=weighted, epochs=2, patience=None)
+            run = training.fit(data, recipe, tmp_path / f"{weighted} {seed}", source=source, seed=seed)
+            of_runs.append(run.confusion[0, 0].item() / 40)
+    assert mean(recall[True]) > mean(recall[False]) + 0.2, recall
 
 
 def test_it_stops_when_held_out_loss_only_grows_and_keeps_the_best_epochs_weights(source, tmp_path):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pictures import write_digits
+from pictures import truncate, write_digits
 from torch.nn.functional import cross_entropy
 
 import warmnet
@@ -211,7 +211,8 @@ def test_more_processes_than_a_batch_has_images_for_are_refused():
 @pytest.fixture
 def started(tmp_path):
     """The command line's run on a folder, after its first epoch: what was started, the folder, the run's."""
-    folder, run = write_digits(tmp_path / "my digits", count=12), tmp_path / "run"
+    folder, run = write_digits(tmp_path / "my digits", count=13), tmp_path / "run"
+    truncate(folder / "0" / "03.png")
     words = ["-m", "warmnet", "train", folder, "--epochs=30", "--batch-size=8", "--resolution=32", "--seed=1", "--out", run]
     process = subprocess.Popen([*TORCHRUN, *words], stdout=-1, stderr=-1, text=True, env=ENVIRONMENT)
     while not (run / "metrics.csv").exists() and process.poll() is None:
@@ -225,6 +226,7 @@ def test_a_signal_to_torchrun_saves_and_says_how_to_go_on_and_that_works(started
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode and "stopped by SIGTERM" in err
+    assert err.count("0/03.png") == 1, "the processes share the reading, and one says what was skipped"
     go_on = next(line for line in err.splitlines() if "It goes on with: warmnet " in line)
     arguments = shlex.split(go_on.partition("It goes on with: warmnet ")[2])
     state = torch.load(run / "checkpoint.pt")

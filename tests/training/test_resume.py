@@ -2,6 +2,7 @@
 
 import csv
 import os
+import os
 import random
 import signal
 import subprocess
@@ -116,10 +117,11 @@ def newest(run):
 
 def test_a_signal_ends_the_process_with_what_to_do_next_and_that_works(tmp_path):
     folder, run = write_digits(tmp_path / "my digits", count=12), tmp_path / "run"
-    process = subprocess.Popen(command(folder, run), stdout=-1, stderr=-1, text=True)
+    words = [*command(folder, run), "--workers=2"]
+    process = subprocess.Popen(words, stdout=-1, stderr=-1, text=True, start_new_session=True)
     while not (run / "metrics.csv").exists() and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # to the processes that read images, too
     _, err = process.communicate(timeout=100)
     assert process.returncode == 143 and "stopped by SIGTERM" in err
     line = next(line for line in err.splitlines() if "It goes on with: warmnet " in line)

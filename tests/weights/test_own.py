@@ -47,7 +47,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS)
 def test_what_is_loaded_is_what_was_saved(tmp_path, options):
     model, x = small(**options), torch.randn(2, 3, 32, 32)
     weights.save(model, tmp_path / "weights.safetensors")
@@ -104,7 +104,7 @@ def mine(x):
     return F.silu(x) * 2
 
 
-@pytest.mark.parametrize("act", [mine, (mine, {}), torch.load, torch.nn.SiLU()], ids=repr)
+@pytest.mark.parametrize("act", [mine, (mine, {}), torch.load, torch.nn.SiLU()])
 def test_a_function_that_no_file_can_hold_is_asked_for_again(tmp_path, act):
     model = small(act=(torch.relu if act is torch.load else act))
     model.options["act"] = act

@@ -151,16 +151,20 @@ def read_split(run: Path) -> list[tuple[str, ...]]:
     if not (run / SPLIT).is_file():
         return []
     with open(run / SPLIT, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return [tuple(row) for row in csv.reader(file)][1:]
+        rows = [tuple(row) for row in csv.reader(file)][1:]
+    if any(len(row) != 4 for row in rows):
+        raise DataError(f"{run / SPLIT} is damaged: a row of it has other than four fields, part, class, file, bytes.")
+    return rows
 
 
 def loader(images: Dataset[Any], workers: int, **options: Any) -> DataLoader[Any]:
-    """A DataLoader whose worker processes do not hear Ctrl-C, which a terminal sends to all: this process ends them."""
+    """A DataLoader whose worker processes do not hear the signals that are sent to all: this process ends them."""
     return DataLoader(images, num_workers=workers, worker_init_fn=_deaf, persistent_workers=workers > 0, **options)
 
 
 def _deaf(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def write_samples(data: Data, folder: Path) -> Path:
@@ -212,8 +216,8 @@ def hold_out(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
 def file_of(image: Path | Member) -> tuple[str, int]:
     """Its name and its size."""
     if isinstance(image, Path):
-        return str(image), image.stat().st_size if image.exists() else 0
-    return f"{image.tar}: {image.name}", image.size
+        return os.path.abspath(image), image.stat().st_size if image.exists() else 0
+    return f"{os.path.abspath(image.tar)}: {image.name}", image.size
 
 
 def _described(image: Path | Member) -> tuple[str, str]:

@@ -32,7 +32,7 @@ class Recipe:
     - `sampling`: 'official' or 'torchvision', see crop.py, a random part of the image; 'part', one with a share of the area in
       `area`; or 'shift', all of it, moved by up to the share `shift` of its side; white comes in.
     - `flip`: mirrored half of the time. `augment`: 'autoaugment'; 'randaugment' of `magnitude`, see autoaugment.py; or
-      'randaugment-timm' of it, see timm_augment.py.
+      'randaugment-timm' of it, at most 10, see timm_augment.py.
     - `mixup`, `cutmix`: their alpha, each for half of the steps if both. `erase`: how often a box of noise is put in.
 
     The network:

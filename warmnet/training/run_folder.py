@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -42,19 +41,15 @@ def check_free(folder: Path) -> None:
         raise InputError(f"{folder} is there already, and nothing is written over. Choose another --out, or remove it.")
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
-        tempfile.TemporaryDirectory(dir=there).cleanup()
+        tempfile.TemporaryDirectory(prefix=".", dir=there).cleanup()
     except OSError as error:
         raise InputError(f"{there} cannot be written to: {error.strerror}. Choose another --out.") from error
 
 
 def trained_on(run: Path, samples: Sequence[Sample]) -> list[Sample]:
     """Those of the samples that a run was trained on, by its split.csv, if it has one."""
-    names = {os.path.abspath(file) for part, _, file, _ in read_split(run) if part == "train"}
-    return [
-        sample
-        for sample in samples
-        if not isinstance(sample.image, Image) and os.path.abspath(file_of(sample.image)[0]) in names
-    ]
+    names = {file for part, _, file, _ in read_split(run) if part == "train"}
+    return [sample for sample in samples if not isinstance(sample.image, Image) and file_of(sample.image)[0] in names]
 
 
 class RunFolder:
@@ -84,7 +79,7 @@ class RunFolder:
                 left.unlink(missing_ok=True)
             with weights.replacing(self.path / CHECKPOINT) as path:
                 write_pickle({**training.state(), "said": self.said}, path)
-            if training.step == 0:
+            if not (self.path / SPLIT).exists():
                 self._csv(SPLIT, [("part", "class", "file", "bytes"), *self.split])
         self.fabric.barrier()
 

@@ -210,10 +210,9 @@ class Training:
                 self._wrap()
 
     def _train_mode(self) -> None:
-        self.model.train()
         for name, module in self.model.named_modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and (self.recipe.frozen_norm or depth(name) < self.learning):
-                module.eval()
+            frozen = self.recipe.frozen_norm or depth(name) < self.learning
+            module.training = not (frozen and isinstance(module, nn.modules.batchnorm._BatchNorm))
 
 
 class Tally:

@@ -1,0 +1,53 @@
+"""Peak memory, each contender in a process of its own, beyond what is held when its network is there."""
+
+import ctypes
+import gc
+import multiprocessing
+import os
+import re
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench_turns import first_call
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def peak(threads: int, prepare: Callable[..., Any], *arguments: Any) -> float:
+    """Bytes that two calls of the entry `prepare(*arguments)` take at most, in a new process."""
+    context = multiprocessing.get_context("forkserver")  # fork would copy threads that hold locks
+    context.set_forkserver_preload(["bench_rows"])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # Python 3.11 would not find it there
+    with ProcessPoolExecutor(1, context) as process:
+        return process.submit(_peak, threads, prepare, *arguments).result()
+
+
+def _peak(threads: int, prepare: Callable[..., Any], *arguments: Any) -> float:
+    torch.set_num_threads(threads)
+    entry = prepare(*arguments)
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+    else:
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed is no longer held
+        CLEAR.write_text("5")  # the peak is what is held now
+        before = held("VmRSS")
+    first_call(entry)
+    entry.call()
+    return (torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else held("VmHWM")) - before
+
+
+def held(what: str) -> int:
+    return int(re.search(rf"{what}:\s+(\d+)", STATUS.read_text())[1]) * 1024  # type: ignore[index]
+
+
+def free() -> int:
+    """Bytes that are free on this machine."""
+    return int(re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())[1]) * 1024  # type: ignore[index]

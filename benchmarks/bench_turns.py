@@ -1,0 +1,90 @@
+"""Contenders take turns: seconds of each, with everything that would favour one of them shared out or left out."""
+
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from bench_contenders import TOLERANCE, Refused, difference
+from torch import Tensor
+
+PAUSE = (
+    0.04  # seconds: the threads of an engine spin after a call: ONNX Runtime's for 32 ms, torch's 7, OpenVINO's 1 (measured)
+)
+TURN = 0.05  # seconds, about: a turn repeats a short call so long
+MOST = 60  # rounds
+
+
+class Entry(NamedTuple):
+    """A contender's call, the first of the logits that it must give, if it gives any, and what its first call is done in."""
+
+    call: Callable[[], Any]
+    expected: Tensor | None = None
+    tolerance: float = TOLERANCE
+    within: AbstractContextManager[Any] = nullcontext()
+
+
+class First(NamedTuple):
+    """What a first call gave, its seconds, and how far its logits were from the expected."""
+
+    found: Any
+    seconds: float
+    error: float | None
+
+
+def first_call(entry: Entry) -> First:
+    """The first call; `Refused` if it gives other logits than expected."""
+    with entry.within:
+        began = time.perf_counter()
+        found = entry.call()
+        synchronize()
+        seconds = time.perf_counter() - began
+    if entry.expected is None:
+        return First(found, seconds, None)
+    error = difference(found, entry.expected)
+    if not error <= entry.tolerance:
+        raise Refused(f"its logits differ by {error:.1e} of the largest, and {entry.tolerance:.0e} is allowed")
+    return First(found, seconds, error)
+
+
+def take_turns(calls: dict[Any, Callable[[], Any]], until: float) -> dict[Any, list[float]]:
+    """Seconds of a call in each turn. Rounds begin with another contender each; all end by `until`, but for the first."""
+    repeats = {name: math.ceil(TURN / seconds_of(call, 1)) for name, call in calls.items()}
+    seconds: dict[Any, list[float]] = {name: [] for name in calls}
+    gc.collect()
+    for i in range(MOST):
+        began = time.perf_counter()
+        order = list(calls.items())
+        for name, call in order[i % len(order) :] + order[: i % len(order)]:
+            time.sleep(PAUSE)
+            if repeats[name] > 1:
+                call()  # finds the caches full of the last one's
+            seconds[name].append(seconds_of(call, repeats[name]))
+        now = time.perf_counter()
+        if now + (now - began) > until:
+            break
+    return seconds
+
+
+def seconds_of(call: Callable[[], Any], times: int) -> float:
+    """The seconds of a call, of so many in a row."""
+    synchronize()
+    began = time.perf_counter()
+    for _ in range(times):
+        call()
+    synchronize()
+    return (time.perf_counter() - began) / times
+
+
+def synchronize() -> None:
+    """Wait for the GPU, if this process has used one."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "minimum": min(values)}

@@ -1,0 +1,153 @@
+"""What is exported has been compared with the model: it is written whole when it is near enough, and else not at all."""
+
+import functools
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import warmnet
+from warmnet.deployment import Check, DeployError, deploy, export, open_exported
+from warmnet.deployment.about import describe
+from warmnet.deployment.engines import ENGINES
+from warmnet.deployment.int8 import quantized
+from warmnet.deployment.onnx_graph import to_onnx
+from warmnet.deployment.pictures import drawn
+from warmnet.errors import InputError
+from warmnet.training.data import Data, Sample
+
+
+@pytest.fixture(scope="module")
+def data(model):
+    """Coloured noise, labelled by what the network takes it for, but for every tenth."""
+    generator = np.random.default_rng(0)
+    coloured = generator.uniform(40, 215, (120, 1, 1, 3)) + generator.normal(0, 40, (120, 64, 64, 3))
+    images = [Image.fromarray(image) for image in coloured.clip(0, 255).astype(np.uint8)]
+    with torch.no_grad():
+        labels = model(torch.stack([model.preprocessing(image) for image in images])).argmax(1).tolist()
+    assert len({*labels}) > 1
+    samples = [Sample(image, (label + (n % 10 == 0)) % 3) for n, (image, label) in enumerate(zip(images, labels))]
+    return Data("noise", model.classes, samples[:40], samples[40:])
+
+
+def test_labelled_images_tell_the_accuracy_beside_the_models(model, data, tmp_path):
+    found = export(model, tmp_path / "n", "torch", data=data)
+    assert found.pictures == "16 held-out images of noise"
+    assert found.top1 == found.top1_model == 14 / 16
+    assert "top-1 87.5%" in str(found)
+
+
+def test_without_images_it_says_what_it_compared_on(model, tmp_path):
+    assert "drawn by a formula" in str(export(model, tmp_path / "n", "torch"))
+
+
+def test_a_network_that_is_not_the_model_is_not_written(model, tmp_path, monkeypatch):
+    path = tmp_path / "n.pt2"
+    path.write_bytes(b"as it was")
+    make = ENGINES["torch"].of
+
+    with monkeypatch.context() as patch, pytest.raises(DeployError, match="not the model: 1e-04 is allowed"):
+        bias = model.classifier.bias.detach().clone()
+        patch.setattr(ENGINES["torch"], "of", lambda *args: _of_another(make, *args))
+        export(model, path, "torch")
+    assert torch.equal(model.classifier.bias, bias)
+    assert path.read_bytes() == b"as it was" and os.listdir(tmp_path) == ["n.pt2"]
+
+
+def _of_another(make, model, *args):
+    other = warmnet.WarmEfficientNet(model.variant, model.num_classes, **model.options, seed=1)
+    other.preprocessing = model.preprocessing
+    return make(other, *args)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+def test_bf16_is_bf16_and_says_what_it_changes(model, data, tmp_path, engine):
+    found = export(model, tmp_path / "n", engine, precision="bf16", data=data, most_loss=0.1)
+    assert 1e-4 < found.error < 0.1 or not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    assert found.top1 is not None and f"{found.top1:.1%} in bf16" in str(found)
+    predictor = open_exported(tmp_path / f"n{ENGINES[engine].suffix}")
+    assert predictor.precision == "bf16" and predictor.logits(np.zeros((2, 64, 64, 3), np.uint8)).dtype == np.float32
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_int8_is_calibrated_and_says_what_it_changes(model, data, tmp_path, engine):
+    found = export(model, tmp_path / "n", engine, precision="int8", data=data, most_loss=1.0)
+    assert found.pictures == "80 held-out images of noise"
+    assert 1e-3 < found.error < 0.3 and found.agreement > 0.8
+    assert found.top1_model == 0.9 and f"{found.top1:.1%} in int8" in str(found)
+    assert open_exported(tmp_path / f"n{ENGINES[engine].suffix}").precision == "int8"
+
+
+def test_int8_is_refused_beyond_the_allowed_loss(model, data, tmp_path):
+    with pytest.raises(DeployError, match="int8 loses .* of top-1, and -100.00% is allowed"):
+        export(model, tmp_path / "n", precision="int8", data=data, most_loss=-1.0)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_int8_leaves_stem_gates_and_depthwise_convolutions_in_float(model, data):
+    quantize = functools.partial(quantized, pictures=drawn(describe(model, "onnx", "int8")).inputs)
+    graph = quantize(to_onnx(model, describe(model, "onnx", "int8"))).graph
+    quantized_tensors = {output for node in graph.node if node.op_type == "DequantizeLinear" for output in node.output}
+    in_int8 = [node for node in graph.node if node.op_type == "Conv" and {*node.input[:2]} <= quantized_tensors]
+    weights = {output: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear" for output in node.output}
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    found = sorted(shapes[weights[node.input[1]]] for node in in_int8)
+    wide = [
+        m for name, m in model.named_modules() if isinstance(m, nn.Conv2d) and "squeeze" not in name and m.kernel_size == (1, 1)
+    ]
+    assert found == sorted(tuple(m.weight.shape) for m in wide)
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        ({"to": "tensorrt"}, "Unknown engine 'tensorrt'. Choose one of onnx, openvino, torch, aoti."),
+        ({"precision": "bf16"}, "Choose one of fp32, int8; or openvino or torch or aoti."),
+        ({"precision": "fp16"}, "Choose one of fp32, int8."),
+        ({"precision": "int8"}, "Pass data"),
+        ({"size": (3, 32, 32)}, "not that of the model's preprocessing"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_an_input_error(model, tmp_path, asked, words):
+    with pytest.raises(InputError, match=words.replace(".", r"\.")):
+        export(model, tmp_path / "n", **asked)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_images_of_classes_that_the_network_does_not_know_are_refused(model, data, tmp_path):
+    with pytest.raises(InputError, match="does not know the class 'hen'"):
+        export(model, tmp_path / "n", data=Data("d", ("cat", "dog", "hen"), data.train, data.held_out))
+
+
+@pytest.mark.parametrize(
+    "check, allowed",
+    [
+        (Check("fp32", "", 9e-5, 1.0), True),
+        (Check("fp32", "", 2e-4, 1.0), False),
+        (Check("fp32", "", float("nan"), 1.0), False),
+        (Check("bf16", "", 0.09, 0.5), True),
+        (Check("bf16", "", 0.11, 1.0), False),
+        (Check("bf16", "", 0.11, 0.5, 0.895, 0.90), True),
+        (Check("int8", "", 0.11, 1.0, 0.88, 0.90), False),
+        (Check("int8", "", 0.11, 1.0, 0.92, 0.90), True),
+    ],
+    ids=str,
+)
+def test_what_is_near_enough(check, allowed):
+    if allowed:
+        check.refuse(0.01)
+    else:
+        with pytest.raises(DeployError):
+            check.refuse(0.01)
+
+
+def test_a_file_of_weights_is_exported_and_a_predictor_made_of_it(model, tmp_path):
+    warmnet.save(model, tmp_path / "weights.safetensors")
+    export(tmp_path / "weights.safetensors", tmp_path / "n", "torch")
+    inputs = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+    there = deploy(tmp_path / "weights.safetensors", "torch").logits(inputs)
+    assert np.allclose(open_exported(tmp_path / "n.pt2").logits(inputs), there, atol=1e-5)

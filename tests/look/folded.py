@@ -1,0 +1,18 @@
+from xml.etree import ElementTree
+
+
+def rows_of(html):
+    """The paths of a table's rows as they are folded into each other, with their cells and the widths of their bars."""
+    found = {}
+
+    def visit(parent, path):
+        for element in parent:
+            if element.tag == "details":
+                visit(element, [*path, element[0][0].text])
+            elif "r" in element.get("class", "").split() and element.get("class") != "r h":
+                name = path if element.tag == "summary" else [*path, element[0].text]
+                bars = {i: cell.get("style") for i, cell in enumerate(element) if cell.tag == "s"}
+                found[".".join(name)] = [cell.text or "" for cell in element], bars
+
+    visit(ElementTree.fromstring(html), [])
+    return found

@@ -1,0 +1,128 @@
+"""A network as a picture: its blocks as boxes whose three sides are the three dimensions that compound scaling scales."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .table import Network, Table, tabulate
+
+BLOCK, PIXEL, CHANNEL = 12, 0.5, 0.08  # points that one block, one row of a map and one channel take: the same in all pictures
+BACK = 0.8, -0.6  # where a point back goes, across and down
+MARGIN, LINE, LETTER = 16, 15, 7.1  # points around the picture, of a line of text, and of a letter
+GREY = "#777"  # can be read on white and on black
+IN_A_PAGE = ".warmnet-draw text{fill:var(--jp-content-font-color1,currentColor)}"
+
+
+class Box(NamedTuple):
+    """A top-level block or layer: how many blocks are in it, and its output's channels, height and width."""
+
+    name: str
+    call: str
+    blocks: int
+    channels: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG. It shows in Jupyter; `save` writes it to a file."""
+
+    svg: str
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def _repr_html_(self) -> str:
+        return f'<div class="warmnet-draw" style="overflow-x:auto"><style>{IN_A_PAGE}</style>{self.svg}</div>'
+
+    def __repr__(self) -> str:
+        return f"Picture(<{len(self.svg):,} characters of SVG>)"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as an SVG file, which browsers and word processors show."""
+        Path(path).write_text(self.svg, encoding="utf-8")
+
+
+def draw(model: Network, input: Any = None) -> Picture:
+    """A network's blocks as boxes from left to right: long as they have blocks, high as their maps, deep as they have channels.
+
+    That is depth, resolution and width, after which a network is scaled. All pictures have the same scale, so that two can be
+    compared. `model` and `input` are as in `tabulate`.
+
+    >>> import tempfile, warmnet
+    >>> warmnet.draw('b0').save(tempfile.mkdtemp() + '/b0.svg')
+    """
+    table = tabulate(model, input)
+    return Picture(_svg(table, [*_boxes(table)]))
+
+
+def _boxes(table: Table) -> Iterator[Box]:
+    """The top-level rows that have parameters."""
+    paths = {row.path.rpartition(".")[0] for row in table.rows}  # of what has something in it
+    for row in table.rows:
+        if "." in row.path or row.shape is None or not row.parameters:
+            continue
+        inside = [path for path in paths if path.rpartition(".")[0] == row.path]
+        calls = {r.call.partition("(")[0] for r in table.rows if r.path in inside}
+        call = calls.pop() if len(calls) == 1 else row.call.partition("(")[0]
+        yield Box(row.path, call, max(1, len(inside)), *(*row.shape[1:4], 1, 1, 1)[:3])
+
+
+def _svg(table: Table, boxes: list[Box]) -> str:
+    """The boxes side by side, each with its name, its blocks and its output below it, and the totals."""
+    up = max((_side(box.height) / 2 + _deep(box)[1] for box in boxes), default=0)
+    down = max((_side(box.height) / 2 for box in boxes), default=0)
+    axis, parts, x = MARGIN + 2 * LINE + up, list[str](), float(MARGIN)
+    for box in boxes:
+        said = _said(box)
+        parts += _cuboid(box, x, axis)
+        parts += _lines(said, x, axis + down + LINE)
+        x += max(LETTER * max(map(len, said)), box.blocks * BLOCK + _deep(box)[0]) + 12
+    given = "×".join(map(str, table.inputs[0][1:]))
+    title = f"{table.call}: input {given}, {table.parameters:,} parameters, {table.macs:,} multiply-adds"
+    parts += _lines([title], MARGIN, MARGIN + LINE - 4)
+    width, height = max(x, MARGIN + LETTER * len(title)) + MARGIN, axis + down + 4 * LINE
+    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11">'
+    return f"{start}{''.join(parts)}</svg>"
+
+
+def _side(pixels: int) -> float:
+    return max(2, pixels * PIXEL)
+
+
+def _deep(box: Box) -> tuple[float, float]:
+    """How far its far side is across and up from its near one."""
+    return box.channels * CHANNEL * BACK[0], -box.channels * CHANNEL * BACK[1]
+
+
+def _cuboid(box: Box, x: float, axis: float) -> Iterator[str]:
+    """The near, upper and right face, with a line on the near and upper one where a block ends and the next begins."""
+    long, high, (across, up) = box.blocks * BLOCK, _side(box.height), _deep(box)
+    top = axis - high / 2
+    yield f'<g stroke="#2a6db0" stroke-width=".7" stroke-linejoin="round"><title>{escape(box.call)}</title>'
+    yield f'<path fill="#8fbdf0" d="M{x:.1f} {top:.1f}l{across:.1f} {-up:.1f}h{long}l{-across:.1f} {up:.1f}z"/>'
+    yield f'<path fill="#3c7cc4" d="M{x + long:.1f} {top:.1f}l{across:.1f} {-up:.1f}v{high:.1f}l{-across:.1f} {up:.1f}z"/>'
+    yield f'<path fill="#5f9fe6" d="M{x:.1f} {top:.1f}h{long}v{high:.1f}h{-long}z"/>'
+    for i in range(1, box.blocks):
+        yield f'<path fill="none" d="M{x + i * BLOCK:.1f} {top + high:.1f}v{-high:.1f}l{across:.1f} {-up:.1f}"/>'
+    yield "</g>"
+
+
+def _said(box: Box) -> list[str]:
+    """What stands below a box: its name, what is in it, its output."""
+    sides = [box.channels, box.height, box.width] if box.height * box.width > 1 else [box.channels]
+    return [box.name, box.call + f" ×{box.blocks}" * (box.blocks > 1), "×".join(map(str, sides))]
+
+
+def _lines(texts: list[str], x: float, y: float) -> Iterator[str]:
+    """Lines of text below each other; the first is bold."""
+    for i, text in enumerate(texts):
+        weight = ' font-weight="bold"' if i == 0 else ""
+        yield f'<text x="{x:.1f}" y="{y + i * LINE:.1f}"{weight} fill="{GREY}">{escape(text)}</text>'
