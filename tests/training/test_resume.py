@@ -2,7 +2,6 @@
 
 import csv
 import os
-import os
 import random
 import signal
 import subprocess
