@@ -298,7 +298,7 @@ class _Conv(Noted, _ConvNd):
         ):
             if not any(p % 2 for p in pads):
                 return self.convolve(x, weight, bias, strides, [p // 2 for p in pads], dilation, groups)
-            if groups > 1 and max(dilation) == 1 and weight.numel() < x.numel():
+            if groups > 1 and max(dilation) == 1 and weight.numel() < x.numel() and _widening_pays(x):
                 # Put first in the kernel, the zeros do the same, and it is the kernel that is copied and not the picture.
                 weight = F.pad(weight, [side for p in reversed(pads) for side in (p % 2, 0)])
                 return self.convolve(x, weight, bias, strides, [(p + 1) // 2 for p in pads], dilation, groups)
@@ -307,6 +307,13 @@ class _Conv(Noted, _ConvNd):
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", padding=same" if self.same else "")
+
+
+def _widening_pays(x: Tensor) -> bool:
+    """Whether it is the faster way: going back a kernel of even sides is slow, but for large pictures in float32."""
+    if not torch.is_grad_enabled():
+        return True
+    return x.numel() > 4_000_000 and x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
 
 
 class Conv1d(_Conv, nn.Conv1d):

@@ -55,7 +55,8 @@ def replayed(module: nn.Module, function: Callable[..., Tensor], x: Tensor, *set
     if is_observed() or _is_wrapped(x) or _has_any_global_hook():
         return function(x, *settings, **options)
     plans = _plans.setdefault(module, {})
-    key = x.shape, x.dtype, x.device, torch.is_grad_enabled(), torch._C._get_cudnn_enabled()
+    mode = torch.is_grad_enabled(), torch.is_autocast_enabled(x.device.type), torch._C._get_cudnn_enabled()
+    key = x.shape, x.dtype, x.device, mode
     depends = Noted.changes, function, settings, options
     plan = plans.get(key)
     if plan is not None and plan.depends == depends:
