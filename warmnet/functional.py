@@ -313,7 +313,8 @@ def _widening_pays(x: Tensor) -> bool:
     """Whether it is the faster way: going back a kernel of even sides is slow, but for large pictures in float32."""
     if not torch.is_grad_enabled():
         return True
-    return x.numel() > 4_000_000 and x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
+    autocast = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+    return x.numel() > 4_000_000 and x.dtype == torch.float32 and not autocast
 
 
 class Conv1d(_Conv, nn.Conv1d):

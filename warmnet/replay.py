@@ -55,8 +55,8 @@ def replayed(module: nn.Module, function: Callable[..., Tensor], x: Tensor, *set
     if is_observed() or _is_wrapped(x) or _has_any_global_hook():
         return function(x, *settings, **options)
     plans = _plans.setdefault(module, {})
-    mode = torch.is_grad_enabled(), torch.is_autocast_enabled(x.device.type), torch._C._get_cudnn_enabled()
-    key = x.shape, x.dtype, x.device, mode
+    autocast = torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
+    key = x.shape, x.dtype, x.device, torch.is_grad_enabled(), autocast, torch._C._get_cudnn_enabled()
     depends = Noted.changes, function, settings, options
     plan = plans.get(key)
     if plan is not None and plan.depends == depends:
