@@ -12,9 +12,7 @@ import torch
 from bench_contenders import TOLERANCE, Refused, difference
 from torch import Tensor
 
-PAUSE = (
-    0.04  # seconds: the threads of an engine spin after a call: ONNX Runtime's for 32 ms, torch's 7, OpenVINO's 1 (measured)
-)
+PAUSE = 0.04  # seconds: an engine's threads spin after a call: ONNX Runtime's for 32 ms, torch's 7, OpenVINO's 1 (measured)
 TURN = 0.05  # seconds, about: a turn repeats a short call so long
 MOST = 60  # rounds
 

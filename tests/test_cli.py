@@ -451,11 +451,20 @@ def test_an_exported_network_predicts_what_its_run_does(trained, image, tmp_path
     assert "is there already" in refused(capsys, "export", trained, tmp_path / "out", "--to", to)
 
 
+def test_an_export_writes_over_nothing(trained, tmp_path, capsys):
+    (tmp_path / "pytorch_model.bin").write_bytes(b"somebody's")
+    assert "pytorch_model.bin is there already" in refused(
+        capsys, "export", trained, tmp_path / "pytorch_model", "--to=openvino"
+    )
+    assert (tmp_path / "pytorch_model.bin").read_bytes() == b"somebody's"
+
+
 def test_int8_is_exported_on_labelled_images_and_says_what_it_costs(trained, tmp_path, capsys):
     folder = write_digits(tmp_path / "digits", classes=(0, 1, 2), count=20)
     assert main(["export", str(trained), str(tmp_path / "out"), str(folder), "--precision=int8", "--most-loss=1"]) == 0
     assert re.search(r"on 12 held-out images of digits: .* top-1 [\d.]+% in int8, [\d.]+% in fp32", capsys.readouterr().out)
     assert "Choose one of fp32, int8; or openvino" in refused(capsys, "export", trained, tmp_path / "x", "--precision=bf16")
+    assert "classes: that does not tell its accuracy" in refused(capsys, "export", trained, tmp_path / "x", "--precision=int8")
     assert not (tmp_path / "x.onnx").exists()
 
 

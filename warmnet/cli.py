@@ -204,7 +204,8 @@ def _classifier(path: str) -> Callable[[Any], dict[str, float]]:
     from .deployment import is_exported, open_exported
 
     model: Any = open_exported(path) if is_exported(path) else WarmEfficientNet.from_pretrained(path)
-    if not getattr(model, "num_classes", 1) or model.preprocessing is None:
+    outputs = model.num_classes if isinstance(model, WarmEfficientNet) else int(model.about.network.get("num_classes", 1))
+    if not outputs or model.preprocessing is None:
         raise InputError(f"{path} holds weights without what predict needs: classes, and the preprocessing of RGB images.")
 
     def classify(image: Any) -> dict[str, float]:
@@ -233,8 +234,8 @@ def export(asked: argparse.Namespace) -> None:
     data = _data(asked) if asked.folder or asked.precision == "int8" else None
     settings = {"precision": asked.precision, "dynamic_size": asked.dynamic_size, "most_loss": asked.most_loss}
     out = deployment.exported_path(asked.out, asked.to)
-    if out.exists():
-        raise InputError(f"{out} is there already, and nothing is written over. Name another file, or remove it.")
+    if taken := [file for file in (out, out.with_suffix(".bin")) if file.exists() and (file == out or asked.to == "openvino")]:
+        raise InputError(f"{taken[0]} is there already, and nothing is written over. Name another file, or remove it.")
     print(f"Compared on {deployment.export(asked.run, out, asked.to, data=data, **settings)}\n\n  {out}")
 
 

@@ -70,32 +70,33 @@ _numbers = itertools.count(1)  # none twice, whatever threads do
 
 
 class Noted(nn.Module):
-    """A module that notes when anything but tensors' values is changed in any such module: `changes` is another number then."""
+    """A module that notes when anything but tensors' values is changed in any such module: `changes` is another number then.
+
+    It does so once somebody wants to know, by `take_note`: it makes setting an attribute, and so a build, slower.
+    """
 
     changes = 0
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if self.__dict__.get(name, _here) is not value:
-            Noted.changes = next(_numbers)
-        super().__setattr__(name, value)
 
-    def __delattr__(self, name: str) -> None:
-        Noted.changes = next(_numbers)
-        super().__delattr__(name)
+def take_note() -> None:
+    """From now on count what is done to `Noted` modules."""
+    for key in vars(nn.Module):
+        if key.startswith("register_") or key in ("__setattr__", "__delattr__", "add_module", "_apply"):
+            if key not in vars(Noted):
+                setattr(Noted, key, _noted(key, getattr(nn.Module, key)))
 
 
-def _noted(method: Callable[..., Any]) -> Callable[..., Any]:
+def _noted(key: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of `nn.Module` that notes its call, unless it sets an attribute to what it is."""
+    sets = key == "__setattr__"
+
     @functools.wraps(method)
     def noted(self: Noted, *args: Any, **kw: Any) -> Any:
-        Noted.changes = next(_numbers)
+        if not sets or self.__dict__.get(args[0], _here) is not args[1]:
+            Noted.changes = next(_numbers)
         return method(self, *args, **kw)
 
     return noted
-
-
-for _key in vars(nn.Module):
-    if _key.startswith("register_") or _key in ("add_module", "_apply"):
-        setattr(Noted, _key, _noted(getattr(nn.Module, _key)))
 
 
 class WarmModule(Noted):

@@ -4,7 +4,8 @@ A forward function finds its layers anew at every call, which takes a small netw
 all functions are warmnet's and torch's, what is called depends on the shape of the input, the settings and the modules alone.
 So a call that is like those before is recorded, as straight lines of Python, and from then on replayed: the same functions,
 with the same arguments, on the parameters that the modules hold by then. Whatever else is done to the modules is noticed, and
-ends it: attributes, children, hooks. Not seen is what goes behind their backs: writing into `__dict__`, patching a class.
+ends it: attributes, children, hooks, code. Not seen is what goes behind their backs: writing into `__dict__`, patching a class
+or a module.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from torch.overrides import TorchFunctionMode, _len_torch_function_stack
 
-from .module import Noted, is_observed
+from .module import Block, Noted, is_observed, take_note
 
 Run = Callable[[Tensor], Tensor]
 MOST = 16  # shapes of input of one network that are kept
@@ -38,14 +39,19 @@ class _Plan:
         self.run: Run | None = None
 
     def watch(self, root: nn.Module) -> None:
-        """Note the children and the dicts of hooks, which others than their modules may write to."""
+        """Note children, dicts of hooks and functions' code, which others than their modules may change."""
         inner = [module for module in root.modules() if module is not root]
         self.hooks = [home for module in inner for home in _hooks(module)]
+        functions = {module.function.__wrapped__ for module in inner if isinstance(module, Block)}  # type: ignore[attr-defined]
+        self.functions = [self.depends[1], *functions]
+        self.codes = [function.__code__ for function in self.functions]
         self.parents = [module._modules for module in root.modules() if module._modules]
         self.children = [*map(tuple, map(dict.values, self.parents))]
 
     def holds(self) -> bool:
-        return not any(self.hooks) and self.children == [*map(tuple, map(dict.values, self.parents))]
+        if any(self.hooks) or self.codes != [function.__code__ for function in self.functions]:
+            return False
+        return self.children == [*map(tuple, map(dict.values, self.parents))]
 
 
 def replayed(module: nn.Module, function: Callable[..., Tensor], x: Tensor, *settings: Any, **options: Any) -> Tensor:
@@ -63,20 +69,21 @@ def replayed(module: nn.Module, function: Callable[..., Tensor], x: Tensor, *set
         if plan.run is not None and plan.holds():
             try:
                 return plan.run(x)
-            except torch.OutOfMemoryError:
-                raise
             except RuntimeError:  # which the function explains
                 plans.pop(key, None)
+                if module.training:  # whose statistics would be updated twice
+                    raise
                 return function(x, *settings, **options)
         plan.calls += 1
-        if plan.calls == PLAIN and _can_be_recorded(module):
+        if plan.calls % 64 == PLAIN and _can_be_recorded(module):
+            take_note()
             y, run = _recorded(module, lambda x: function(x, *settings, **options), x)
             plan.watch(module)
             plan.run = run  # from now on other threads use it
             return y
     elif _is_own((function, settings, *options.values())):
-        if len(plans) == MOST:
-            plans.clear()
+        if plan is not None or len(plans) == MOST:
+            plans.clear()  # of what has changed, too
         plans[key] = _Plan(depends)
     return function(x, *settings, **options)
 
@@ -104,7 +111,7 @@ def _is_own(value: Any) -> bool:
     if isinstance(value, type):
         home = value.__module__
     elif isinstance(value, FunctionType):
-        home = value.__globals__["__name__"] if _is_own(getattr(value, "__wrapped__", None)) else ""
+        home = value.__globals__.get("__name__", "") if _is_own(getattr(value, "__wrapped__", None)) else ""
     elif isinstance(value, BuiltinFunctionType):
         home = value.__module__ or getattr(value.__self__, "__module__", "")
     else:

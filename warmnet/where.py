@@ -8,11 +8,15 @@ import traceback
 from types import FrameType, TracebackType
 from typing import Any
 
+import numpy as np
 import torch
 import warm
 from torch.utils._pytree import tree_leaves
 
-LIBRARIES = tuple(os.path.dirname(file) + os.sep for file in (torch.__file__, warm.__file__, __file__))
+ENTERED = os.path.join(os.path.dirname(__file__), "module.py"), "entered"  # the frame of a module's call
+LIBRARIES = tuple(
+    os.path.dirname(file) + os.sep for file in (torch.__file__, warm.__file__, np.__file__, os.__file__, __file__)
+)
 
 
 def located(error: Exception, met: list[str]) -> Exception:
@@ -29,7 +33,7 @@ def located(error: Exception, met: list[str]) -> Exception:
     said = [
         f"at {file}:{line}, in {function}: {linecache.getline(file, line).strip()}",
         f"where {_shapes(frame.f_locals) or 'no tensor is'}",
-        *reversed([_block(frame) for frame, _ in frames if frame.f_code.co_name == "entered"]),
+        *reversed([_block(frame) for frame, _ in frames if (frame.f_code.co_filename, frame.f_code.co_name) == ENTERED]),
         *([f"after {', '.join(met[-4:])}"] if met else []),
     ]
     if type(error).__str__ is BaseException.__str__ and len(error.args) == 1 and isinstance(error.args[0], str):

@@ -116,6 +116,8 @@ def _note(path: Path) -> About:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
             notes = [name for name in archive.namelist() if name.endswith(f"/extra/{NOTE}")]
+            if any(b'"use_pickle": true' in archive.read(name) for name in archive.namelist() if name.endswith("_config.json")):
+                raise DeployError(f"{path} holds pickles, which may be any code; `warmnet export` writes none. Do not open it.")
             text = archive.read(notes[0]).decode() if notes and not damaged else ""
     except (zipfile.BadZipFile, EOFError) as error:
         raise DeployError(f"{path} is damaged, or no torch archive: {error}. Export it again, or copy it again.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ class Check:
 
 def check(model: nn.Module, predictor: Predictor, pictures: Pictures) -> Check:
     """Compare them, on a picture alone, on several, and with a dynamic size on larger ones."""
-    about, inputs = predictor.about, pictures.inputs
+    about, inputs, model = predictor.about, pictures.inputs, copy.deepcopy(model).eval().cpu().float()
     parts = [inputs[:1], *np.array_split(inputs[1:], max(1, len(inputs) // BATCH))]
     parts = [part for part in parts if len(part)]
     theirs = np.concatenate([predictor.logits(part) for part in parts])
@@ -83,18 +84,12 @@ def check(model: nn.Module, predictor: Predictor, pictures: Pictures) -> Check:
 
 @torch.no_grad()
 def reference(model: nn.Module, inputs: np.ndarray, about: About) -> np.ndarray:
-    """The logits of the model itself, in eval mode, in the arithmetic of `Preprocessing.normalized`."""
-    x = torch.from_numpy(np.ascontiguousarray(inputs))
+    """The logits of the model itself, in the arithmetic of `Preprocessing.normalized`."""
+    x = torch.from_numpy(np.ascontiguousarray(inputs)).float()
     if about.preprocessing is not None:
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (about.preprocessing.mean, about.preprocessing.std))
-        x = (x.permute(0, 3, 1, 2).float().div(255) - mean) / std
-    modes = {module: module.training for module in model.modules()}
-    parameter = next(model.parameters())
-    try:
-        return model.eval()(x.to(parameter)).float().cpu().numpy()
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+        x = (x.permute(0, 3, 1, 2).div(255) - mean) / std
+    return model(x).numpy()
 
 
 def _error(found: np.ndarray, expected: np.ndarray) -> float:

@@ -82,13 +82,19 @@ def deploy(
     if engine == "auto" and (known := fastest.remembered(key)) in engines:
         engines = [known]
     in_onnx = _in_onnx(model, about, data)
-    networks = {name: made(model, replace(about, engine=name), in_onnx, data, most_loss) for name in engines}
-    predictors = {name: Predictor(network, about, threads) for name, (network, about, _) in networks.items()}
+    predictors = dict[str, Predictor]()
+    for name in engines:
+        try:
+            network, described, _ = made(model, replace(about, engine=name), in_onnx, data, most_loss)
+            predictors[name] = Predictor(network, described, threads)
+        except Exception:  # of a network that one engine cannot take, another may
+            if name == engines[-1] and not predictors:
+                raise
     if len(predictors) > 1:
         times = fastest.measured(predictors, batch)
         fastest.remember(key, times)
         return predictors[min(times, key=times.__getitem__)]
-    return predictors[engines[0]]
+    return next(iter(predictors.values()))
 
 
 def made(
@@ -118,7 +124,8 @@ def _in_onnx(model: nn.Module, about: About, data: Any) -> Callable[[], Any]:
 def exported_path(path: str | os.PathLike[str], to: str) -> Path:
     """The path with the engine's ending."""
     path, suffix = Path(path), ENGINES[to].suffix
-    return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
+    other = any(path.name.endswith(engine.suffix) for engine in ENGINES.values() if len(engine.suffix) > len(suffix))
+    return path.with_name(path.name + suffix) if other or not path.name.endswith(suffix) else path
 
 
 def _compared(data: Any, about: About) -> Pictures:

@@ -27,7 +27,12 @@ def of_data(data: Any, samples: Sequence[Any], most: int, about: About, words: s
     """At most so many of the samples of a `warmnet.training.Data`, evenly chosen, labelled by the network's outputs."""
     if about.preprocessing is None:
         raise InputError("The network has no preprocessing of RGB images, so images cannot be made into its inputs.")
-    names = about.classes or data.classes
+    names, outputs = about.classes or data.classes, int(about.network.get("num_classes", 0))
+    if not samples or outputs and not 1 < outputs == len(names):
+        raise InputError(
+            f"The network has {outputs} outputs and {data.name} has {len(samples)} {words} of {len(data.classes)} "
+            f"classes: that does not tell its accuracy. Pass images of the classes that it was trained on."
+        )
     if unknown := [name for name in data.classes if name not in names]:
         raise InputError(f"The network does not know the class {unknown[0]!r} of the images. Its classes: {', '.join(names)}.")
     chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(int)]

@@ -7,7 +7,6 @@ import inspect
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -180,15 +179,16 @@ def _network(model: Network) -> nn.Module:
 
 
 def _built(model: nn.Module, inputs: list[Any]) -> tuple[nn.Module, list[Any]]:
-    """The model, or a copy on 'meta' that is built if it is not; and the inputs on 'meta'."""
+    """A copy of the model on 'meta', which is built if it is not; and the inputs on 'meta'."""
     tensors = [*model.parameters(), *model.buffers()]
     dtype = next((x.dtype for x in tensors if x.is_floating_point()), None)
     inputs = [_on_meta(x, dtype) for x in inputs]
-    if all(module._sealed for module in model.modules() if isinstance(module, WarmModule)):
-        return model, inputs
     ghosts = [(x, torch.empty_like(x, device="meta")) for x in tensors]
     ghost = {id(x): nn.Parameter(y, x.requires_grad) if isinstance(x, nn.Parameter) else y for x, y in ghosts}
-    return up(copy.deepcopy(model, ghost), *inputs, device="meta"), inputs
+    model = copy.deepcopy(model, ghost)
+    if not all(module._sealed for module in model.modules() if isinstance(module, WarmModule)):
+        up(model, *inputs, device="meta")
+    return model, inputs
 
 
 def _on_meta(x: Any, dtype: torch.dtype | None) -> Any:
@@ -236,20 +236,12 @@ class _Notes:
 
 
 def _visit(model: nn.Module, inputs: list[Any]) -> _Notes:
-    """One forward on 'meta', with the model's tensors' shapes in their places."""
+    """One forward of a model on 'meta', which is nobody else's."""
     notes = _Notes(inputs)
-    modes = {module: module.training for module in model.modules()}
-    tensors = {key: torch.empty_like(x, device="meta") for key, x in chain(model.named_parameters(), model.named_buffers())}
-    hooks = [module.register_forward_hook(notes.note) for module in modes]
-    try:
-        model.eval()
-        with torch.no_grad(), torch.device("meta"):
-            torch.func.functional_call(model, tensors, tuple(inputs))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, mode in modes.items():
-            module.training = mode
+    for module in model.eval().modules():
+        module.register_forward_hook(notes.note)
+    with torch.no_grad(), torch.device("meta"):
+        model(*inputs)
     return notes
 
 

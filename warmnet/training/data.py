@@ -36,6 +36,7 @@ with extra("train"):
     from rich.progress import track
 
 SPLIT = "split.csv"  # of a run folder: which image is in which part
+GRACE = 10  # seconds
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -163,8 +164,8 @@ def loader(images: Dataset[Any], workers: int, **options: Any) -> DataLoader[Any
 
 
 def _deaf(_: int) -> None:
-    for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))  # by then the run has saved, and ended this process
 
 
 def write_samples(data: Data, folder: Path) -> Path:

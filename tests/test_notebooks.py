@@ -1,0 +1,64 @@
+"""The notebooks run, and show what they said when they were run last."""
+
+import json
+import re
+from pathlib import Path
+
+import matplotlib
+import pytest
+import torch
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells(path, kind):
+    return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == kind]
+
+
+def test_they_are_numbered_from_one():
+    assert [path.name.partition("-")[0] for path in NOTEBOOKS] == [*"123456"]
+
+
+@each_notebook
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # of NumPy, when matplotlib draws a tensor
+def test_it_runs(path, tmp_path, monkeypatch):
+    """Each code cell, in order, in one namespace."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__"}
+    with matplotlib.rc_context(), torch.random.fork_rng():
+        for number, cell in enumerate(cells(path, "code"), 1):
+            exec(compile("".join(cell["source"]), f"{path.name}, code cell {number}", "exec"), namespace)
+            pyplot.close("all")
+
+
+@each_notebook
+def test_its_outputs_are_of_one_run_without_errors_or_warnings(path):
+    code = cells(path, "code")
+    assert [cell["execution_count"] for cell in code] == [*range(1, len(code) + 1)]
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} <= {"stream", "display_data", "execute_result"}
+    assert {output.get("name", "stdout") for output in outputs} == {"stdout"}
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+@each_notebook
+def test_its_first_cell_says_what_the_reader_will_see(path):
+    text = "".join(cells(path, "markdown")[0]["source"])
+    assert text.startswith(f"# {path.name[0]}. ")
+    assert "**You will see**" in text
+
+
+@each_notebook
+def test_it_and_its_cells_are_small(path):
+    assert path.stat().st_size < 400_000
+    assert all(len(cell["source"]) <= 30 for cell in cells(path, "code"))
+
+
+@each_notebook
+def test_its_links_lead_somewhere(path):
+    links = re.findall(r"\]\(([\w-]+\.ipynb)\)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
