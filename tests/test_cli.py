@@ -464,7 +464,7 @@ def test_int8_is_exported_on_labelled_images_and_says_what_it_costs(trained, tmp
     assert main(["export", str(trained), str(tmp_path / "out"), str(folder), "--precision=int8", "--most-loss=1"]) == 0
     assert re.search(r"on 12 held-out images of digits: .* top-1 [\d.]+% in int8, [\d.]+% in fp32", capsys.readouterr().out)
     assert "Choose one of fp32, int8; or openvino" in refused(capsys, "export", trained, tmp_path / "x", "--precision=bf16")
-    assert "classes: that does not tell its accuracy" in refused(capsys, "export", trained, tmp_path / "x", "--precision=int8")
+    assert "does not know the class '3' of the images" in refused(capsys, "export", trained, tmp_path / "x", "--precision=int8")
     assert not (tmp_path / "x.onnx").exists()
 
 
