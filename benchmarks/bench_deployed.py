@@ -121,7 +121,7 @@ def pixels(batch: int, size: int) -> np.ndarray:
 
 def normalized(pixels: np.ndarray) -> np.ndarray:
     """(B, H, W, 3) uint8 -> (B, 3, H, W)."""
-    each = [Preprocessing(pixels.shape[1]).normalized(Image.fromarray(image)) for image in pixels]
+    each = [Preprocessing(pixels.shape[1]).normalized(image) for image in pixels]
     return torch.stack(each).contiguous().numpy()
 
 

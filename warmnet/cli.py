@@ -234,8 +234,9 @@ def export(asked: argparse.Namespace) -> None:
     data = _data(asked) if asked.folder or asked.precision == "int8" else None
     settings = {"precision": asked.precision, "dynamic_size": asked.dynamic_size, "most_loss": asked.most_loss}
     out = deployment.exported_path(asked.out, asked.to)
-    if taken := [file for file in (out, out.with_suffix(".bin")) if file.exists() and (file == out or asked.to == "openvino")]:
-        raise InputError(f"{taken[0]} is there already, and nothing is written over. Name another file, or remove it.")
+    for file in [out, out.with_suffix(".bin")] if asked.to == "openvino" else [out]:
+        if file.exists():
+            raise InputError(f"{file} is there already, and nothing is written over. Name another file, or remove it.")
     print(f"Compared on {deployment.export(asked.run, out, asked.to, data=data, **settings)}\n\n  {out}")
 
 

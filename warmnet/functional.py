@@ -30,7 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 Size = int | tuple[int, ...]
-_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
 labels["conv"] = ("size", "kernel", "stride", "padding", "dilation", "groups", "bias", "padding_mode", "ndim")
 labels["batch_norm"] = ("eps", "momentum", "affine", "track_running_stats", "ndim")
@@ -211,7 +211,7 @@ def check_images(x: Tensor, channels: int, smallest: int) -> None:
             f"Images of {x.shape[2]}x{x.shape[3]} are smaller than the network's total stride, {smallest}. Enlarge them, or "
             f"build the network with stem_stride=1."
         )
-    if type(x) is Tensor and x.device.type == "cpu" and not is_in_torch_dispatch_mode() and not _is_wrapped(x):
+    if type(x) is Tensor and x.device.type == "cpu" and not is_in_torch_dispatch_mode() and not is_wrapped(x):
         if not x.sum().isfinite() and not x.isfinite().all():  # a sum of finite numbers may overflow
             raise ValueError(f"Images hold {int((~x.isfinite()).sum())} numbers that are NaN or infinite. Clean the data.")
 

@@ -76,8 +76,8 @@ class Preprocessing:
 
         return image.resize((self.resolution, self.resolution), Resampling[self.interpolation.upper()], box)
 
-    def normalized(self, image: Image) -> torch.Tensor:
-        """The pixels of an RGB image (W, H) as floats (3, H, W): in 0..1, less the mean, by the standard deviation."""
+    def normalized(self, image: Image | np.ndarray) -> torch.Tensor:
+        """An RGB image (W, H), or array (H, W, 3), as floats (3, H, W): in 0..1, less the mean, by the standard deviation."""
         x = (
             torch.from_numpy(np.array(image))
             .permute(2, 0, 1)

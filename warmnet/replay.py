@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from torch.overrides import TorchFunctionMode, _len_torch_function_stack
 
+from .functional import is_wrapped
 from .module import Block, Noted, is_observed, take_note
 
 Run = Callable[[Tensor], Tensor]
@@ -27,7 +28,6 @@ MOST = 16  # shapes of input of one network that are kept
 PLAIN = 3  # calls that are like each other before one is recorded, which takes as long as several
 SHAPE = {"__get__", "dim", "numel", "size"}  # torch functions that ask for what the input's shape decides, as x.shape does
 
-_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 _plans: weakref.WeakKeyDictionary[nn.Module, dict[Any, _Plan]] = weakref.WeakKeyDictionary()
 
 
@@ -58,7 +58,7 @@ def replayed(module: nn.Module, function: Callable[..., Tensor], x: Tensor, *set
     """`function(x, *settings, **options)`, in the forward of `module`; by what it comes down to, once that is known."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or type(x) is not Tensor:
         return function(x, *settings, **options)
-    if is_observed() or _is_wrapped(x) or _has_any_global_hook():
+    if is_observed() or is_wrapped(x) or _has_any_global_hook():
         return function(x, *settings, **options)
     plans = _plans.setdefault(module, {})
     autocast = torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")

@@ -84,12 +84,10 @@ def check(model: nn.Module, predictor: Predictor, pictures: Pictures) -> Check:
 
 @torch.no_grad()
 def reference(model: nn.Module, inputs: np.ndarray, about: About) -> np.ndarray:
-    """The logits of the model itself, in the arithmetic of `Preprocessing.normalized`."""
-    x = torch.from_numpy(np.ascontiguousarray(inputs)).float()
-    if about.preprocessing is not None:
-        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (about.preprocessing.mean, about.preprocessing.std))
-        x = (x.permute(0, 3, 1, 2).div(255) - mean) / std
-    return model(x).numpy()
+    """The logits of the model itself."""
+    if about.preprocessing is None:
+        return model(torch.from_numpy(np.ascontiguousarray(inputs)).float()).numpy()
+    return model(torch.stack([about.preprocessing.normalized(pixels) for pixels in inputs])).numpy()
 
 
 def _error(found: np.ndarray, expected: np.ndarray) -> float:
