@@ -339,7 +339,7 @@ def test_convert_refuses_in_a_line_and_warns_in_a_line(trained, tmp_path, capsys
     for arguments, message in [
         ((trained, tmp_path / "x.png", "--to=timm"), "must end in .safetensors or .pth or .pt"),
         ((trained, tmp_path / "x.pth", "--to=torchvision"), "torchvision computes with padding='symmetric'"),
-        ((tmp_path / "none.pth", tmp_path / "x.pth"), "x.pth must end in .safetensors"),
+        ((trained, tmp_path / "x.pth"), "x.pth must end in .safetensors"),
         ((tmp_path / "none.pth", tmp_path / "x.safetensors"), "none.pth does not exist"),
     ]:
         assert message in refused(capsys, "convert", *arguments)

@@ -20,9 +20,12 @@ FLOORS = (  # from the ground up; a file imports from lower floors, or from its 
     "errors",
     "preprocessing",
     "look",
+    "scaling",
     "weights",
+    "model_file",
     "training",
     "deployment",
+    "workbench",
     "cli",
     "__main__",
 )

@@ -1,4 +1,8 @@
+import importlib
 import inspect
+import os
+import subprocess
+import sys
 import traceback
 
 import pytest
@@ -30,6 +34,14 @@ class Flat(WarmModule):
     def forward(self, x):
         x = conv_bn_act(x, 4)
         return W.linear(x.flatten(1), 2)
+
+
+class Listed(WarmModule):
+    """Its maps are of different heights."""
+
+    def forward(self, x):
+        maps = [x, conv_bn_act(x, 8, stride=2)]
+        return torch.cat(maps, 1)
 
 
 class Mine(Exception):
@@ -86,7 +98,123 @@ def test_a_users_own_exception_is_raised_as_it_is(fail):
 
     args = fail.args
     assert raised(lambda: warmnet.up(Own(), [1])) is fail
-    assert str(fail).startswith("mine\n  at ") if args == ("mine",) else fail.args == args
+    assert fail.args == args
+
+
+def test_shapes_in_a_list_are_said():
+    error = raised(lambda: warmnet.up(Listed(), [1, 3, 8, 8]))
+    assert "\n  where x (1, 3, 8, 8), maps [(1, 3, 8, 8), (1, 8, 4, 4)]\n" in str(error)
+
+
+def test_an_error_that_is_raised_again_says_its_place_once():
+    class Again(WarmModule):
+        def forward(self, x):
+            raise error
+
+    error = raised(lambda: warmnet.up(Wrong(), [1, 3, 32, 32]))
+    message = str(error)
+    assert raised(lambda: warmnet.up(Again(), [1])) is error
+    assert str(error) == message
+
+
+def test_a_call_of_super_is_said_once():
+    class Parent(WarmModule):
+        def forward(self, x):
+            return widened(x, 8)
+
+    class Child(Parent):
+        def forward(self, x):
+            return super().forward(x)
+
+    assert str(raised(lambda: warmnet.up(Child(), [1, 3, 8, 8]))).count("in Child, given") == 1
+
+
+def test_the_cause_that_a_user_gives_keeps_its_traceback():
+    class Own(WarmModule):
+        def forward(self, x):
+            try:
+                return {}["scale"]
+            except KeyError as error:
+                raise Mine("no scale") from error
+
+    cause = raised(lambda: warmnet.up(Own(), [1])).__cause__
+    assert [frame.name for frame in traceback.extract_tb(cause.__traceback__)] == ["forward"]
+
+
+def test_a_misspelled_name_is_left_to_python_which_knows_what_was_meant():
+    class Misspelled(WarmModule):
+        def forward(self, x):
+            size = 8
+            return conv_bn_act(x, size) + sizes  # noqa: F821
+
+    error = raised(lambda: warmnet.up(Misspelled(), [1, 3, 8, 8]))
+    assert str(error) == "name 'sizes' is not defined"
+    last = error.__traceback__
+    while last.tb_next:
+        last = last.tb_next
+    assert "size" in last.tb_frame.f_locals, "where Python looks for what was meant"
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A library in a folder of installed ones, whose function and whose network fail."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "someones.py").write_text(SOMEONES)
+    monkeypatch.syspath_prepend(folder)
+    yield importlib.import_module("someones")
+    del sys.modules["someones"]
+
+
+SOMEONES = """
+import warmnet
+
+
+def added(x, y):
+    return x + y
+
+
+class Net(warmnet.WarmModule):
+    def forward(self, x):
+        return added(x, x[:, :2])
+"""
+
+
+def test_the_line_is_the_users_where_a_library_fails_that_is_called_there(installed):
+    class Own(WarmModule):
+        def forward(self, x):
+            return installed.added(x, x[:, :2])
+
+    error = raised(lambda: warmnet.up(Own(), [1, 3, 8, 8]))
+    place = f"{__file__}:{line_of(Own.forward, 'return')}"
+    assert str(error).splitlines()[1] == f"  at {place}, in forward: return installed.added(x, x[:, :2])"
+    assert traceback.extract_tb(error.__traceback__)[-1].filename == installed.__file__
+
+
+def test_a_librarys_line_is_said_where_there_is_no_other(installed):
+    error = raised(lambda: warmnet.up(installed.Net(), [1, 3, 8, 8]))
+    assert f"\n  at {installed.__file__}:6, in added: return x + y\n" in str(error)
+
+
+NOTEBOOK = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_cell("import warmnet", store_history=True)
+run = shell.run_cell('''class Own(warmnet.WarmModule):
+    def forward(self, x):
+        return x + x[:, :2]
+warmnet.up(Own(), [1, 3, 8, 8])
+''', store_history=True)
+print("said:", run.error_in_exec)
+"""
+
+
+def test_a_line_of_a_notebook_is_named_by_its_cell(tmp_path):
+    pytest.importorskip("IPython")
+    environment = {**os.environ, "IPYTHONDIR": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, env=environment)
+    said = run.stdout.partition("\nsaid: ")[2].splitlines()
+    assert said[1:3] == ["  at Cell In[2], line 3, in forward: return x + x[:, :2]", "  where x (1, 3, 8, 8)"], run.stderr
 
 
 @pytest.mark.parametrize("model, size", [(Wrong, 32), (Flat, 9)], ids=["dry run", "later"])

@@ -26,6 +26,7 @@ from .module import (
     block,
     up,
 )
+from .scaling import within
 from .weights import WeightsError, WeightsWarning, convert, load, save, transplant
 
 __version__ = "0.1.0"
@@ -64,4 +65,5 @@ __all__ = [
     "tabulate",
     "transplant",
     "up",
+    "within",
 ]

@@ -21,7 +21,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import __version__
+from . import __version__, model_file, workbench
 from .efficientnet import VARIANTS, WarmEfficientNet
 from .errors import InputError, MissingExtra
 from .weights import LIBRARIES, LINEAGES
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: _say(message)  # type: ignore[assignment]
-            code = asked.command(asked) or 0
+            code = _run(asked)
         sys.stdout.flush()
         return code
     except (InputError, MissingExtra) as error:
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _say(f"{error.filename}: {error.strerror}." if error.filename else error.strerror or error, 1)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate" not in str(error):
+        if not _is_memory(error):
             raise
         return _say("out of memory. A smaller --batch-size or --resolution takes less.", 1)
     except KeyboardInterrupt:
@@ -71,11 +71,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
+def _run(asked: argparse.Namespace) -> int:
+    """The exit code of a command. An error in the user's own model file is shown as Python shows it, by the lines there."""
+    try:
+        return asked.command(asked) or 0
+    except Exception as error:
+        if not (lines := _own_lines(error, asked)):
+            raise
+        print(lines, end="", file=sys.stderr)
+        return 1
+
+
+def _own_lines(error: BaseException, asked: argparse.Namespace) -> str:
+    """How Python shows an error of the user's model file, by the lines there; '' of any other, and of one that is a line."""
+    if not isinstance(error, Exception) or isinstance(error, (InputError, MissingExtra)) or _is_memory(error):
+        return ""
+    return model_file.own_lines(error, asked.model) if getattr(asked, "model", None) else ""
+
+
+def _is_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate" in str(error))
+
+
+def new(asked: argparse.Namespace) -> None:
+    """Write a model file: the whole network as functions, to be edited and trained with train --model."""
+    model_file.write(Path(asked.file))
+    print(f"{asked.file} is written. Open it, and after an edit:\n  {shlex.join(['python', asked.file])}")
+    print(f"  {shlex.join(['warmnet', 'train', '--model', f'{asked.file}:Net'])}")
+
+
+def notebook(asked: argparse.Namespace) -> None:
+    """Copy warmnet's notebooks to a folder of yours and start Jupyter there."""
+    folder = Path(asked.folder)
+    new, left = workbench.copy(folder)
+    print(f"{folder} has the notebooks: {len(new)} new.", flush=True)
+    for path in left:
+        _say(f"{path} is not as warmnet has it, and is left as it is.")
+    if not asked.copy_only:
+        workbench.start(folder)
+
+
 def summary(asked: argparse.Namespace) -> None:
-    """Print a variant's layers with their output shapes, strides, parameters, multiply-adds and activations."""
+    """Print a network's layers with their output shapes, strides, parameters, multiply-adds and activations."""
     from .look import tabulate
 
-    model = WarmEfficientNet(asked.variant, asked.num_classes, device="meta")
+    if asked.model in VARIANTS:
+        model = WarmEfficientNet(asked.model, asked.num_classes, device="meta")
+    else:
+        model = model_file.find(asked.model)(num_classes=asked.num_classes, device="meta")
     side = asked.resolution or model.resolution
     try:
         print(tabulate(model, (1, model.in_channels, side, side)))
@@ -92,7 +135,8 @@ def train(asked: argparse.Namespace) -> None:
         training.check_free(Path(asked.out))  # now, and not when all images have been read
     if not asked.out and (asked.resume or "RANK" in os.environ):
         raise InputError("Name the run folder with --out RUN: it is to be there already, or the same for all processes.")
-    source = WarmEfficientNet.from_pretrained(asked.weights) if asked.weights else None
+    network = model_file.find(asked.model) if asked.model else WarmEfficientNet
+    source = _source(asked, network)
     variant = source.variant if source else asked.variant or "b0"
     if source and asked.variant and VARIANTS[asked.variant] != variant:
         raise InputError(f"{asked.weights} holds weights of another variant than {asked.variant}. Leave out --variant.")
@@ -109,10 +153,11 @@ def train(asked: argparse.Namespace) -> None:
         _describe(asked, data, sized)
     began = time.perf_counter()
     try:
-        settings = {"variant": variant, "source": source, "seed": asked.seed}
+        settings = {"network": network, "variant": variant, "source": source, "seed": asked.seed}
         run = training.fit(data, recipe, folder, **settings, engine=engine, resume=asked.resume)
     except BaseException as error:
-        _say_what_is_left(folder, asked, goes_on=isinstance(error, ImageError) or not isinstance(error, InputError))
+        otherwise = _own_lines(error, asked) or (isinstance(error, InputError) and not isinstance(error, ImageError))
+        _say_what_is_left(folder, asked, goes_on=not otherwise)
         raise
     if not first:
         return
@@ -122,14 +167,22 @@ def train(asked: argparse.Namespace) -> None:
     sample = training.write_samples(data, folder)
     for path in sorted(folder.iterdir()):
         print(f"  {path}{os.sep if path.is_dir() else ''}")
-    print(f"\nNext:\n  {shlex.join(['warmnet', 'predict', str(folder), str(sample)])}")
+    named = ["--model", asked.model] if asked.model else []
+    print(f"\nNext:\n  {shlex.join(['warmnet', 'predict', str(folder), str(sample), *named])}")
+
+
+def _source(asked: argparse.Namespace, network: type[WarmEfficientNet]) -> WarmEfficientNet | None:
+    """The weights to start from; in a network of one's own those that fit."""
+    if asked.weights and asked.model:
+        return network.from_pretrained(asked.weights, strict=False)
+    return model_file.load(asked.weights, None, asked.words) if asked.weights else None
 
 
 def evaluate(asked: argparse.Namespace) -> None:
     """Evaluate weights on a folder of class folders of images, or without one on scikit-learn's held-out digits."""
     from . import training
 
-    model, data = WarmEfficientNet.from_pretrained(asked.run), _data(asked)
+    model, data = model_file.load(asked.run, asked.model, asked.words), _data(asked)
     samples = [*data.train, *data.held_out] if asked.all else data.held_out
     if seen := training.trained_on(Path(asked.run), samples):
         _say(f"{len(seen)} of these images were trained on, such as {seen[0].image}: they are left out.")
@@ -181,7 +234,7 @@ def predict(asked: argparse.Namespace) -> int:
     """Print the class probabilities of images as a table, or with --json as JSON."""
     from .preprocessing import ImageError, read_image
 
-    classify = _classifier(asked.run)
+    classify = _classifier(asked)
     results: list[dict[str, Any]] = []
     for file in asked.images:
         try:
@@ -197,13 +250,14 @@ def predict(asked: argparse.Namespace) -> int:
     return int(len(read) < len(results))
 
 
-def _classifier(path: str) -> Callable[[Any], dict[str, float]]:
+def _classifier(asked: argparse.Namespace) -> Callable[[Any], dict[str, float]]:
     """A function from an image to the probabilities of classes, by weights or by an exported network."""
     import torch
 
     from .deployment import is_exported, open_exported
 
-    model: Any = open_exported(path) if is_exported(path) else WarmEfficientNet.from_pretrained(path)
+    path = asked.run
+    model: Any = open_exported(path) if is_exported(path) else model_file.load(path, asked.model, asked.words)
     outputs = model.num_classes if isinstance(model, WarmEfficientNet) else int(model.about.network.get("num_classes", 1))
     if not outputs or model.preprocessing is None:
         raise InputError(f"{path} holds weights without what predict needs: classes, and the preprocessing of RGB images.")
@@ -223,6 +277,8 @@ def convert(asked: argparse.Namespace) -> None:
     """Write weights as another library's: timm, torchvision, lukemelas, keras, or warmnet."""
     from .weights import convert
 
+    if code := model_file.of(asked.source, asked.revision):
+        raise InputError(f"{asked.source} is of {code}, a network that no other library has.")
     taken = {"lineage": asked.lineage, "revision": asked.revision}
     print(f"{asked.out} is written. It is loaded with\n  {convert(asked.source, asked.out, asked.to, **taken)}")
 
@@ -237,7 +293,8 @@ def export(asked: argparse.Namespace) -> None:
     for file in [out, out.with_suffix(".bin")] if asked.to == "openvino" else [out]:
         if file.exists():
             raise InputError(f"{file} is there already, and nothing is written over. Name another file, or remove it.")
-    print(f"Compared on {deployment.export(asked.run, out, asked.to, data=data, **settings)}\n\n  {out}")
+    model = model_file.load(asked.run, asked.model, asked.words)
+    print(f"Compared on {deployment.export(model, out, asked.to, data=data, **settings)}\n\n  {out}")
 
 
 def bench(asked: argparse.Namespace) -> int:
@@ -263,7 +320,7 @@ def _describe(asked: argparse.Namespace, data: Any, recipe: Any) -> None:
         _say(f"files not named like images, ignored: {data.ignored}.")
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
     start = f"from {asked.weights}" if asked.weights else f"{asked.variant or 'b0'} from scratch"
-    print(f"EfficientNet {start} on {data.name}: {counts}, {recipe.resolution}x{recipe.resolution}.")
+    print(f"{asked.model or 'EfficientNet'} {start} on {data.name}: {counts}, {recipe.resolution}x{recipe.resolution}.")
     print(f"{recipe}\n")
 
 
@@ -320,8 +377,17 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=function)
         return sub
 
+    sub = command(new)
+    sub.add_argument("file", metavar="FILE", help="the file to write, such as mymodel.py")
+
+    sub = command(notebook)
+    sub.add_argument("folder", nargs="?", default="warmnet-notebooks", metavar="FOLDER", help="default: warmnet-notebooks")
+    sub.add_argument("--copy-only", action="store_true", help="do not start Jupyter")
+
     sub = command(summary)
-    sub.add_argument("variant", choices=VARIANTS, metavar="VARIANT", help=", ".join(VARIANTS))
+    sub.add_argument(
+        "model", type=_network, metavar="VARIANT", help=f"{', '.join(VARIANTS)}; or a network of your own, mymodel.py:Net"
+    )
     sub.add_argument("--resolution", type=_whole(1, 10_000), metavar="N", help="side of the input. Default: the variant's own")
     sub.add_argument("--num-classes", type=_whole(0), default=1000, metavar="N", help="0 for no classifier. Default: 1000")
 
@@ -330,6 +396,7 @@ def _parser() -> argparse.ArgumentParser:
                      "FOLDER/train and FOLDER/val; or train-{000..009}.tar. Without val a fifth is held out")  # fmt: skip
     sub.add_argument("--out", metavar="RUN", help="the run folder to make. Default: runs/NAME-1, -2, ...")
     sub.add_argument("--variant", choices=VARIANTS, metavar="VARIANT", help=f"{', '.join(VARIANTS)}. Default: b0")
+    _own_network(sub, "train a network of your own, which `warmnet new mymodel.py` writes")
     sub.add_argument("--weights", metavar="SOURCE", help="start from these: a file, a run folder, a Hugging Face Hub id")
     sub.add_argument("--recipe", choices=("small", "paper", "timm-b0", "sgd", "finetune"),
                      help="default: small, or with --weights finetune")  # fmt: skip
@@ -360,12 +427,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", metavar="DIR", help="write evaluation.json, per-class.csv and pictures there")
     sub.add_argument("--json", action="store_true", help="for programs")
     sub.add_argument("--batch-size", type=_whole(1), default=64, metavar="N", help="default: 64")
+    _own_network(sub)
     _reading(sub)
 
     sub = command(predict)
     sub.add_argument("run", metavar="RUN", help="a run folder, a weights file, or an exported network")
     sub.add_argument("images", nargs="+", metavar="IMAGE")
     sub.add_argument("--json", action="store_true", help="all probabilities, for programs")
+    _own_network(sub)
 
     sub = command(export)
     sub.add_argument("run", metavar="RUN", help="a run folder, a weights file or a Hugging Face Hub id")
@@ -377,6 +446,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--dynamic-size", action="store_true", help="let height and width be free")
     sub.add_argument("--most-loss", type=_share, default=0.01, metavar="X",
                      help="of top-1 that bf16 and int8 may lose. Default: 0.01, one in a hundred")  # fmt: skip
+    _own_network(sub)
     _reading(sub, device=False)
 
     command(bench, add_help=False)  # which has its own
@@ -390,6 +460,16 @@ def _parser() -> argparse.ArgumentParser:
                      help="whose layout IN has. Default: told from its tensors")  # fmt: skip
     sub.add_argument("--revision", metavar="REV", help="of a Hub id: a branch, a tag or a commit")
     return parser
+
+
+def _own_network(sub: argparse.ArgumentParser, why: str = "the network that RUN is of, if it is your own") -> None:
+    sub.add_argument("--model", metavar="FILE.py:CLASS", help=f"{why}, such as mymodel.py:Net; the file is run")
+
+
+def _network(text: str) -> str:
+    if text not in VARIANTS and ".py" not in text:
+        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(VARIANTS)}, or mymodel.py:Net)")
+    return text
 
 
 def _reading(sub: argparse.ArgumentParser, device: bool = True) -> None:

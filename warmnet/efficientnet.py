@@ -20,6 +20,8 @@ from .replay import replayed
 
 
 class Stage(NamedTuple):
+    """A row of `STAGES`: `repeat` blocks of `size` channels, the first with the stride; all sizes those of b0."""
+
     size: int
     expand: int
     kernel: int
@@ -28,6 +30,8 @@ class Stage(NamedTuple):
 
 
 class Variant(NamedTuple):
+    """How b0 is scaled: channels by `width`, blocks by `depth`; images of `resolution` pixels a side; dropout's rate."""
+
     width: float
     depth: float
     resolution: int

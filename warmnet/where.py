@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
+import sys
 import traceback
 from types import FrameType, TracebackType
 from typing import Any
@@ -13,38 +15,66 @@ import torch
 import warm
 from torch.utils._pytree import tree_leaves
 
-ENTERED = os.path.join(os.path.dirname(__file__), "module.py"), "entered"  # the frame of a module's call
-LIBRARIES = tuple(
-    os.path.dirname(file) + os.sep for file in (torch.__file__, warm.__file__, np.__file__, os.__file__, __file__)
-)
+CALLS = os.path.join(os.path.dirname(__file__), "module.py")
+ENTERED = CALLS, "entered"  # the frame of a module's call
+ENGINE = tuple(os.path.dirname(file) + os.sep for file in (torch.__file__, warm.__file__, np.__file__, __file__))
+STANDARD = os.path.dirname(os.__file__) + os.sep
+INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]")
+KINDS = RuntimeError, ValueError, TypeError, IndexError, AssertionError  # what a wrong shape is met with
 
 
 def located(error: Exception, met: list[str]) -> Exception:
-    """The error with where it was raised in its message, and the user's frames alone in its traceback; as it is if it has none.
+    """The error with where it was raised in its message, once, and no frames of torch's and warmnet's in its traceback.
 
-    `met` are the outputs of blocks so far, in words.
+    It is as it was if no others are there; of a kind that no shape causes, it keeps its message. `met` are the outputs of
+    blocks so far, in words.
     """
     frames = list(traceback.walk_tb(error.__traceback__))
-    own = [(frame, line) for frame, line in frames if not frame.f_code.co_filename.startswith(LIBRARIES)]
-    if not own:
+    others = [(frame, line) for frame, line in frames if not _is_engines(frame.f_code.co_filename)]
+    if not others:
         return error
-    frame, line = own[-1]
-    file, function = frame.f_code.co_filename, frame.f_code.co_name
+    own = [(frame, line) for frame, line in others if not INSTALLED.search(frame.f_code.co_filename)]
+    frame, line = (own or others)[-1]
+    blocks = [_block(frame) for frame, _ in frames if (frame.f_code.co_filename, frame.f_code.co_name) == ENTERED]
     said = [
-        f"at {file}:{line}, in {function}: {linecache.getline(file, line).strip()}",
+        f"at {_place(frame, line)}",
         f"where {_shapes(frame.f_locals) or 'no tensor is'}",
-        *reversed([_block(frame) for frame, _ in frames if (frame.f_code.co_filename, frame.f_code.co_name) == ENTERED]),
+        *list(dict.fromkeys(reversed(blocks)))[:8],
         *([f"after {', '.join(met[-4:])}"] if met else []),
     ]
-    if type(error).__str__ is BaseException.__str__ and len(error.args) == 1 and isinstance(error.args[0], str):
+    plain = isinstance(error, KINDS) and type(error).__str__ is BaseException.__str__
+    if plain and len(error.args) == 1 and isinstance(error.args[0], str) and not vars(error).get("is_located"):
         error.args = ("\n  ".join([error.args[0], *said]),)
-    if error.__cause__ is not None:
+        vars(error)["is_located"] = True
+    if error.__cause__ is not None and frames[-1][0].f_code.co_filename == CALLS:
         error.__cause__.__traceback__ = None
-    return error.with_traceback(_only(own))
+    return error.with_traceback(_only(others))
+
+
+def _is_engines(file: str) -> bool:
+    return file.startswith(ENGINE) or (file.startswith(STANDARD) and not INSTALLED.search(file))
+
+
+def _place(frame: FrameType, line: int) -> str:
+    """A line as Python names it; one of a notebook's cell as IPython does, since its file is none that can be opened."""
+    file, text = frame.f_code.co_filename, linecache.getline(frame.f_code.co_filename, line).strip()
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    cell = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(file)
+    place = f"{file}:{line}" if cell is None else f"Cell In[{cell}], line {line}"
+    return f"{place}, in {frame.f_code.co_name}" + f": {text}" * bool(text)
 
 
 def _shapes(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {tuple(x.shape)}" for name, x in values.items() if isinstance(x, torch.Tensor))
+    """The shapes of what is a tensor, or a list or tuple of tensors, by name."""
+    return ", ".join(f"{name} {shape}" for name, x in values.items() if (shape := _shape(x)))
+
+
+def _shape(x: Any) -> str:
+    if isinstance(x, torch.Tensor):
+        return str(tuple(x.shape))
+    if isinstance(x, (list, tuple)) and x and all(isinstance(y, torch.Tensor) for y in x):
+        return f"[{', '.join(map(_shape, x))}]"
+    return ""
 
 
 def _block(frame: FrameType) -> str:

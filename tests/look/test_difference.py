@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import torch.nn.functional as F
@@ -98,7 +99,21 @@ def test_the_html_folds_every_change_into_its_block():
     assert [*rows] == [*(c.path for c in change.changes), "total"]
     for c in change.changes:
         assert rows[c.path][0][:2] == [c.path.rpartition(".")[2], c.mark]
-    assert rows["total"][0][4:7] == ["5,288,548", "5,497,120", "+208,572"]
+    assert rows["total"][0][2:6] == ["(1, 3, 224, 224)", "5,288,548", "5,497,120", "+208,572"]
+
+
+def test_the_html_is_unfolded_down_to_what_is_new():
+    folds = re.findall(r"<details( open=.*?)?><summary class=.r.><b>(.*?)</b>", diff("b0", deeper())._repr_html_())
+    inside = ["expand", "depthwise", "squeeze_excitation", "project"]
+    assert [(name, bool(opened)) for opened, name in folds] == [
+        ("stage_5", True),
+        *((name, False) for name in ["mb_block_4", *inside]),
+    ]
+
+
+def test_the_html_says_both_shapes_where_they_differ():
+    rows = rows_of(diff(lambda x: W.linear(x, 2), lambda x: W.linear(x, 3), (1, 4))._repr_html_())
+    assert rows["linear_1"][0][2:4] == ["(1, 2) → (1, 3)", "10"]
 
 
 def test_the_difference_as_data_is_plain():

@@ -1,5 +1,6 @@
 import functools
 import json
+import re
 
 import pytest
 import torch
@@ -358,6 +359,17 @@ def test_the_html_folds_every_row_into_its_block_with_bars_of_its_shares(variant
         assert bars == {i: f"--s:{share:.1%}" for i, share in enumerate(shares, 4) if share}
     assert rows["total"][0][-3:-1] == [f"{table.parameters:,}", f"{table.macs:,}"]
     assert len(html) < 300_000 and "<script" not in html and "http" not in html
+
+
+@pytest.mark.parametrize("variant", ["b0", "b7"])
+def test_the_columns_of_the_html_are_as_wide_as_their_figures_in_all_rows(variant):
+    html = table_of(variant)._repr_html_()
+    _, _, *widths = re.search('--c:(.*?)"', html)[1].split()
+    longest = [max(map(len, column)) for column in zip(*(cells[2:] for cells, _ in rows_of(html).values()))]
+    for width, most, head in zip(
+        widths, longest, ["output", "stride", "parameters", "multiply-adds", "MB put out"], strict=True
+    ):
+        assert width == f"{max(most, len(head))}ch"
 
 
 def test_the_html_escapes_names():

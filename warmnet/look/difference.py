@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from .show import aligned, cell, count, indented, last, name, nested, shortened
+from .show import aligned, count, indented, last, name, nested, shortened, widths
 from .table import Network, Row, Table, tabulate
 
 COLUMNS = "output", "→", "parameters", "→", "change", "multiply-adds", "→", "change"
@@ -58,12 +58,19 @@ class Difference:
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *self._notes()])
 
     def _repr_html_(self) -> str:
-        """The changes, those of a block folded into it."""
-        rows = [(c.path, name(last(c.path), c.mark) + _html(c)) for c in self.changes]
-        head = name(self._title(), "") + "".join(map(cell, COLUMNS))
-        total = name("total", "") + _html(self._total())
-        columns = "minmax(13em,1fr) 1em 10em 10em 7em 7em 7em 10em 10em 10em"
-        return nested(columns, head, rows, total, self._notes(), unfolded=len(rows) < 60)
+        """The changes, those of a block folded into it if it is new or gone, or there are many."""
+        head = [COLUMNS[0], *COLUMNS[2:]]
+        *figures, total = (_one_shape(_cells(change)) for change in (*self.changes, self._total()))
+        rows = [(c.path, name(last(c.path), c.mark) + _html(texts)) for c, texts in zip(self.changes, figures)]
+        unfolded = {c.path for c in self.changes if c.mark not in ("+", "-")} if len(rows) < 60 else ()
+        return nested(
+            "1em " + widths([head, total, *figures]),
+            name(self._title(), "") + _html(head),
+            rows,
+            name("total", "") + _html(total),
+            self._notes(),
+            unfolded,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values: each change's row before and after as a dict, or None; and the totals."""
@@ -106,9 +113,13 @@ def _cells(change: Change) -> list[str]:
     return cells
 
 
-def _html(change: Change) -> str:
-    """The same cells, those that say by how much in the colour of more or less."""
-    texts = _cells(change)
+def _one_shape(cells: list[str]) -> list[str]:
+    """The same cells with both shapes in the first."""
+    return [" → ".join(filter(None, cells[:2])), *cells[2:]]
+
+
+def _html(texts: list[str]) -> str:
+    """Cells as HTML, those that say by how much in the colour of more or less."""
     classes = {"+": ' class="p"', "-": ' class="m"'}
     return "".join(f"<i{classes.get(text[:1], '')}>{text}</i>" for text in texts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -10,7 +10,8 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 STYLE = """
 .warmnet{font-size:12px;font-variant-numeric:tabular-nums;overflow-x:auto;color:var(--jp-content-font-color1,inherit);
 --line:var(--jp-border-color2,rgba(128,128,128,.5))}
-.warmnet .r{display:grid;column-gap:1em;grid-template-columns:var(--c);padding:1px 4px;min-width:max-content;list-style:none}
+.warmnet .r{display:grid;grid-template-columns:var(--c);column-gap:.8em;align-items:baseline;padding:1px 4px;list-style:none;
+min-width:min-content}
 .warmnet .r>*{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;font-style:normal;text-align:right}
 .warmnet .r>b,.warmnet .r>code{text-align:left;font-weight:normal;color:inherit;background:none;padding:0}
 .warmnet div.r>b{padding-left:calc(var(--d,0)*1.2em)}
@@ -64,20 +65,35 @@ def indented(path: str) -> str:
     return "  " * path.count(".") + last(path)
 
 
+def widths(rows: Sequence[Sequence[str]]) -> str:
+    """CSS widths of columns of figures: each that of its longest."""
+    return " ".join(f"{max(map(len, column))}ch" for column in zip(*rows))
+
+
 def nested(
-    columns: str, head: str, rows: Sequence[tuple[str, str]], total: str, notes: Sequence[str] = (), unfolded: bool = False
+    columns: str,
+    head: str,
+    rows: Sequence[tuple[str, str]],
+    total: str,
+    notes: Sequence[str] = (),
+    unfolded: Collection[str] = (),
 ) -> str:
-    """Rows (path, cells), each followed by what is in it, as HTML that folds by block; cells are HTML, `columns` CSS widths."""
-    parts, details = [], '<details open="">' if unfolded else "<details>"
+    """Rows (path, cells), each followed by what is in it, as HTML that folds by block, but for those that are `unfolded`.
+
+    Cells are HTML, `columns` the CSS widths of those after the first.
+    """
+    parts = []
     depths = [path.count(".") for path, _ in rows] + [0]
-    for (_, row), depth, following in zip(rows, depths, depths[1:]):
+    for (path, row), depth, following in zip(rows, depths, depths[1:]):
         if following > depth:
+            details = '<details open="">' if path in unfolded else "<details>"
             parts.append(f'{details}<summary class="r">{row}</summary>')
         else:
             parts.append(f'<div class="r">{row}</div>' + "</details>" * (depth - following))
+    first = max((len(indented(path)) + 2 for path, _ in rows), default=0)
     body = f'<div class="r h">{head}</div>{"".join(parts)}<div class="r f">{total}</div>'
     below = "".join(f"<div>{escape(note, quote=False)}</div>" for note in notes)
-    return f'<div class="warmnet" style="--c:{columns}"><style>{STYLE}</style>{body}{below}</div>'
+    return f'<div class="warmnet" style="--c:minmax({first}ch,14em) {columns}"><style>{STYLE}</style>{body}{below}</div>'
 
 
 def cell(text: str, share: float | None = None) -> str:

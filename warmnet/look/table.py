@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from .. import functional as W
 from ..efficientnet import VARIANTS, Variant, WarmEfficientNet
 from ..module import Block, WarmModule, labels, up
-from .show import aligned, bar, cell, count, indented, last, megabytes, name, nested, shortened
+from .show import aligned, bar, cell, count, indented, last, megabytes, name, nested, shortened, widths
 
 Network = str | Variant | nn.Module | Callable[..., Any]
 
@@ -83,18 +83,19 @@ class Table:
 
     def _repr_html_(self) -> str:
         """All rows, those of a block folded into it."""
-        head = ("output", "stride", "parameters", "multiply-adds", "MB put out")
-        totals = f"{self.parameters:,}", f"{self.macs:,}", megabytes(self.activations)
-        rows = []
+        head = "output", "stride", "parameters", "multiply-adds", "MB put out"
+        totals = "", "", f"{self.parameters:,}", f"{self.macs:,}", megabytes(self.activations)
+        rows, figures = [], list[tuple[str, ...]]([head, totals])
         for row in self.rows:
-            numbers = (cell(text, share) for text, share in self._shares(row))
-            given = cell(str(row.shape or "")), cell(_number(row.stride))
-            rows.append((row.path, "".join((name(last(row.path), row.call), *given, *numbers))))
+            given, shares = (str(row.shape or ""), _number(row.stride)), self._shares(row)
+            cells = [*map(cell, given), *(cell(text, share) for text, share in shares)]
+            rows.append((row.path, name(last(row.path), row.call) + "".join(cells)))
+            figures.append((*given, *(text for text, _ in shares)))
         return nested(
-            "minmax(13em,18em) minmax(8em,1fr) 11em 3em 8em 10em 8em",
+            "minmax(8em,1fr) " + widths(figures),
             name(self.call, "input " + ", ".join(map(str, self.inputs))) + "".join(map(cell, head)),
             rows,
-            name("total", "") + "".join(map(cell, ("", "", *totals))),
+            name("total", "") + "".join(map(cell, totals)),
             [f"{self.macs_with_bias:,} multiply-adds with biases"],
         )
 

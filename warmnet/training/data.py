@@ -75,7 +75,13 @@ class Data:
 
 
 def digits() -> Data:
-    """scikit-learn's 1,797 scanned digits, 8x8, dark ink on white paper; the first of every five of a class is held out."""
+    """scikit-learn's 1,797 scanned digits, 8x8, dark ink on white paper; the first of every five of a class is held out.
+
+    >>> from warmnet import training
+    >>> data = training.digits()
+    >>> len(data.train), len(data.held_out), data.classes[:3]
+    (1433, 364, ('0', '1', '2'))
+    """
     with extra("train"):
         from sklearn.datasets import load_digits
     scans = load_digits()

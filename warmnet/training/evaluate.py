@@ -186,6 +186,15 @@ def evaluate(
     - `workers`: processes that read images; 0 is this one.
     - `device`: 'auto', the best there is, 'cpu', 'cuda' or 'mps'.
     - `strict`: an unreadable image is an error; else it is skipped.
+
+    >>> import warmnet
+    >>> from warmnet import training
+    >>> from warmnet.preprocessing import Preprocessing
+    >>> model = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), num_classes=10, seed=0)
+    >>> model.preprocessing = Preprocessing(32)
+    >>> evaluation = training.evaluate(model, training.digits().held_out[:20])
+    >>> evaluation.confusion.shape, int(evaluation.confusion.sum())
+    (torch.Size([10, 10]), 20)
     """
     names, outputs = _outputs(model, classes)
     place = found_device(device)

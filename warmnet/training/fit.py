@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..efficientnet import Variant, WarmEfficientNet
 from ..errors import InputError
+from ..model_file import code
 from ..preprocessing import ImageError
 from ..weights.moving import CLASSIFIER
 from ..weights.read import Source
@@ -48,7 +49,7 @@ class Run:
 def fit(
     data: Data, recipe: Recipe, folder: str | Path, *,
     variant: str | Variant = "b0", source: Source | None = None, seed: int = 0, engine: Engine | None = None,
-    resume: bool = False,
+    resume: bool = False, network: type[WarmEfficientNet] = WarmEfficientNet,
 ) -> Run:  # fmt: skip
     """A network trained on `data`. Its weights, metrics.csv and pictures are in `folder`, which was empty or new.
 
@@ -57,6 +58,7 @@ def fit(
     - `source`: weights to start from, of any variant: anything that `WarmEfficientNet.from_pretrained` takes. Default: from
       scratch.
     - `resume`: go on with the run in `folder` from where it was last saved.
+    - `network`: the class to train, such as one of your own; the file that it is written in is copied into `folder`.
 
     SIGTERM and Ctrl-C finish the step and save before they end the process.
     """
@@ -65,7 +67,7 @@ def fit(
         check_free(folder)
     fabric = engine.fabric()
     with _repeatable(seed):
-        model = _network(len(data.classes), recipe, variant, source, seed)
+        model = _network(network, len(data.classes), recipe, variant, source, seed)
         recipe = recipe.sized(len(data.train), model.variant, model.preprocessing)
         batches = Batches(
             len(data.train), recipe.batch_size or 1, seed, fabric.global_rank, fabric.world_size, engine.accumulate
@@ -73,7 +75,7 @@ def fit(
         _prepare(model, recipe, data)
         training = Training(fabric, model, recipe, batches, seed, engine)
         said = {"recipe": asdict(recipe), "variant": list(model.variant), "seed": seed}
-        run = RunFolder(folder, data, said, fabric)
+        run = RunFolder(folder, data, said, fabric, code(network))
         if recipe.class_weights:
             training.class_weights = fabric.to_device(data.class_weights())
         run.take_up(training) if resume else run.save(training)
@@ -89,11 +91,13 @@ def fit(
     return Run(folder, training.history, training.confusion, training.best)
 
 
-def _network(classes: int, recipe: Recipe, variant: str | Variant, source: Any, seed: int) -> WarmEfficientNet:
+def _network(
+    network: type[WarmEfficientNet], classes: int, recipe: Recipe, variant: str | Variant, source: Any, seed: int
+) -> WarmEfficientNet:
     """A new network, or that of the source, for so many classes."""
     made: dict[str, Any] = {"num_classes": classes, "seed": seed, "device": "cpu", **recipe.network}
     try:
-        return WarmEfficientNet(variant, **made) if source is None else WarmEfficientNet.from_pretrained(source, **made)
+        return network(variant, **made) if source is None else network.from_pretrained(source, **made)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError) or not recipe.network:
             raise
@@ -105,8 +109,9 @@ def _prepare(model: WarmEfficientNet, recipe: Recipe, data: Data) -> None:
     if (recipe.resolution or 0) < model.reduction:
         raise InputError(f"resolution is {recipe.resolution}; the network's total stride, {model.reduction}, is the least.")
     if recipe.zero_classifier and model.classes != tuple(data.classes):
-        for name in CLASSIFIER:
-            nn.init.zeros_(model.get_parameter(name))
+        for name, parameter in model.named_parameters():
+            if name in CLASSIFIER:
+                nn.init.zeros_(parameter)
     before, model.classes, model.preprocessing = model.preprocessing, tuple(data.classes), recipe.preprocessing
     if before is not None:
         model.preprocessing = replace(recipe.preprocessing, mean=before.mean, std=before.std)

@@ -17,6 +17,7 @@ class Recipe:
     """How to train. Where a default is None, `sized` fills it in for a data set and a variant.
 
     The run:
+
     - `epochs`, `batch_size`: passes over the images; images in a step of all processes together.
     - `lr`: the peak learning rate; default: `base_lr` for 256 images in a step, and in proportion.
     - `optimizer`: 'adamw'; 'rmsprop', TensorFlow's; or 'sgd', with Nesterov's momentum 0.9.
@@ -27,6 +28,7 @@ class Recipe:
     - `patience`: stop after so many epochs without a lower held-out loss; the best epoch's weights are the run's.
 
     The images:
+
     - `resolution` (default: the variant's), `crop`, `interpolation`: of `Preprocessing`. With the interpolation 'random',
       images that are trained on are bilinear or bicubic, and the others bicubic.
     - `sampling`: 'official' or 'torchvision', see crop.py, a random part of the image; 'part', one with a share of the area in
@@ -36,6 +38,7 @@ class Recipe:
     - `mixup`, `cutmix`: their alpha, each for half of the steps if both. `erase`: how often a box of noise is put in.
 
     The network:
+
     - `network`: options of `WarmEfficientNet`. `zero_classifier`: start the classifier at zero.
     - `label_smoothing`; `class_weights`: rare classes count more in the loss, in inverse proportion to their images.
     - `frozen_norm`: batch normalization keeps its statistics. `layer_decay`: each stage learns so much slower than the next.
@@ -109,6 +112,11 @@ class Recipe:
         """This recipe for training that variant on so many images, its defaults filled in.
 
         - `seen`: what images went through that its weights are from; their resolution is the default.
+
+        >>> from warmnet.training import RECIPES
+        >>> recipe = RECIPES['paper'].sized(images=1_281_167)
+        >>> recipe.batch_size, recipe.lr, recipe.resolution
+        (4096, 0.256, 224)
         """
         batch_size = min(self.batch_size or min(64, max(8, images // 8)), images)
         steps = max(1, round(images / batch_size))

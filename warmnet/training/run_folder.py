@@ -17,6 +17,7 @@ from PIL.Image import Image
 
 from .. import weights
 from ..errors import InputError
+from ..model_file import Code
 from ..weights.own import write_pickle
 from .data import SPLIT, Data, Sample, file_of, read_split
 from .plots import plot_confusion, plot_learning
@@ -55,10 +56,10 @@ def trained_on(run: Path, samples: Sequence[Sample]) -> list[Sample]:
 class RunFolder:
     """The folder of a run; the first process alone writes into it, and every file is whole at any moment."""
 
-    def __init__(self, path: Path, data: Data, said: dict[str, Any], fabric: Fabric):
-        self.path, self.data, self.fabric = path, data, fabric
+    def __init__(self, path: Path, data: Data, said: dict[str, Any], fabric: Fabric, code: Code | None):
+        self.path, self.data, self.fabric, self.code = path, data, fabric, code
         self.split = data.split()
-        self.said = {**said, "split": hashlib.sha256(ascii(self.split).encode()).hexdigest()}
+        self.said = {**said, "split": hashlib.sha256(ascii(self.split).encode()).hexdigest(), "network": code and str(code)}
         self.board: Any = None
 
     def take_up(self, training: Training) -> None:
@@ -81,16 +82,20 @@ class RunFolder:
                 write_pickle({**training.state(), "said": self.said}, path)
             if not (self.path / SPLIT).exists():
                 self._csv(SPLIT, [("part", "class", "file", "bytes"), *self.split])
+            if self.code and self.code.text and not (self.path / self.code.file).exists():
+                with weights.replacing(self.path / self.code.file) as path:
+                    path.write_text(self.code.text, "utf-8")
         self.fabric.barrier()
 
     def write(self, training: Training) -> None:
         """Keep what an epoch has brought: the weights, the best weights, metrics.csv, and the state to go on from."""
         last = training.history[-1]
-        facts = {"epoch": last.epoch, "held_out_accuracy": last.held_out_accuracy, "recipe": self.said["recipe"]}
+        facts = {"epoch": last.epoch, "held_out_accuracy": last.held_out_accuracy}
+        facts |= {key: self.said[key] for key in ("recipe", "seed", "network")}
         if self.fabric.is_global_zero:
             with training.weights_to_save() as model:
                 for name in [weights.FILE] + [BEST] * (training.best == last.epoch):
-                    weights.save(model, self.path / name, **facts, seed=self.said["seed"])
+                    weights.save(model, self.path / name, **facts)
             self._csv("metrics.csv", [Epoch._fields, *training.history])
             self._show(last, training.step)
         self.save(training)
@@ -142,6 +147,12 @@ class RunFolder:
             raise InputError(
                 f"The images are not those that the run in {self.path} was started with: "
                 f"{'; '.join(what) or 'in another order'}. Put them back as {self.path / SPLIT} has them, or start a new run."
+            )
+        if (code := was.get("network")) != self.said["network"]:
+            whose = [said or "warmnet's own network" for said in (code, self.said["network"])]
+            way = f"with --model {self.path / code.partition(',')[0]}" if code else "without --model"
+            raise InputError(
+                f"The run in {self.path} is of {whose[0]}, not of {whose[1]}. Go on {way}, or start a new run with --weights."
             )
         old, new_ = ({**said["recipe"], **said, "recipe": None} for said in (was, self.said))
         if differ := [key for key in {**old, **new_} if old.get(key) != new_.get(key)]:

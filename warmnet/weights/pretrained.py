@@ -100,6 +100,11 @@ def load(
     one with another number of channels gets the stem's weights summed and shared out; both are told in a `WeightsWarning`.
 
     Raises `WeightsError` if the source cannot be read, does not fit, or comes from networks that pad or normalize otherwise.
+
+    >>> import warmnet
+    >>> model, other = (warmnet.WarmEfficientNet('b0', num_classes=10, seed=seed) for seed in (0, 1))
+    >>> warmnet.load(model, other.state_dict()).share
+    1.0
     """
     while isinstance(wrapped := getattr(model, "_orig_mod", getattr(model, "module", None)), nn.Module):
         model = wrapped  # of torch.compile and DistributedDataParallel
@@ -160,6 +165,11 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
     - `settings`: of `WarmEfficientNet.from_pretrained`.
 
     Raises `WeightsError` if that library's networks do not compute what this one does, or if it has no such variant.
+
+    >>> import tempfile, warmnet
+    >>> path = tempfile.mkdtemp() + '/b0.pth'
+    >>> warmnet.convert(warmnet.WarmEfficientNet('b0', num_classes=10), path, to='timm')  # doctest: +ELLIPSIS
+    "timm.create_model('tf_efficientnet_b0', num_classes=10, checkpoint_path='.../b0.pth')"
     """
     path = Path(path)
     endings = {"warmnet": (".safetensors",), "keras": (".h5", ".hdf5")}.get(to, (".safetensors", ".pth", ".pt"))
