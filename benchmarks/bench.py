@@ -5,10 +5,10 @@ time is reported and not counted. Then they take turns; see bench_turns.py. All 
 ratio is warmnet to the fastest of the libraries in each turn: ResNet-50 is there to compare with, and is none of them. Beside
 each time stands how many times the floor it is; see bench_floors.py. What could not be measured says why.
 
-`--minutes` is shared out: each contest has an equal part of what is left, for its set-up and as many rounds as fit; those that
-take long come last, and are not measured when nothing is left. The rows `compiled`, minutes of a C++ compiler for each
-contender, and `scale`, a study of warmnet alone, are measured when they are asked for. It needs the peers in constraints.txt;
-see CONTRIBUTING.md.
+`--minutes` is shared out: each contest has an equal part of what is left, for its set-up and as many rounds as fit, at least
+five; those that take long come last, and are not measured when nothing is left. The JSON is written after each contest. The
+rows `compiled`, minutes of a C++ compiler for each contender, and `scale`, a study of warmnet alone, are measured when they are
+asked for. It needs the peers in constraints.txt; see CONTRIBUTING.md.
 """
 
 import argparse
@@ -49,21 +49,24 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     floors = bench_floors.measured(options.device)
     asked = Asked(options.variants, options.batches, options.contenders, options.threads, options.device, Exports())
-    rows = measured([row for row in options.rows if row != "scale"], asked, floors, began + 60 * options.minutes)
-    about = {
+    about: dict[str, Any] = {
         "date": str(date.today()),
         "machine": f"{processor()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
         "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
         "threads": options.threads,
-        "load": {"before": load, "after": os.getloadavg(), "of": "1, 5 and 15 minutes"},
-        "minutes": round((time.perf_counter() - began) / 60, 1),
+        "load": {"before": load, "of": "1, 5 and 15 minutes"},
         "versions": versions(),
         "floors": {"operations/s": floors.peaks, "bytes/s": floors.bandwidth},
         "unit": "seconds of a call, or bytes; ratio is warmnet to the fastest library of each turn",
     }
+
+    def keep(rows: list[dict[str, Any]]) -> None:
+        about["load"]["after"], about["minutes"] = os.getloadavg(), round((time.perf_counter() - began) / 60, 1)
+        options.out.write_text(json.dumps({**about, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
+
+    rows = measured([row for row in options.rows if row != "scale"], asked, floors, began + 60 * options.minutes, keep)
     if rows:
         print(bench_shown.table(rows, about))
-        options.out.write_text(json.dumps({**about, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
         bench_shown.draw(rows, about, options.out.with_suffix(".png"))
     if "scale" in options.rows:
         import bench_scale

@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from warmnet.deployment import export, open_exported
+from warmnet.deployment.engines import openvino_core
 from warmnet.deployment.onnx_graph import quiet
 from warmnet.preprocessing import Preprocessing
 from warmnet.training import Data
@@ -169,7 +170,7 @@ def onnx_runtime(path: Path, threads: int) -> Run:
 
 def open_vino(path: Path, precision: str, threads: int) -> Run:
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
-    compiled = openvino.Core().compile_model(openvino.convert_model(path) if path.suffix == ".onnx" else path, "CPU", settings)
+    compiled = openvino_core().compile_model(openvino.convert_model(path) if path.suffix == ".onnx" else path, "CPU", settings)
     return lambda x: compiled(x)[0]
 
 

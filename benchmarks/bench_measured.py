@@ -4,7 +4,7 @@ import gc
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,16 +18,23 @@ from bench_turns import First, first_call, take_turns
 Values = dict[Key, list[float]]
 
 
-def measured(groups: list[str], asked: Asked, floors: Floors, end: float) -> list[dict[str, Any]]:
-    """The rows of those groups, in their order; the contests that take long are held last, while there is time."""
+def measured(
+    groups: list[str], asked: Asked, floors: Floors, end: float, keep: Callable[[list[dict[str, Any]]], None]
+) -> list[dict[str, Any]]:
+    """The rows of those groups, in their order; the contests that take long are held last, while there is time.
+
+    After each contest `keep` is given the rows so far, so that what was measured is not lost with what comes after.
+    """
     contests = [contest for group in groups for contest in GROUPS[group](asked)]
     found: dict[int, list[dict[str, Any]]] = {}
+    rows: list[dict[str, Any]] = []
     for i, place in enumerate(sorted(range(len(contests)), key=lambda i: contests[i].effort)):
         contest, now = contests[place], time.perf_counter()
         print(f"{i + 1}/{len(contests)} {contest.group}: {contest.row}", file=sys.stderr, flush=True)
         found[place] = measure(contest, floors, now + (end - now) / (len(contests) - i), end)
         gc.collect()
-    return [row for place in sorted(found) for row in found[place]]
+        keep(rows := [row for place in sorted(found) for row in found[place]])
+    return rows
 
 
 def measure(contest: Contest, floors: Floors, until: float, end: float) -> list[dict[str, Any]]:
@@ -48,7 +55,9 @@ def measure(contest: Contest, floors: Floors, until: float, end: float) -> list[
     elif contest.kind == "memory":
         values = {key: [first.found] for key, first in firsts.items()}
     else:
-        values = take_turns(calls, until) if calls else {}
+        values = {}
+        with noted(missing, *calls):
+            values = take_turns(calls, until) if calls else {}
     rows = as_rows(contest, contest.row, values, missing, floors)
     for row in rows if contest.kind == "time" else []:
         for column, cell in row["cells"].items():
@@ -67,14 +76,15 @@ def not_measured(contest: Contest, end: float) -> str:
 
 
 @contextmanager
-def noted(missing: dict[Key, str], key: Key) -> Iterator[None]:
-    """A contender that is refused or fails is missing, and the others go on."""
+def noted(missing: dict[Key, str], *keys: Key) -> Iterator[None]:
+    """Contenders that are refused or fail are missing, and the others go on."""
     try:
         yield
     except Refused as error:
-        missing[key] = f"refused: {error}"
+        missing |= dict.fromkeys(keys, f"refused: {error}")
     except Exception as error:  # of a library: anything
-        missing[key] = f"failed: {type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"
+        why = f"failed: {type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"
+        missing |= dict.fromkeys(keys, why)
 
 
 def as_rows(contest: Contest, name: str, values: Values, missing: dict[Key, str], floors: Floors) -> list[dict[str, Any]]:

@@ -62,7 +62,8 @@ def _lines(row: dict[str, Any], notes: dict[str, str]) -> list[str]:
     name = ", ".join(filter(None, (row["row"], row["line"])))
     lines = [_line(name, medians, f"{ratio['median']:.2f} ({ratio['minimum']:.2f})" if ratio else "")]
     if any(cell.get("turns", 1) > 1 for cell in cells.values()):
-        lines.append(_line("  minimum", shown("minimum"), ratio["fastest"] if ratio else ""))
+        turns = max(cell.get("turns", 1) for cell in cells.values())
+        lines.append(_line(f"  minimum of {turns}", shown("minimum"), ratio["fastest"] if ratio else ""))
     if any("to floor" in cell for cell in cells.values()):
         floors = {column: f"{cell['to floor']:.1f}x" if "to floor" in cell else "" for column, cell in cells.items()}
         own = f", {quantity(row['floor'], 'seconds')}" if row["floor"] else ""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 PAUSE = 0.04  # seconds: an engine's threads spin after a call: ONNX Runtime's for 32 ms, torch's 7, OpenVINO's 1 (measured)
 TURN = 0.05  # seconds, about: a turn repeats a short call so long
-MOST = 60  # rounds
+LEAST, MOST = 5, 60  # rounds
 
 
 class Entry(NamedTuple):
@@ -50,7 +50,7 @@ def first_call(entry: Entry) -> First:
 
 
 def take_turns(calls: dict[Any, Callable[[], Any]], until: float) -> dict[Any, list[float]]:
-    """Seconds of a call in each turn. Rounds begin with another contender each; all end by `until`, but for the first."""
+    """Seconds of a call in each turn. Rounds begin with another contender each; all end by `until`, but for the first five."""
     repeats = {name: math.ceil(TURN / seconds_of(call, 1)) for name, call in calls.items()}
     seconds: dict[Any, list[float]] = {name: [] for name in calls}
     gc.collect()
@@ -63,7 +63,7 @@ def take_turns(calls: dict[Any, Callable[[], Any]], until: float) -> dict[Any, l
                 call()  # finds the caches full of the last one's
             seconds[name].append(seconds_of(call, repeats[name]))
         now = time.perf_counter()
-        if now + (now - began) > until:
+        if i + 1 >= LEAST and now + (now - began) > until:
             break
     return seconds
 

@@ -73,15 +73,17 @@ def images(height: int, width: int) -> Tensor:
 
 
 def logits(model: nn.Module, x: Tensor) -> Tensor:
-    """The logits of a `WarmEfficientNet` in eval mode; an AssertionError that names the place where its signal is lost."""
+    """The logits of a `WarmEfficientNet` in eval mode; an AssertionError that names the place where its signal is lost.
+
+    They are computed with gradients: without them normalizations are folded, see test_folding.py, and bits differ.
+    """
     seen: dict[str, Tensor] = {}
     hooks = [
-        module.register_forward_hook(lambda module, args, z, path=path: seen.update({path: z}))
+        module.register_forward_hook(lambda module, args, z, path=path: seen.update({path: z.detach()}))
         for path, module in model.named_modules()
         if re.search(r"\.mb_block_\d+$|squeeze_excitation\.expand$", path)
     ]
-    with torch.no_grad():
-        y = model.eval()(x)
+    y = model.eval()(x).detach()
     for hook in hooks:
         hook.remove()
     for path, z in seen.items():

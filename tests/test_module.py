@@ -300,9 +300,11 @@ def test_a_layer_is_shared_on_purpose():
     assert [name for name, _ in tower.named_children()] == ["tower"]
 
 
-def test_forward_called_directly_is_the_same_call(small):
+def test_forward_called_directly_is_refused_and_loses_nothing(small):
     y = small(images())
-    assert same(small.forward(images()), y) and same(small.forward(images()), y)
+    with pytest.raises(NotWarmError, match=r"model\(x\), not model\.forward\(x\)"):
+        small.forward(images())
+    assert same(small(images()), y)
 
 
 def test_super_forward_goes_on_in_the_same_module():
@@ -434,7 +436,7 @@ def test_super_forward_twice_is_refused():
         def forward(self, x):
             return super().forward(x) + super().forward(x.flip(3))
 
-    with pytest.raises(NameTakenError, match=r"super\(\).forward\(\) was called twice"):
+    with pytest.raises(NameTakenError, match="is used twice in one forward"):
         Flipped()
 
 

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = (  # from the ground up; a file imports from lower floors, or from its own package
     "where",
+    "folding",
     "module",
     "functional",
     "replay",

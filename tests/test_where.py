@@ -210,7 +210,6 @@ print("said:", run.error_in_exec)
 
 
 def test_a_line_of_a_notebook_is_named_by_its_cell(tmp_path):
-    pytest.importorskip("IPython")
     environment = {**os.environ, "IPYTHONDIR": str(tmp_path)}
     run = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, env=environment)
     said = run.stdout.partition("\nsaid: ")[2].splitlines()

@@ -99,7 +99,8 @@ def fan_out_normal(weight: torch.Tensor, groups: int) -> None:
 def conv_bn_act(x, size, kernel=1, stride=1, groups=1, dilation=1, act=F.silu, padding="same", eps=1e-3, momentum=0.01):
     """(B, C, H, W) -> (B, size, H/stride, W/stride): convolution, batch normalization, activation."""
     init = fan_out_normal, {"groups": groups}
-    x = W.conv(x, size, kernel, init, stride=stride, padding=padding, dilation=dilation, groups=groups, bias=False, name="conv")
+    shape = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    x = W.conv(x, size, kernel, init, bias=False, **shape, fold=True, name="conv")
     return W.batch_norm(x, eps=eps, momentum=momentum, activation=act, name="bn")
 
 

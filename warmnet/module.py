@@ -12,6 +12,7 @@ import gc
 import hashlib
 import inspect
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -128,8 +129,7 @@ class WarmModule(Noted):
 
     def __init_subclass__(cls, **kw: Any) -> None:
         super().__init_subclass__(**kw)
-        if not hasattr(cls.forward, "entered"):
-            cls.forward = _entered(cls.forward)
+        cls._call_impl = _entered(nn.Module._call_impl)  # type: ignore[method-assign]
 
     def add_module(self, name: str, module: nn.Module | None) -> None:
         """Add a child; during the dry run on the target device, in the mode of the dry run."""
@@ -139,31 +139,28 @@ class WarmModule(Noted):
         super().add_module(name, module)
 
 
-def _entered(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """`forward` with its `self` as the module that this thread's layers belong to."""
+def _entered(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`call`, of a module, with its `self` as the module that this thread's layers belong to.
 
-    @functools.wraps(forward)
+    It is the call and not the forward, which IPython's autoreload edits in place.
+    """
+
+    @functools.wraps(call)
     def entered(self: WarmModule, *args: Any, **kw: Any) -> Any:
         outer = _here.call
-        if outer is not None and outer[0] is self and type(self).forward is not entered:  # by super().forward(x)
-            if outer[1].setdefault(entered, 0):
-                raise NameTakenError("super().forward() was called twice in one forward. Call a module of its own instead.")
-            outer[1][entered] = 1
-            return forward(self, *args, **kw)
         if not self._sealed and _here.build is None:
             _first_call(self, args)
         _here.call = self, {}
         try:
-            return forward(self, *args, **kw)
+            return call(self, *args, **kw)
         except Exception as error:
-            if outer is not None or torch.compiler.is_compiling():
+            if outer is not None or _here.build is not None or torch.compiler.is_compiling():
                 raise
-            raise located(error, _here.build.met if _here.build else [])  # noqa: B904  it is the same error
+            raise located(error, [])  # noqa: B904  it is the same error
         finally:
             _here.call = outer
 
     own: Any = entered
-    own.entered = True
     own.__code__ = own.__code__.replace()  # torch.compile keeps eight graphs for each code object
     return own
 
@@ -205,9 +202,9 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
             if isinstance(model, WarmModule):
                 _measure(height, model, y)
             build.seal()
-        except BaseException:
+        except BaseException as error:
             build.undo()
-            raise
+            raise located(error, build.met) if isinstance(error, Exception) else error  # noqa: B904  it is the same error
         finally:
             _here.call, _here.build, _here.tap = was
             build.end()
@@ -348,7 +345,8 @@ def claim(kind: str, asked: Any, name: str | None, share: bool) -> tuple[WarmMod
     if _here.call is None:
         raise NotWarmError(
             f"{kind} was called outside of a WarmModule's forward, so there is nowhere to keep its layers. Call it in the "
-            f"forward of a warmed-up WarmModule. (torch.utils.checkpoint takes the built module, not the function.)"
+            f"forward of a warmed-up WarmModule, and the module itself: model(x), not model.forward(x). "
+            f"(torch.utils.checkpoint, too, takes the built module and not the function.)"
         )
     module, used = _here.call
     if share and name is None:
@@ -534,18 +532,21 @@ def block(function: Callable[..., Any]) -> Callable[..., Any]:
             )
     kind, names = function.__name__, list(parameters)
     defaults = {key: p.default for key, p in parameters.items() if p.default is not p.empty}
+    path = f"{function.__module__}.{function.__qualname__}"
 
     @functools.wraps(function)
     def call(*args: Any, name: str | None = None, share: bool = False, **kw: Any) -> Any:
-        child = layer(kind, (call,), name, share, new, names, args, kw)
+        known = call if "<locals>" in path else path  # which is the same where it was defined anew
+        child = layer(kind, (known,), name, share, new, names, args, kw)
         if not isinstance(child, Block):
             return child(*_inputs(args))
         if not kw and len(args) == child.inputs:  # a call with the defaults, not with the built settings
             kw = {key: defaults[key] for key in names[len(args) :] if key in defaults}
         return child(*args, **kw)
 
-    def new(names: list[str], args: tuple[Any, ...], kw: dict[str, Any], function: Any) -> Block:
-        return Block(function, names, args, kw)
+    def new(names: list[str], args: tuple[Any, ...], kw: dict[str, Any], known: Any) -> Block:
+        public = getattr(sys.modules.get(function.__module__), kind, call)  # which autoreload edits in place
+        return Block(public if getattr(public, "__wrapped__", None) is function else call, names, args, kw)
 
     return call
 

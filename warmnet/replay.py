@@ -92,7 +92,7 @@ def _can_be_recorded(root: nn.Module) -> bool:
     """Whether nothing but warmnet's and torch's own functions and modules, without hooks, is called."""
     for module in root.modules():
         if module is not root:
-            own = module.__dict__.keys() & {"forward", "_compiled_call_impl"}
+            own = module.__dict__.keys() & {"forward", "_call_impl", "_compiled_call_impl"}
             if own or not isinstance(module, Noted) or any(_hooks(module)):
                 return False
             if not _is_own((type(module), getattr(module, "function", None))):

@@ -14,7 +14,7 @@ import warmnet
 from networks import Small
 from warmnet.deployment import DeployError, export, open_exported
 from warmnet.deployment.checked import reference
-from warmnet.deployment.engines import ENGINES
+from warmnet.deployment.engines import ENGINES, openvino_core
 from warmnet.deployment.export import exported_path
 from warmnet.deployment.pictures import drawn
 from warmnet.errors import InputError, MissingExtra
@@ -163,6 +163,18 @@ def test_an_engine_that_is_not_installed_is_named_with_its_extra(files, model, t
     with pytest.raises(MissingExtra, match=rf"{package}.*warmnet\[deploy\]"):
         export(model, tmp_path / "n", engine)
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_process_has_one_openvino_core(files):
+    """With several, 2026.4.1 crashed in most processes that started DataLoader workers afterwards."""
+    import openvino
+
+    made, real = [], openvino.Core
+    before = openvino_core()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openvino, "Core", lambda: made.append(1) or real())
+        open_exported(files["openvino"], 2), open_exported(files["openvino"], 1)
+    assert made == [] and openvino_core() is before
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -91,6 +92,18 @@ class OnnxRuntime:
         return options
 
 
+def openvino_core() -> Any:
+    """This process's one OpenVINO core: one with several crashes when it starts workers later (2026.4.1)."""
+    with extra("deploy"):
+        import openvino
+    return _core_of(openvino)
+
+
+@cache
+def _core_of(openvino: Any) -> Any:
+    return openvino.Core()
+
+
 class OpenVino:
     """An OpenVINO model, an .xml and a .bin, its description in the .xml's rt_info."""
 
@@ -101,19 +114,15 @@ class OpenVino:
 
     @classmethod
     def of(cls, model: nn.Module, about: About, in_onnx: Callable[[], Any]) -> OpenVino:
-        with extra("deploy"):
-            import openvino
-        return cls(openvino.Core().read_model(in_onnx().SerializeToString(), b""))
+        return cls(openvino_core().read_model(in_onnx().SerializeToString(), b""))
 
     @classmethod
     def read(cls, path: Path) -> tuple[OpenVino, About]:
-        with extra("deploy"):
-            import openvino
         if not path.with_suffix(".bin").exists():
             raise DeployError(f"{path.with_suffix('.bin')} is missing: an OpenVINO model is the two files. Copy both.")
         xml, weights = path.read_bytes(), path.with_suffix(".bin").read_bytes()
         check_seal(path, weights, xml)
-        model = openvino.Core().read_model(xml, weights)
+        model = openvino_core().read_model(xml, weights)
         return cls(model), About.from_json(model.get_rt_info(KEY).astype(str), path)
 
     def write(self, path: Path, about: About) -> None:
@@ -131,14 +140,12 @@ class OpenVino:
                 temporary.write_bytes(content)
 
     def runner(self, about: About, threads: int, streams: int) -> Runner:
-        with extra("deploy"):
-            import openvino
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": "bf16" if about.precision == "bf16" else "f32",
         }
-        compiled = openvino.Core().compile_model(self.model, "CPU", settings)
+        compiled = openvino_core().compile_model(self.model, "CPU", settings)
         free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(streams):
             free.put(compiled.create_infer_request())

@@ -18,17 +18,17 @@ def recompute_blocks(model: nn.Module) -> None:
     for stage in model.children():
         for block in stage.children():
             if isinstance(stage, Block) and isinstance(block, Block):
-                block.forward = partial(_recomputed, block, block.forward)  # type: ignore[method-assign]
+                block._call_impl = partial(_recomputed, block, block._call_impl)  # type: ignore[method-assign]
 
 
-def _recomputed(block: nn.Module, forward: Any, *args: Any, **kw: Any) -> Any:
+def _recomputed(block: nn.Module, call: Any, *args: Any, **kw: Any) -> Any:
     if not block.training:
-        return forward(*args, **kw)
+        return call(*args, **kw)
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _statistics_kept(block)
 
-    return checkpoint(forward, *args, use_reentrant=False, context_fn=contexts, **kw)
+    return checkpoint(call, *args, use_reentrant=False, context_fn=contexts, **kw)
 
 
 @contextmanager

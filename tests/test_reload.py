@@ -1,0 +1,69 @@
+"""A file and a cell of IPython that are edited while networks live."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SESSION = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+
+def cell(source):
+    result = shell.run_cell(source, store_history=True)
+    result.raise_error()
+
+def save(source):
+    cell("import os, time")
+    open("mine.py", "w").write(source)
+    save.time += 10
+    os.utime("mine.py", (save.time, save.time))
+import os, time
+save.time = time.time()
+"""
+MINE = """
+import warmnet, warmnet.functional as W
+from warmnet import WarmModule, block, conv_bn_act
+
+@block
+def body(x, size):
+    return conv_bn_act(x, size, name="one")
+
+class Net(WarmModule):
+    def forward(self, x):
+        return W.linear(body(x, 8, name="body").mean((2, 3)), 5, name="out")
+"""
+AUTORELOAD = f"""
+MINE = {MINE!r}
+save(MINE)
+cell("%load_ext autoreload")
+cell("%autoreload 2")
+cell("import sys; sys.path.insert(0, '.'); import mine, pickle, torch, warmnet; from mine import Net")
+cell("x = torch.ones(1, 3, 8, 8); new = lambda: warmnet.up(Net(), [1, 3, 8, 8], seed=0).eval(); old = new(); y = old(x)")
+save(MINE.replace('name="one")', 'name="one") * 2'))
+cell("z = new()(x); assert not torch.equal(z, y) and torch.equal(old(x), z)")
+save(MINE.replace("5, name", "7, name"))
+cell("assert new()(x).shape == (1, 7)")
+cell("assert pickle.loads(pickle.dumps(new()))(x).shape == (1, 7)")
+print("said:", shell.run_cell("old(x)").error_in_exec)
+print("done")
+"""
+REDEFINED = f"""
+cell({MINE!r})
+cell("import torch; x = torch.ones(1, 3, 8, 8); old = warmnet.up(Net(), [1, 3, 8, 8], seed=0).eval(); y = old(x)")
+cell({MINE.replace('name="one")', 'name="one") * 2')!r})
+cell("new = warmnet.up(Net(), [1, 3, 8, 8], seed=0).eval()")
+cell("assert torch.equal(old(x), y) and not torch.equal(new(x), y)")
+print("done")
+"""
+
+
+@pytest.mark.parametrize("edits", [AUTORELOAD, REDEFINED], ids=["autoreload of a file", "a cell run again"])
+def test_networks_live_on_when_their_code_is_edited(edits, tmp_path):
+    environment = {**os.environ, "IPYTHONDIR": str(tmp_path)}
+    command = [sys.executable, "-c", SESSION + edits]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert run.stdout.endswith("done\n"), run.stdout[-2000:] + run.stderr
+    if edits is AUTORELOAD:
+        assert "said: 'out' was built as linear(size=5" in run.stdout, "which fits no more"
