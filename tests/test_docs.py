@@ -44,6 +44,11 @@ def test_links_lead_to_files_and_headings_that_exist(page):
     assert dead_links(page) == []
 
 
+def test_the_readme_leads_to_every_page_of_docs():
+    pages = {page for page in PAGES if page.parent.name == "docs"}
+    assert pages and pages <= {file.resolve() for _, file, _ in links(ROOT / "README.md")}
+
+
 def test_a_dead_link_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(

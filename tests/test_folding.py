@@ -77,41 +77,116 @@ def test_a_hook_on_the_convolution_sees_its_output_and_what_it_returns_counts():
     assert type(seen[0]) is torch.Tensor and seen[0].shape == (2, 32, 32, 32)
 
 
-class Between(WarmModule):
-    """A convolution that is offered to a normalization, which somebody comes before."""
+class Pair(WarmModule):
+    """A convolution and its normalization, with something of the user's between, before or in place of them."""
 
-    def __init__(self, use):
+    def __init__(self, use=lambda y: W.batch_norm(y, name="bn"), fold=True, **options):
         super().__init__()
-        self.use = use
+        self.use, self.options = use, {"padding": "same", "bias": False, "fold": fold, "name": "conv", **options}
 
     def forward(self, x):
-        y = W.conv(x, 64, 3, padding="same", bias=False, fold=True, name="conv")
-        return self.use(y)
+        return self.use(W.conv(x, 64, 3, **self.options))
+
+
+def pair(*args, **kw):
+    return fill(warmnet.up(Pair(*args, **kw), [1, 3, 8, 8], seed=0)).eval()
 
 
 USES = {
-    "an operator": lambda y: 2 * y + 1,
+    "an operator": lambda y: 2 * y,
     "in place": lambda y: y.mul_(3),
-    "its shape": lambda y: torch.ones(y.shape) + y,
+    "its shape": lambda y: y.shape,
     "an index": lambda y: y[:, :3],
+    "a function": lambda y: F.relu(y),
     "a list of it": lambda y: torch.cat([y, y], 1),
-    "another normalization": lambda y: F.group_norm(y, 8),
-    "a plain normalization": lambda y: W.batch_norm(y, affine=False, name="bn"),
-    "one of the batch": lambda y: W.batch_norm(y, track_running_stats=False, name="bn"),
+    "another layer": lambda y: W.layer_norm(y),
+    "NumPy": lambda y: y.numpy(),
     "two uses": lambda y: W.batch_norm(y, name="bn") + y,
-    "NumPy": lambda y: torch.from_numpy(y.numpy() + 1),
 }
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
-def test_whatever_else_takes_the_output_gets_the_convolution(use):
-    model = fill(warmnet.up(Between(use), [1, 3, 8, 8], seed=0)).eval()
+def test_whatever_else_takes_the_output_says_what_to_do_about_it(use):
+    with pytest.raises(TypeError, match="Take fold=True out of it"):
+        pair(use)
+    pair(use, fold=False)
+
+
+def test_a_folded_convolution_has_no_activation_of_its_own():
+    with pytest.raises(TypeError, match="fold=True .* Take one out"):
+        pair(activation="relu")
+
+
+class Scaled(W.Conv2d):
+    def forward(self, x):
+        return 3 * super().forward(x)
+
+
+def scaled(model):
+    model.conv.__class__ = Scaled
+
+
+def linear(model):
+    model.conv = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
+
+
+def biased(model):
+    model.conv = fill(W.Conv2d(3, 64, 3, 1, "same", 1, 1, True, "zeros"))
+
+
+def compiled(model):
+    model.bn.forward = torch.compile(model.bn.forward, backend="eager")
+
+
+EDITS = {
+    "a class of the user's": scaled,
+    "torch's own": linear,
+    "a bias": biased,
+    "normalized by the batch": lambda model: model.bn.train(),
+    "no scale and no shift": lambda model: setattr(model, "bn", W.BatchNorm2d(64, affine=False)),
+    "no normalization": lambda model: setattr(model, "bn", torch.nn.Identity()),
+    "another's forward": compiled,
+    "a hook before": lambda model: model.conv.register_forward_pre_hook(lambda module, args: (args[0] + 1,)),
+    "a hook after": lambda model: model.conv.register_forward_hook(lambda module, args, y: y + 1),
+    "a hook before the normalization": lambda model: model.bn.register_forward_pre_hook(lambda module, args: (args[0] * 2,)),
+    "a parametrization": lambda model: torch.nn.utils.parametrizations.spectral_norm(model.conv),
+    "hooks everywhere": lambda model: torch.nn.modules.module.register_module_forward_pre_hook(lambda module, args: None),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_modules_that_are_not_just_a_convolution_and_a_normalization_are_computed_as_they_are(edit):
+    model, plain = pair(), pair(fold=False)
     with torch.no_grad():
-        y, convolved = model(X), model.conv(X)
-        expected = model.bn(convolved) if "bn" in model._modules else use(convolved.clone())
-        expected = expected + convolved if use is USES["two uses"] else expected
-        assert error(y, expected) < 1e-6
-        assert type(y) is torch.Tensor
+        assert 0 < error(model(X), plain(X)) < 1e-6, "it was folded"
+        assert torch.equal(*(after(edit, each) for each in (model, plain)))
+
+
+def after(edit, model):
+    torch.manual_seed(0)
+    handle = edit(model)
+    try:
+        return model(X)
+    finally:
+        getattr(handle, "remove", lambda: None)()
+
+
+def under_no_grad(model):
+    with torch.no_grad():
+        return model(X)
+
+
+@pytest.mark.parametrize("options", [{"stride": 2}, {"groups": 1, "dilation": 2}, {"padding": "symmetric"}], ids=str)
+def test_it_follows_the_convolutions_settings(options):
+    assert 0 < error(*(under_no_grad(pair(fold=fold, **options)) for fold in (True, False))) < 1e-6
+
+
+def test_weights_that_are_mapped_over_are_not_folded():
+    model = pair()
+    stacked = {key: torch.stack([p, 2 * p]) for key, p in model.named_parameters()}
+    with torch.no_grad():
+        both = torch.vmap(lambda p: torch.func.functional_call(model, p, (X,)))(stacked)
+        assert error(both[0], model(X)) < 1e-6 and error(both[1], both[0]) > 0.1
 
 
 def test_a_wrong_number_of_channels_is_told_as_ever():

@@ -307,6 +307,41 @@ def test_forward_called_directly_is_refused_and_loses_nothing(small):
     assert same(small(images()), y)
 
 
+def test_another_networks_forward_called_directly_is_refused_before_its_layers_are_made_anew(small):
+    class Outer(WarmModule):
+        def __init__(self, backbone):
+            super().__init__()
+            self.backbone = backbone
+
+        def forward(self, x):
+            return W.linear(self.backbone.forward(x), 2)
+
+    with pytest.raises(
+        NotWarmError, match=r"Small\.forward was called by itself in Outer.* model\(x\), not model\.forward\(x\)"
+    ):
+        warmnet.up(Outer(small), [1, 3, 32, 32])
+
+
+def test_a_forward_may_be_any_function():
+    class Odd(WarmModule):
+        forward = lambda self, x: W.linear(x, 3)  # noqa: E731
+
+    class Holder(WarmModule):
+        def __init__(self):
+            super().__init__()
+            self.odd = Odd()
+
+        def forward(this, *xs):  # noqa: N805
+            return [W.linear(this.odd(x), 2, name="out") for x in xs]
+
+    assert [*warmnet.up(Holder(), [1, 4]).state_dict()] == [
+        "odd.linear_1.weight",
+        "odd.linear_1.bias",
+        "out.weight",
+        "out.bias",
+    ]
+
+
 def test_super_forward_goes_on_in_the_same_module():
     class Longer(Small):
         def forward(self, x):

@@ -1,7 +1,6 @@
 """The notebooks run, and show what they said when they were run last."""
 
 import json
-import re
 from pathlib import Path
 
 import matplotlib
@@ -56,9 +55,3 @@ def test_its_first_cell_says_what_the_reader_will_see(path):
 def test_it_and_its_cells_are_small(path):
     assert path.stat().st_size < 400_000
     assert all(len(cell["source"]) <= 30 for cell in cells(path, "code"))
-
-
-@each_notebook
-def test_its_links_lead_somewhere(path):
-    links = re.findall(r"\]\(([\w-]+\.ipynb)\)", path.read_text())
-    assert [link for link in links if not (path.parent / link).exists()] == []

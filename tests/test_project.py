@@ -119,13 +119,6 @@ def test_a_version_has_one_place_and_a_changelog_entry():
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_pages_name_files_that_exist(page):
-    paths = re.findall(r"\]\(([\w./-]+)\)", page.read_text())
-    assert [path for path in paths if not (page.parent / path).exists()] == []
-    assert page.name != "README.md" or {f"docs/{other.name}" for other in PAGES[1:]} <= {*paths}
-
-
 @pytest.mark.parametrize("page", [page for page in PAGES if "```python\n" in page.read_text()], ids=lambda page: page.name)
 def test_the_python_of_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch):
     """Each ```python block, in order, in one namespace; a comment `# prints: ...` is the real output of its line."""

@@ -1,50 +1,43 @@
 """Batch normalization folded into the convolution before it: in inference that saves a pass over the maps.
 
-It is computed anew at every call from what the modules hold by then, so that there is nothing to keep in step. What comes out
-differs from the two layers one after the other by rounding alone, 5e-7 of the largest in float32.
+`W.conv(fold=True)` only says which convolution of what is asked for, and `W.batch_norm` computes it, with its own scale and
+shift in the kernel where that is faster. They are folded anew at every call from what the modules hold by then, so that there
+is nothing to keep in step. What comes out differs from the two layers one after the other by rounding alone, 5e-7 of the
+largest in float32.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
 
-_NOTHING = torch.empty(0)
+REFUSED = (
+    "A W.conv with fold=True waits for the W.batch_norm that computes it and is no tensor. Take fold=True out of it to use its "
+    "output otherwise."
+)
 
 
-class Pending(Tensor):
-    """A convolution's output, not computed yet: whoever asks for it gets it, and a batch normalization folds itself in."""
+class Unnormalized:
+    """A convolution and its input, for the batch normalization that computes it. It is no tensor, and says so."""
 
-    conv: Any
-    x: Tensor
-    y: Tensor | None
+    def __init__(self, conv: nn.Module, x: Tensor):
+        self.conv, self.x, self.ndim = conv, x, x.ndim
 
-    @staticmethod
-    def of(conv: nn.Module, x: Tensor) -> Pending:
-        pending = Tensor._make_subclass(Pending, _NOTHING)
-        pending.conv, pending.x, pending.y = conv, x, None
-        return pending
+    def _refuse(self, *args: Any) -> NoReturn:
+        raise TypeError(REFUSED)
 
-    @property
-    def ndim(self) -> int:  # type: ignore[override]
-        return self.x.ndim
+    __getattr__ = __getitem__ = __iter__ = __neg__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
 
     @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kw: Any = None) -> Any:
-        args, kw = tree_map_only(Pending, Pending.computed, (args, kw or {}))
-        return function(*args, **kw)
+    def __torch_function__(cls, *call: Any) -> NoReturn:
+        raise TypeError(REFUSED)
 
-    def computed(self) -> Tensor:
-        """The convolution's output."""
-        if self.y is None:
-            self.y = self.conv(self.x)
-        return self.y
 
-    def normalized(self, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: float) -> Tensor:
-        """The convolution's output after batch normalization with these tensors, by one convolution."""
-        scale = torch.rsqrt(var + eps).mul_(weight)
-        kernel = self.conv._parameters["weight"] * scale.view(-1, *[1] * (self.ndim - 1))
-        return self.conv.convolved(self.x, kernel, torch.addcmul(bias, mean, scale, value=-1))
+def folded(conv: Any, norm: Any, x: Tensor) -> Tensor:
+    """The output of `conv`, one of W's without a bias, normalized by `norm` as in eval mode, by one convolution."""
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    kernel = conv.weight * scale.view(-1, *[1] * (x.ndim - 1))
+    return conv.convolved(x, kernel, torch.addcmul(norm.bias, norm.running_mean, scale, value=-1))

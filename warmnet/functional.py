@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as _TorchBatchNorm
 from torch.nn.modules.conv import _ConvNd
-from torch.nn.modules.module import _global_forward_hooks
+from torch.nn.modules.module import _has_any_global_hook
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from warm import functional as pywarm
 from warm.functional import identity
 
-from .folding import Pending
+from .folding import Unnormalized, folded
 from .module import Noted, activate, explained, initialize_, is_given, is_observed, labels, layer, permuted, torchs_own
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
 ]  # fmt: skip
 
 Size = int | tuple[int, ...]
-is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
 labels["conv"] = ("size", "kernel", "stride", "padding", "dilation", "groups", "bias", "padding_mode", "ndim")
 labels["batch_norm"] = ("eps", "momentum", "affine", "track_running_stats", "ndim")
@@ -53,14 +52,16 @@ def conv(
     - `padding`: numbers as in torch; `'same'`, TensorFlow's rule, which makes the output ceil(input / stride) and is computed
       from every input's size; or `'symmetric'`, dilation * (kernel - 1) // 2 on both sides.
     - `init_weight`, `init_bias`: a name in `torch.nn.init`, a function that fills the tensor, or (function, keywords).
-    - `fold`: let a batch normalization that takes the output become part of the convolution, in inference on a CPU where
-      that is faster. Whatever else takes the output gets it as ever.
+    - `fold`: leave it to `batch_norm`, which must take the output, to compute both at once, in inference on a CPU where that
+      is faster. Nothing else can take it.
     """
     asked = size, kernel, stride, padding, dilation, groups, bias, padding_mode, x.ndim
     module = layer("conv", asked, name, share, _new_conv, x, init_weight, init_bias)
-    if fold and activation is None and _folding_pays(module, x):
-        return Pending.of(module, x)
-    return _run(module, x, activation)
+    if not fold:
+        return _run(module, x, activation)
+    if activation is not None:
+        raise TypeError("fold=True is for a batch normalization that follows; activation= is what follows. Take one out.")
+    return Unnormalized(module, x)  # type: ignore[return-value]
 
 
 def _new_conv(x: Tensor, init_weight: Any, init_bias: Any, size: int, *asked: Any) -> nn.Module:
@@ -78,13 +79,19 @@ def batch_norm(
 ) -> Tensor:  # fmt: skip
     """Batch normalization over all but dimension 1: (B, C, *) -> (B, C, *). `momentum` is torch's: the weight of the new."""
     asked = eps, momentum, affine, track_running_stats, x.ndim
-    return _run(layer("batch_norm", asked, name, share, _new_batch_norm, x), x, activation)
+    norm = layer("batch_norm", asked, name, share, _new_batch_norm, x)
+    if isinstance(x, Unnormalized):
+        if _folding_pays(x.conv, norm, x.x):
+            return _activated(folded(x.conv, norm, x.x), activation, True)
+        x = _run(x.conv, x.x, None)
+    return _run(norm, x, activation)
 
 
-def _new_batch_norm(x: Tensor, *settings: Any) -> nn.Module:
+def _new_batch_norm(x: Any, *settings: Any) -> nn.Module:
     if not 2 <= x.ndim <= 5:
         raise ValueError(f"W.batch_norm takes (B, C, *) with 0 to 3 dimensions in *, not shape {tuple(x.shape)}.")
-    return (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[x.ndim - 2](x.shape[1], *settings[:-1])
+    size: Any = x.conv.out_channels if isinstance(x, Unnormalized) else x.shape[1]
+    return (BatchNorm1d, BatchNorm1d, BatchNorm2d, BatchNorm3d)[x.ndim - 2](size, *settings[:-1])
 
 
 def linear(
@@ -218,9 +225,20 @@ def check_images(x: Tensor, channels: int, smallest: int) -> None:
             f"Images of {x.shape[2]}x{x.shape[3]} are smaller than the network's total stride, {smallest}. Enlarge them, or "
             f"build the network with stem_stride=1."
         )
-    if type(x) is Tensor and x.device.type == "cpu" and not is_in_torch_dispatch_mode() and not is_wrapped(x):
+    if x.device.type == "cpu" and is_plain(x):
         if not x.sum().isfinite() and not x.isfinite().all():  # a sum of finite numbers may overflow
             raise ValueError(f"Images hold {int((~x.isfinite()).sum())} numbers that are NaN or infinite. Clean the data.")
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether `x` is a tensor of torch's with its numbers at hand, and nobody follows what is done to it."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or is_in_torch_dispatch_mode():
+        return False
+    return _is_tensor(x)
+
+
+def _is_tensor(x: Any) -> bool:
+    return type(x) in (Tensor, nn.Parameter) and not torch._C._functorch.is_functorch_wrapped_tensor(x)
 
 
 def _initialized(module: nn.Module, **specs: Any) -> nn.Module:
@@ -240,18 +258,16 @@ def _run(module: nn.Module, x: Tensor, activation: Any, channels: int = 1) -> Te
     except RuntimeError as error:
         explained(module, x.movedim(channels, 1), error)
         raise
+    alone = _is_bare(module, _Conv) or _is_bare(module, _BatchNorm)
+    return _activated(y, activation, alone and not (torch.is_grad_enabled() or torch.jit.is_tracing()))
+
+
+def _activated(y: Tensor, activation: Any, in_place: bool) -> Tensor:
     if activation is None:
         return y
     if not callable(activation):
         return activate(y, activation)
-    if activation in _IN_PLACE and not torch.is_grad_enabled() and _nobody_holds_the_output_of(module):
-        return activation(y, inplace=True)
-    return activation(y)
-
-
-def _nobody_holds_the_output_of(module: nn.Module) -> bool:
-    held = torch.jit.is_tracing() or module._forward_hooks or _global_forward_hooks or "forward" in module.__dict__
-    return isinstance(module, (_Conv, _BatchNorm)) and not held
+    return activation(y, inplace=True) if in_place and activation in _IN_PLACE else activation(y)
 
 
 class _Conv(Noted, _ConvNd):
@@ -328,20 +344,33 @@ def _widening_pays(x: Tensor) -> bool:
     return x.numel() > 4_000_000 and x.dtype == torch.float32 and not autocast
 
 
-def _folding_pays(conv: nn.Module, x: Tensor) -> bool:
-    """Whether nobody sees the output before its normalization, and that takes longer than six operations on the kernel."""
-    if torch.is_grad_enabled() or conv.training or torch.compiler.is_compiling() or torch.jit.is_tracing():
+def _folding_pays(conv: Any, norm: Any, x: Tensor) -> bool:
+    """Whether one convolution may compute both, and a pass over the output takes longer than a few over the kernel."""
+    if (
+        torch.is_grad_enabled()
+        or is_observed()
+        or not is_plain(x)
+        or not (_is_bare(conv, _Conv) and _is_bare(norm, _BatchNorm))
+    ):
+        return False
+    if norm.training or not norm.track_running_stats or conv.padding_mode != "zeros" or torch.is_autocast_enabled("cpu"):
         return False
     weight = conv._parameters.get("weight")
-    if type(x) is not Tensor or weight is None or conv.bias is not None or conv.padding_mode != "zeros":
+    held = weight, *map(norm._parameters.get, ("weight", "bias")), *map(norm._buffers.get, ("running_mean", "running_var"))
+    if conv._parameters.get("bias") is not None or any(not _is_tensor(y) or y.dtype != x.dtype for y in held):
         return False
-    outputs = x.numel() // math.prod(conv.stride) // x.shape[1] * weight.shape[0]
-    if outputs < max(2**16, 4 * weight.numel()) or x.dtype != weight.dtype or x.dtype not in (torch.float32, torch.float64):
+    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
         return False
-    if x.device.type != "cpu" or x.shape[1] != conv.in_channels or torch.is_autocast_enabled("cpu") or is_observed():
+    if (x.shape[1], norm.num_features) != (conv.in_channels, conv.out_channels):
         return False
-    seen = conv._forward_pre_hooks or is_in_torch_dispatch_mode() or is_wrapped(x)
-    return not seen and _nobody_holds_the_output_of(conv)
+    outputs = x.shape[0] * math.prod(x.shape[2:]) // math.prod(conv.stride) * conv.out_channels
+    return outputs >= max(2**16, 4 * weight.numel())  # measured on b0, benchmarks/bench_eager.json
+
+
+def _is_bare(module: nn.Module, kind: type) -> bool:
+    """Whether a call of `module` is `kind.forward` and nothing else."""
+    changed = "forward" in module.__dict__ or module._compiled_call_impl or module._forward_hooks or module._forward_pre_hooks
+    return type(module).forward is kind.forward and not changed and not _has_any_global_hook()  # type: ignore[attr-defined]
 
 
 class Conv1d(_Conv, nn.Conv1d):
@@ -365,8 +394,6 @@ class _BatchNorm(Noted, _TorchBatchNorm):
             return super().forward(x)
         buffers: dict[str, Any] = self._buffers
         held = tensors["weight"], tensors["bias"], buffers["running_mean"], buffers["running_var"]
-        if type(x) is Pending and self.affine:
-            return x.normalized(*held, self.eps)
         return torch.batch_norm(x, *held, False, 0.0, self.eps, x.is_cuda and torch.backends.cudnn.enabled)
 
 

@@ -9,7 +9,6 @@ import ast
 import hashlib
 import inspect
 import keyword
-import os
 import shlex
 import sys
 import traceback
@@ -19,16 +18,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
-import torch
-
 from . import efficientnet
 from .efficientnet import WarmEfficientNet
 from .errors import InputError
 from .weights import WeightsWarning
 from .weights.read import Source, read
+from .where import is_users
 
 PARTS = "STAGES", "conv_bn_act", "squeeze_excitation", "mb_block", "stage", "efficientnet"
-LIBRARIES = tuple(os.path.dirname(file) + os.sep for file in (__file__, os.__file__, os.path.dirname(torch.__file__)))
 
 HEAD = '''"""EfficientNet, yours to edit: the network is its forward, from the table of stages to the last line.
 
@@ -214,7 +211,7 @@ def own_lines(error: BaseException, named: str) -> str:
 def _keep_own(said: traceback.TracebackException, file: str) -> bool:
     """Whether an error came by that file; what did not is taken out of it."""
     start = next((i for i, frame in enumerate(said.stack) if frame.filename == file), None)
-    own = [] if start is None else [frame for frame in said.stack[start:] if not frame.filename.startswith(LIBRARIES)]
+    own = [] if start is None else [frame for frame in said.stack[start:] if is_users(frame.filename)]
     said.stack = traceback.StackSummary.from_list(own)
     for link in "__cause__", "__context__":
         if (other := getattr(said, link)) is not None and not _keep_own(other, file):

@@ -374,6 +374,11 @@ def claim(kind: str, asked: Any, name: str | None, share: bool) -> tuple[WarmMod
 
 def _check_new(module: WarmModule, kind: str, asked: Any, name: str) -> None:
     path = _join(module._path, name)
+    if (other := _in_between(module)) is not None:
+        raise NotWarmError(
+            f"{type(other).__name__}.forward was called by itself in {module._get_name()}, which would get its layers once "
+            f"more. Call the module: model(x), not model.forward(x)."
+        )
     if module._sealed or _here.build is None:
         raise SealedError(
             f"'{path}', {_call(kind, asked)}, was not made in the dry run, and a built module takes no new layers. It has "
@@ -381,6 +386,19 @@ def _check_new(module: WarmModule, kind: str, asked: Any, name: str) -> None:
         )
     if not name.isidentifier() or hasattr(module, name):
         raise NameTakenError(f"'{path}' cannot name a {kind}: it must be an identifier that is not yet an attribute there.")
+
+
+def _in_between(module: WarmModule) -> WarmModule | None:
+    """Another module whose forward was called, without the module, since the call of this one."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name in ("forward", "entered") and code.co_argcount:
+            caller = frame.f_locals[code.co_varnames[0]]
+            if code.co_name == "entered" or (isinstance(caller, WarmModule) and caller is not module):
+                return None if caller is module else caller
+        frame = frame.f_back
+    return None
 
 
 def _call(kind: str, asked: Any) -> str:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from torch.overrides import TorchFunctionMode, _len_torch_function_stack
 
-from .functional import is_wrapped
+from .functional import is_plain
 from .module import Block, Noted, is_observed, take_note
 
 Run = Callable[[Tensor], Tensor]
@@ -56,9 +56,7 @@ class _Plan:
 
 def replayed(module: nn.Module, function: Callable[..., Tensor], x: Tensor, *settings: Any, **options: Any) -> Tensor:
     """`function(x, *settings, **options)`, in the forward of `module`; by what it comes down to, once that is known."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or type(x) is not Tensor:
-        return function(x, *settings, **options)
-    if is_observed() or is_wrapped(x) or _has_any_global_hook():
+    if not is_plain(x) or is_observed() or _has_any_global_hook():
         return function(x, *settings, **options)
     plans = _plans.setdefault(module, {})
     autocast = torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")

@@ -33,7 +33,7 @@ def located(error: Exception, met: list[str]) -> Exception:
     others = [(frame, line) for frame, line in frames if not _is_engines(frame.f_code.co_filename)]
     if not others:
         return error
-    own = [(frame, line) for frame, line in others if not INSTALLED.search(frame.f_code.co_filename)]
+    own = [(frame, line) for frame, line in others if is_users(frame.f_code.co_filename)]
     frame, line = (own or others)[-1]
     blocks = [_block(frame) for frame, _ in frames if (frame.f_code.co_filename, frame.f_code.co_name) == ENTERED]
     said = [
@@ -49,6 +49,11 @@ def located(error: Exception, met: list[str]) -> Exception:
     if error.__cause__ is not None and frames[-1][0].f_code.co_filename == CALLS:
         error.__cause__.__traceback__ = None
     return error.with_traceback(_only(others))
+
+
+def is_users(file: str) -> bool:
+    """Whether a file of code is the user's own: not torch's, warmnet's or Python's, and of no installed package."""
+    return not _is_engines(file) and not INSTALLED.search(file)
 
 
 def _is_engines(file: str) -> bool:

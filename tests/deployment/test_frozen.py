@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 import torch.nn.functional as F
-from alive import error
+from alive import error, fill
 
 import warmnet
 import warmnet.functional as W
@@ -111,3 +111,51 @@ class TwoOutputs(warmnet.WarmModule):
 def test_a_network_of_several_outputs_is_refused():
     with pytest.raises(DeployError, match="gives one tensor; this one gives a tuple"):
         freeze(TwoOutputs(), None, (3, 8, 8))
+
+
+class Volumes(warmnet.WarmModule):
+    def forward(self, x):
+        y = W.conv(x[:, :, None], 8, 3, padding="same", stride=2, activation="relu")
+        return W.linear(W.batch_norm(y).mean((2, 3, 4)), 3)
+
+
+def test_convolutions_of_three_dimensions_are_frozen_too():
+    model = fill(warmnet.up(Volumes(), [1, 3, 16, 16], seed=0)).eval()
+    x = torch.rand(5, 3, 16, 16)
+    assert error(freeze(model, None, (3, 16, 16)).module()(x).detach(), model(x).detach()) < 1e-5
+
+
+class Branching(warmnet.WarmModule):
+    def forward(self, x):
+        y = W.linear(x.mean((2, 3)), 3)
+        return y if x.shape[0] < 12 else 2 * y
+
+
+class OfTwo(warmnet.WarmModule):
+    def forward(self, x):
+        return W.linear(x.mean((2, 3)), 3).view(2, 3)
+
+
+@pytest.mark.parametrize("kind, fitting", [(Branching, "2 to 11"), (OfTwo, "2")])
+def test_a_network_that_takes_some_batches_otherwise_is_refused(kind, fitting):
+    model = warmnet.up(kind(), [2, 3, 16, 16], seed=0).eval()
+    with pytest.raises(DeployError, match=rf"{kind.__name__} does not do the same .* known for {fitting}\. Take"):
+        freeze(model, None, (3, 16, 16))
+
+
+class Same(warmnet.WarmModule):
+    same = True
+
+    def forward(self, x):
+        return W.linear(W.conv(x, 8, 3, padding="same", stride=2, activation="relu").mean((2, 3)), 3)
+
+
+def test_an_attribute_of_the_users_may_be_called_same():
+    model = fill(warmnet.up(Same(), [1, 3, 16, 16], seed=0)).eval()
+    assert "SAME_UPPER" in str(to_onnx(model, describe(model, "onnx", "fp32", True, (3, 16, 16))).graph)
+
+
+def test_preprocessing_for_three_channels_is_refused_for_a_network_of_one(network):
+    model = network(in_channels=1)
+    with pytest.raises(DeployError, match=r"takes 1\. Set model.preprocessing = None"):
+        describe(model, "torch", "fp32")

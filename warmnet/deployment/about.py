@@ -78,6 +78,11 @@ def describe(
         raise DeployError(
             f"A {type(model).__name__} does not tell the size of its images. Pass size=(channels, height, width)."
         )
+    if preprocessing is not None and channels != 3:
+        raise DeployError(
+            f"The model's preprocessing gives 3 channels and the network takes {channels}. Set model.preprocessing = None and "
+            f"deploy it for float images (B, {channels}, H, W)."
+        )
     own: Any = channels, side, side
     if preprocessing is not None and size not in (None, own):
         raise DeployError(f"size={size} is not that of the model's preprocessing, {own}. Leave it out.")

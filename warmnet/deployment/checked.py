@@ -37,13 +37,13 @@ class Check:
 
     @property
     def loss(self) -> float:
-        """The accuracy that is lost, or without labels the share of pictures that are taken for another class."""
-        return 1 - self.agreement if self.top1 is None or self.top1_model is None else self.top1_model - self.top1
+        """The share of labelled pictures by which top-1 falls; 0 without labels."""
+        return self.top1_model - self.top1 if self.top1 is not None and self.top1_model is not None else 0.0
 
     def __str__(self) -> str:
         text = f"{self.pictures}: logits differ by {self.error:.1e} of the largest, {self.agreement:.1%} have the same class"
         if self.top1 is not None:
-            text += f"; top-1 {self.top1:.1%} in {self.precision}, {self.top1_model:.1%} in fp32"
+            text += f"; top-1 {self.top1:.1%} in {self.precision}, the model's {self.top1_model:.1%}"
         return text + "."
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Check:
             raise DeployError(
                 f"{self.precision} changes the logits by more than {DRAWN}. Pass data to see what it costs. {self}"
             )
-        if self.top1 is not None and self.loss > most_loss:
+        if self.loss > most_loss:
             raise DeployError(
                 f"{self.precision} loses {self.loss:.2%} of top-1, and {most_loss:.2%} is allowed. {self} Choose fp32, or "
                 f"allow more with most_loss."

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
+from torch.utils._sympy.numbers import int_oo
 
+from ..functional import Conv1d, Conv2d, Conv3d
 from ..preprocessing import Preprocessing
 from .about import DeployError
 
@@ -66,7 +68,8 @@ def freeze(
         _fold_batch_norms(graph)
         if not to_onnx:
             _pad_the_kernel(graph)
-            graph.to(memory_format=torch.channels_last)
+            for weight in (p for p in graph.parameters() if p.ndim == 4):
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         graph.graph.eliminate_dead_code()
         graph.delete_all_unused_submodules()
         graph.recompile()
@@ -82,7 +85,17 @@ def freeze(
 
 def _exported(model: nn.Module, x: Tensor, sides: tuple[int, ...]) -> torch.export.ExportedProgram:
     """`model` as a program whose batch and `sides`, axes of `x`, are free."""
-    return torch.export.export(model, (x,), dynamic_shapes=(dict.fromkeys((0, *sides), torch.export.Dim.AUTO),))
+    program = torch.export.export(model, (x,), dynamic_shapes=(dict.fromkeys((0, *sides), torch.export.Dim.AUTO),))
+    given = next(node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
+    batch = given.meta["val"].shape[0]
+    held = program.range_constraints.get(batch.node.expr) if isinstance(batch, torch.SymInt) else None
+    if held is None or (held.lower, held.upper) != (2, int_oo):
+        fitting = f"{held.lower} to {held.upper}" if held else batch
+        raise DeployError(
+            f"A deployed network takes any number of images at once, and this {type(model).__name__} does not do the same with "
+            f"all: followed with 2, it is known for {fitting}. Take what depends on x.shape[0] out of its forward."
+        )
+    return program
 
 
 def _fold_batch_norms(graph: Any) -> None:
@@ -140,10 +153,10 @@ def _constant(graph: Any, before: fx.Node, name: str, value: Tensor) -> fx.Node:
 def _keep_same(model: nn.Module) -> None:
     """Let SAME padding of free sizes be one node: torch would compute its pads with a hundred, and take minutes for it."""
     define_conv_same()
-    for module in model.modules():
-        if getattr(module, "same", False):
-            conv: Any = module
-            conv._same = functools.partial(_conv_same, conv.stride, conv.dilation, conv.groups)
+    for conv in model.modules():
+        if isinstance(conv, (Conv1d, Conv2d, Conv3d)) and conv.same:
+            same: Any = functools.partial(_conv_same, conv.stride, conv.dilation, conv.groups)
+            conv._same = same  # type: ignore[method-assign]
 
 
 def _conv_same(stride: Any, dilation: Any, groups: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,14 +64,17 @@ def _same_in_onnx() -> dict[Any, Any]:
     return {torch.ops.warmnet.conv_same.default: conv_same}
 
 
+_one_at_a_time = threading.RLock()  # what it switches off is the whole process's
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without torch's remarks on operators of libraries that are not there, and on its own to-do list."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
             yield
-    finally:
-        logging.disable(before)
+        finally:
+            logging.disable(before)

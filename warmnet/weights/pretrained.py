@@ -70,7 +70,7 @@ def from_pretrained(
         message = (
             f"{checkpoint.where} is of {network}, and may compute otherwise here. Load it with that class: Net.from_pretrained."
         )
-        warnings.warn(message, WeightsWarning, stacklevel=2)
+        warnings.warn(message, WeightsWarning, stacklevel=3)
     for key, value in (checkpoint.about or {}).get("ask_again", {}).items():
         if key not in overrides:
             raise WeightsError(f"{checkpoint.where} was saved with {key}={value}, which no file can hold. Pass {key}=...")
