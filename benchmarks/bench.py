@@ -34,6 +34,7 @@ from bench_measured import measured  # noqa: E402
 from bench_rows import GROUPS, Asked  # noqa: E402
 
 import warmnet  # noqa: E402
+from warmnet.weights import replacing  # noqa: E402
 
 PACKAGES = (
     "torch", "warmnet", "timm", "torchvision", "efficientnet_pytorch", "keras", "onnx", "onnxruntime", "onnxscript", "openvino",
@@ -62,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     def keep(rows: list[dict[str, Any]]) -> None:
         about["load"]["after"], about["minutes"] = os.getloadavg(), round((time.perf_counter() - began) / 60, 1)
-        options.out.write_text(json.dumps({**about, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
+        with replacing(options.out) as path:
+            path.write_text(json.dumps({**about, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
 
     rows = measured([row for row in options.rows if row != "scale"], asked, floors, began + 60 * options.minutes, keep)
     if rows:

@@ -49,16 +49,15 @@ def measure(contest: Contest, floors: Floors, until: float, end: float) -> list[
         with noted(missing, key):
             entry = prepare()
             firsts[key], calls[key] = first_call(entry), entry.call
-    seconds = {key: [first.seconds] for key, first in firsts.items()}
+    seconds, late = {key: [first.seconds] for key, first in firsts.items()}, dict[Key, str]()
     if contest.kind == "once":
         values: Values = seconds
     elif contest.kind == "memory":
         values = {key: [first.found] for key, first in firsts.items()}
     else:
-        values = {}
-        with noted(missing, *calls):
-            values = take_turns(calls, until) if calls else {}
-    rows = as_rows(contest, contest.row, values, missing, floors)
+        values, failed = take_turns(calls, until) if calls else ({}, {})
+        late = {key: reason(error) for key, error in failed.items()}
+    rows = as_rows(contest, contest.row, values, missing | late, floors)
     for row in rows if contest.kind == "time" else []:
         for column, cell in row["cells"].items():
             if first := firsts.get((row["line"], column)):
@@ -76,15 +75,19 @@ def not_measured(contest: Contest, end: float) -> str:
 
 
 @contextmanager
-def noted(missing: dict[Key, str], *keys: Key) -> Iterator[None]:
-    """Contenders that are refused or fail are missing, and the others go on."""
+def noted(missing: dict[Key, str], key: Key) -> Iterator[None]:
+    """A contender that is refused or fails is missing, and the others go on."""
     try:
         yield
-    except Refused as error:
-        missing |= dict.fromkeys(keys, f"refused: {error}")
     except Exception as error:  # of a library: anything
-        why = f"failed: {type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"
-        missing |= dict.fromkeys(keys, why)
+        missing[key] = reason(error)
+
+
+def reason(error: Exception) -> str:
+    """Why there is no figure."""
+    if isinstance(error, Refused):
+        return f"refused: {error}"
+    return f"failed: {type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"
 
 
 def as_rows(contest: Contest, name: str, values: Values, missing: dict[Key, str], floors: Floors) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ def measured(point: Point, options: Any, floors: Floors, until: float, too_late:
         return found | {"missing": "no minutes were left" if too_late else f"takes {quantity(needs, 'bytes')}"}
     arguments = point, options.device
     calls = {what: entry(*arguments, what == "training").call for what in COLORS}
-    seconds = {what: min(turns) for what, turns in take_turns(calls, until).items()}
+    seconds = {what: min(turns) for what, turns in take_turns(calls, until)[0].items()}
     del calls
     peaks = {what: bench_memory.peak(options.threads, entry, *arguments, what == "training") for what in COLORS}
     return found | {"seconds": seconds, "bytes": peaks}

@@ -4,6 +4,7 @@ import gc
 import math
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
@@ -49,23 +50,37 @@ def first_call(entry: Entry) -> First:
     return First(found, seconds, error)
 
 
-def take_turns(calls: dict[Any, Callable[[], Any]], until: float) -> dict[Any, list[float]]:
-    """Seconds of a call in each turn. Rounds begin with another contender each; all end by `until`, but for the first five."""
-    repeats = {name: math.ceil(TURN / seconds_of(call, 1)) for name, call in calls.items()}
-    seconds: dict[Any, list[float]] = {name: [] for name in calls}
+def take_turns(calls: dict[Any, Callable[[], Any]], until: float) -> tuple[dict[Any, list[float]], dict[Any, Exception]]:
+    """Seconds of a call in each turn, and what those raised that could not go on.
+
+    Rounds begin with another contender each; all end by `until`, but for the first five.
+    """
+    seconds, failed, repeats = {name: list[float]() for name in calls}, dict[Any, Exception](), dict[Any, int]()
+
+    def turn(name: Any) -> None:
+        call = calls[name]
+        try:
+            if name not in repeats:
+                repeats[name] = math.ceil(TURN / seconds_of(call, 1))
+            elif repeats[name] > 1:
+                call()  # finds the caches full of the last one's
+            seconds[name].append(seconds_of(call, repeats[name]))
+        except Exception as error:  # of a library: anything
+            failed[name] = error
+            del seconds[name]
+
+    order = deque(calls)
     gc.collect()
     for i in range(MOST):
         began = time.perf_counter()
-        order = list(calls.items())
-        for name, call in order[i % len(order) :] + order[: i % len(order)]:
+        for name in filter(seconds.__contains__, order):
             time.sleep(PAUSE)
-            if repeats[name] > 1:
-                call()  # finds the caches full of the last one's
-            seconds[name].append(seconds_of(call, repeats[name]))
+            turn(name)
+        order.rotate(-1)
         now = time.perf_counter()
         if i + 1 >= LEAST and now + (now - began) > until:
             break
-    return seconds
+    return seconds, failed
 
 
 def seconds_of(call: Callable[[], Any], times: int) -> float:

@@ -14,6 +14,7 @@ from .efficientnet import (
     stage,
 )
 from .look import diff, draw, tabulate
+from .memory import keep_memory
 from .module import (
     Block,
     Endpoints,
@@ -56,6 +57,7 @@ __all__ = [
     "diff",
     "draw",
     "export",
+    "keep_memory",
     "load",
     "mb_block",
     "open_exported",

@@ -2,6 +2,8 @@
 
 import json
 import sys
+import time
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,16 @@ def test_a_contender_that_computes_something_else_is_refused(run, monkeypatch, c
         assert row["cells"]["timm tf"]["missing"].startswith("refused: its logits differ by")
         assert row["ratio"]["fastest"] == "torchvision" and row["cells"]["torchvision"]["median"] > 0
     assert "refused: its logits differ by" in capsys.readouterr().out
+
+
+def test_a_contender_that_fails_after_its_first_call_is_missing_alone():
+    def entry(calls):
+        return bench_rows.Entry(lambda: next(calls, 0) or 1 / 0)
+
+    entries = {("", "warmnet"): lambda: entry(repeat(1)), ("", "timm"): lambda: entry(iter([1]))}
+    (row,) = measure(bench_rows.Contest("eager", "late", entries, 1), Floors({"fp32": 1.0}, 1.0), 0, time.perf_counter() + 9)
+    assert row["cells"]["timm"]["missing"] == "failed: ZeroDivisionError: division by zero"
+    assert row["cells"]["warmnet"]["turns"] == 5 and row["ratio"] is None
 
 
 def test_a_row_that_needs_a_gpu_is_marked_as_not_measured():

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from ..efficientnet import WarmEfficientNet
 from ..errors import InputError, extra
+from ..memory import keep_memory
 from ..preprocessing import ImageError
 from ..weights import replacing
 from .data import Images, Sample, loader, opened
@@ -198,6 +199,8 @@ def evaluate(
     """
     names, outputs = _outputs(model, classes)
     place = found_device(device)
+    if place == "cpu":
+        keep_memory()
     batches = loader(_Readable(samples, model), workers, batch_size=batch_size, collate_fn=_batch)
     results, skipped, busy = [], list[str](), 0.0
     with _evaluating(model, place), torch.inference_mode():

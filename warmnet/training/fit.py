@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..efficientnet import Variant, WarmEfficientNet
 from ..errors import InputError
+from ..memory import keep_memory
 from ..model_file import code
 from ..preprocessing import ImageError
 from ..weights.moving import CLASSIFIER
@@ -66,6 +67,8 @@ def fit(
     if not resume:
         check_free(folder)
     fabric = engine.fabric()
+    if fabric.device.type == "cpu":
+        keep_memory()
     with _repeatable(seed):
         model = _network(network, len(data.classes), recipe, variant, source, seed)
         recipe = recipe.sized(len(data.train), model.variant, model.preprocessing)

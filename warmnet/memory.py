@@ -1,0 +1,25 @@
+"""Memory that is freed stays with the process: on a CPU that may take a third of the time off a step of training."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+M_TRIM_THRESHOLD, M_MMAP_MAX, NEVER, NONE = -1, -4, -1, 0  # mallopt(3)
+
+
+def keep_memory() -> bool:
+    """Whether this process keeps from now on what it frees, for its next tensors, which the C library can only do on Linux.
+
+    glibc takes every block of more than 32 MB from the system and gives it back when it is freed, and the system clears each
+    of its pages. For the maps of 16 images that takes longer than the arithmetic on them. Kept, memory stays as high as it
+    was at most, and a tenth higher than without; whatever else the process computes is faster, too. `training.fit` and
+    `training.evaluate` ask for it on a CPU. There is no way back.
+
+    >>> import warmnet
+    >>> kept = warmnet.keep_memory()
+    """
+    if sys.platform != "linux":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and bool(mallopt(M_MMAP_MAX, NONE)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER))
