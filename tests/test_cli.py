@@ -305,6 +305,29 @@ def test_bad_use_is_named_with_exit_code_2(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("train --modle x.py:Net", "unrecognized arguments: --modle. Did you mean --model?"),
+        ("summary b0 --resoluton=64", "unrecognized arguments: --resoluton=64. Did you mean --resolution?"),
+        ("predict run x.png --qqq", "unrecognized arguments: --qqq\n"),
+    ],
+)
+def test_an_unknown_option_is_met_with_the_usage_of_its_command_and_the_nearest(arguments, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments.split())
+    err = capsys.readouterr().err
+    assert err.startswith(f"usage: warmnet {arguments.split()[0]} ") and message in err
+
+
+def test_help_on_bench_needs_no_peers(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "bench", None)
+    assert main(["bench", "--help"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("usage: warmnet bench ") and "benchmarks/bench.py" in said.out and said.err == ""
+    assert "bench needs the peers; CONTRIBUTING.md says" in refused(capsys, "bench", "--rows=build")
+
+
 def test_a_resolution_that_the_network_cannot_take_is_refused(capsys):
     assert "31" in refused(capsys, "summary", "b0", "--resolution=31")
 

@@ -1,6 +1,9 @@
 """A network of one's own in a file: written, found, trained, used, and never run unless it is named."""
 
 import inspect
+import linecache
+import os
+import pickle
 import shlex
 import signal
 import subprocess
@@ -16,6 +19,7 @@ from pictures import write_digits
 import warmnet
 from warmnet import model_file, training
 from warmnet.cli import main
+from warmnet.errors import InputError
 from warmnet.training.steps import Training
 
 SHORT = "--epochs=1", "--resolution=32"
@@ -125,6 +129,10 @@ def test_a_name_that_python_cannot_import_is_refused(name, message, tmp_path, ca
     assert not any(tmp_path.iterdir())
 
 
+def test_without_its_folder_it_is_refused_with_what_to_do(tmp_path, capsys):
+    assert f"There is no folder {tmp_path / 'no'}. Make it first" in refused(capsys, "new", tmp_path / "no" / "mymodel.py")
+
+
 def test_it_is_not_written_over(mine, capsys):
     mine.write_text("mine")
     assert "is there already" in refused(capsys, "new", mine)
@@ -149,9 +157,9 @@ def test_unedited_it_is_warmnet_s_network(mine):
             "",
             "",
             ":mb_block",
-            "mymodel.py:mb_block is no network to train. Networks there",
+            "mymodel.py:mb_block is no network. Networks there",
         ),
-        ("class Net(WarmEfficientNet)", "class Net(warmnet.WarmModule)", ":Net", "mymodel.py:Net is no network to train"),
+        ("class Net(WarmEfficientNet)", "class Net(warmnet.WarmModule)", ":Net", "mymodel.py:Net is no network. "),
         (
             "class Net(WarmEfficientNet)",
             "class Net(warmnet.WarmModule)",
@@ -177,6 +185,30 @@ def test_its_neighbours_can_be_imported_in_it(mine):
     (mine.parent / "beside_mymodel.py").write_text("act = 'relu'")
     mine.write_text(mine.read_text() + "\n\nfrom beside_mymodel import act\n")
     assert defined(mine)["act"] == "relu"
+
+
+def test_files_of_one_name_are_kept_apart(mine):
+    other = edited(mine, "repeat=4", "repeat=5")
+    one, two = (model_file.find(str(path)) for path in (mine, other))
+    assert model_file.code(one).text == mine.read_bytes() and model_file.code(two).text == other.read_bytes()
+    for network in one, two:
+        assert type(pickle.loads(pickle.dumps(network("b0", 2, seed=0)))) is network
+
+
+def test_an_edit_leaves_the_class_that_was_found_before_it(mine):
+    before, text = model_file.find(str(mine)), mine.read_bytes()
+    mine.write_text(mine.read_text() + "\n\nMORE = 1\n")
+    after = model_file.find(str(mine))
+    assert model_file.code(before).text == text != model_file.code(after).text
+    assert pickle.loads(pickle.dumps(before)) is before
+
+
+def test_bytes_that_are_no_utf_8_are_an_error_of_the_file(mine, capsys):
+    mine.write_bytes(mine.read_bytes() + b"CAFE = 'caf\xe9'\n")
+    capsys.readouterr()
+    assert main(["summary", str(mine)]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f'  File "{mine}", line') and "SyntaxError: (unicode error) 'utf-8' codec can't decode" in err
 
 
 @pytest.mark.parametrize(
@@ -236,6 +268,15 @@ def test_a_command_on_such_a_run_asks_for_the_model_and_then_does_as_with_warmne
         ]
 
 
+def test_what_to_run_next_holds_after_the_file_is_edited(home, tmp_path, capsys):
+    path = edited(home / "mymodel.py", "", "")
+    assert main(["train", str(home / "digits"), *SHORT, f"--out={tmp_path / 'run'}", "--model", str(path)]) == 0
+    following = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    path.write_text("")
+    assert main(following[1:]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_code_in_a_run_folder_never_runs_by_itself(home, tmp_path, capsys):
     run = tmp_path / "run"
     run.mkdir()
@@ -273,10 +314,17 @@ def test_what_fits_of_weights_is_where_an_edited_network_starts(home, tmp_path, 
     assert main([*map(str, words), "--set", "frozen_norm=True"]) == 0
     err = capsys.readouterr().err
     assert "- stage_6.mb_block_5.expand.conv.weight" in err and "stage_5" not in err
+    assert len(err.splitlines()) < 20 and "more are new" in err
     after = model_file.find(str(path)).from_pretrained(tmp_path / "run")
     before = warmnet.WarmEfficientNet.from_pretrained(home / "own")
     assert torch.equal(after.stem.bn.running_mean, before.stem.bn.running_mean)
     assert after.facts["network"].startswith("deeper.py:Net, ")
+
+
+def test_weights_of_another_variant_are_refused_in_a_line(home, tmp_path, capsys):
+    path = edited(home / "mymodel.py", "repeat=4", "repeat=5")
+    words = ["train", home / "digits", "--weights", home / "own", "--variant=b1", f"--out={tmp_path / 'run'}", "--model", path]
+    assert "holds weights of another variant than b1. Leave out --variant." in refused(capsys, *words)
 
 
 def test_a_run_of_warmnet_s_own_that_starts_from_such_weights_is_warmnet_s_own(home, tmp_path):
@@ -316,15 +364,73 @@ def test_a_run_of_warmnet_s_own_does_not_go_on_with_another(home, tmp_path, monk
     assert "Go on without --model" in refused(capsys, *words, "--resume", "--model", home / "mymodel.py")
 
 
-def test_the_class_of_a_notebook_has_a_name_and_no_file():
+def test_a_file_that_is_edited_while_it_trains_is_kept_as_it_was_run(mine):
+    network, text = model_file.find(str(mine)), mine.read_bytes()
+    mine.write_text("")
+    assert model_file.code(network) == model_file.Code("mymodel.py:Net", text)
+
+
+# of a notebook
+
+CELL = "import warmnet\n\nclass Net(warmnet.WarmEfficientNet):\n    def forward(self, x):\n        return super().forward(x)\n"
+
+
+def session(text):
+    """The Net of a session, which keeps the text of its cells for tracebacks as IPython does."""
+    module, cell = types.ModuleType("a_session"), f"<cell {hash(text)}>"
+    sys.modules["a_session"] = module
+    linecache.cache[cell] = len(text), None, text.splitlines(keepends=True), cell
+    exec(compile(text, cell, "exec"), vars(module))
+    return module.Net
+
+
+def test_a_class_of_a_notebook_has_the_text_of_its_cell(tmp_path):
+    run = f"""
+from IPython.core.interactiveshell import InteractiveShell
+from warmnet.model_file import Code, code
+shell = InteractiveShell.instance()
+shell.run_cell({CELL!r})
+found = code(shell.user_ns["Net"])
+print(found == Code("Net", {CELL.encode()!r}), found)
+"""
+    environment = {**os.environ, "IPYTHONDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", run], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("True Net, checksum ")
+
+
+def test_a_class_of_a_session_without_its_text_has_a_name_alone():
     notebook = types.ModuleType("a_notebook")
     sys.modules["a_notebook"] = notebook
     exec("import warmnet\nclass Net(warmnet.WarmEfficientNet): pass", vars(notebook))
-    assert model_file.code(notebook.Net) == model_file.Code("Net", "")
+    assert model_file.code(notebook.Net) == model_file.Code("Net", b"") and str(model_file.code(notebook.Net)) == "Net"
     assert model_file.code(warmnet.WarmEfficientNet) is None
 
 
-def test_a_file_that_is_edited_while_it_trains_is_kept_as_it_was_run(mine):
-    network, text = model_file.find(str(mine)), mine.read_text()
-    mine.write_text("")
-    assert model_file.code(network) == model_file.Code("mymodel.py:Net", text)
+def test_weights_of_a_notebook_s_class_say_where_they_are_loaded_and_that_works(home, tmp_path, capsys):
+    recipe, run, net = replace(training.RECIPES["small"], epochs=1, resolution=32), tmp_path / "run", session(CELL)
+    training.fit(training.folder(home / "digits"), recipe, run, network=net)
+    assert not [path for path in run.iterdir() if path.name == "Net" or path.suffix == ".py"]
+    err = refused(capsys, "predict", run, home / "digits/1/00.png")
+    assert f"run is of {model_file.code(net)}, a class of a notebook or session" in err
+    assert f"Load it there with Net.from_pretrained({str(run)!r}), or write it into a file and name that: " in err
+    assert isinstance(net.from_pretrained(str(run)), net)
+    (tmp_path / "mymodel.py").write_text(CELL)
+    words = asked(err)
+    assert words[-1] == "mymodel.py:Net"
+    assert main([*words[:-1], str(tmp_path / words[-1])]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_run_goes_on_with_the_notebook_s_class_that_it_began_with_and_no_other(home, tmp_path, monkeypatch):
+    data, recipe = training.folder(home / "digits"), replace(training.RECIPES["small"], epochs=1, resolution=32)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Training, "take_step", stop)
+        training.fit(data, recipe, tmp_path / "run", network=session(CELL))
+    other = session(CELL.replace("forward(x)", "forward(x) * 2"))
+    with pytest.raises(InputError, match=r"of Net, checksum \w+, not of Net, checksum \w+\. Go on with Net as it was then"):
+        training.fit(data, recipe, tmp_path / "run", network=other, resume=True)
+    training.fit(data, recipe, tmp_path / "run", network=session(CELL), resume=True)

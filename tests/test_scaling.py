@@ -9,7 +9,7 @@ import warmnet
 from warmnet.errors import InputError
 from warmnet.scaling import COSTS, PHI, at, cost
 
-FEW = {"stages": warmnet.STAGES[:3], "head": 64, "num_classes": 10}
+FEW = {"stages": warmnet.STAGES[1:2], "head": 64, "num_classes": 10}
 
 
 def following(variant):
@@ -27,7 +27,7 @@ def test_the_result_keeps_within_the_budget_and_the_next_step_does_not(phi, what
 
 
 def test_it_keeps_within_all_of_several_budgets():
-    alone = {"macs": 1e8, "parameters": 2e6, "memory": 1e7}
+    alone = {"macs": 1e8, "parameters": 4e4, "memory": 2e7}
     found = {what: warmnet.within(**{what: budget}, **FEW) for what, budget in alone.items()}
     assert len({*found.values()}) == 3
     assert warmnet.within(**alone, **FEW) == min(found.values())
@@ -69,9 +69,9 @@ def test_without_a_budget_it_names_them():
         warmnet.within(num_classes=10)
 
 
-@pytest.mark.parametrize("budget", [0, -1, math.nan])
-def test_a_budget_is_above_0(budget):
-    with pytest.raises(InputError, match=f"macs={budget} must be above 0"):
+@pytest.mark.parametrize("budget", [0, -1, math.nan, "1e9"])
+def test_a_budget_is_a_number_above_0(budget):
+    with pytest.raises(InputError, match=f"macs={budget!r} must be a number above 0"):
         warmnet.within(macs=budget, parameters=1e6)
 
 
@@ -115,12 +115,12 @@ def test_milliseconds_are_of_the_order_of_a_call():
 
 
 def test_enough_milliseconds_for_any_machine_leave_it_to_the_other_budget():
-    assert warmnet.within(milliseconds=1e6, macs=1e7, **FEW) == warmnet.within(macs=1e7, **FEW)
+    assert warmnet.within(milliseconds=1e6, macs=4e6, **FEW) == warmnet.within(macs=4e6, **FEW) > at(PHI[0])
 
 
 def test_the_result_builds_and_runs_and_no_random_number_is_drawn():
     state = torch.get_rng_state()
-    found = warmnet.within(milliseconds=50, memory=1e7, **FEW)
+    found = warmnet.within(milliseconds=50, memory=3e6, **FEW)
     assert torch.equal(torch.get_rng_state(), state)
     model = warmnet.WarmEfficientNet(found, **FEW).eval()
     assert model(torch.rand(1, 3, found.resolution, found.resolution)).shape == (1, 10)

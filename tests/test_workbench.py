@@ -24,13 +24,14 @@ def test_all_notebooks_are_copied_and_jupyter_is_not_started(tmp_path, monkeypat
         assert (tmp_path / "warmnet-notebooks" / name).read_bytes() == (ROOT / "notebooks" / name).read_bytes()
 
 
-def test_one_that_the_user_changed_is_left_and_named(tmp_path, capsys):
+def test_those_that_the_user_changed_are_left_and_named_in_one_line(tmp_path, capsys):
     assert workbench.copy(tmp_path) == ([tmp_path / name for name in NAMES], [])
-    (tmp_path / NAMES[2]).write_text("mine")
+    for n in 2, 4:
+        (tmp_path / NAMES[n]).write_text("mine")
     (tmp_path / NAMES[0]).unlink()
     assert main(["notebook", str(tmp_path), "--copy-only"]) == 0
     out, err = capsys.readouterr()
-    assert "1 new" in out and err == f"warmnet: {tmp_path / NAMES[2]} is not as warmnet has it, and is left as it is.\n"
+    assert "1 new" in out and err == f"warmnet: not as warmnet has them, and left as they are: {NAMES[2]}, {NAMES[4]}.\n"
     assert (tmp_path / NAMES[2]).read_text() == "mine" and (tmp_path / NAMES[0]).exists()
 
 
@@ -50,6 +51,30 @@ def test_jupyter_starts_where_the_notebooks_are(tmp_path, installed, started):
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     out = subprocess.run([sys.executable, "-c", run], env=env, capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == f"{tmp_path / started}.py {tmp_path / 'mine'}"
+
+
+@pytest.mark.parametrize(
+    "words, options",
+    [
+        (["mine"], []),
+        (["mine", "--"], []),
+        (["mine", "--", "--allow-root", "--port", "8889", "--", "x"], ["--allow-root", "--port", "8889", "--", "x"]),
+    ],
+)
+def test_what_follows_two_dashes_goes_to_jupyter(tmp_path, words, options):
+    (tmp_path / "jupyterlab.py").write_text("import sys; print(sys.orig_argv)")
+    run = [sys.executable, "-m", "warmnet", "notebook", *words]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    out = subprocess.run(run, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
+    assert (tmp_path / "mine").is_dir()
+    assert out.splitlines()[-1] == str([sys.executable, "-m", "jupyterlab", *options])
+
+
+def test_the_options_of_jupyter_are_refused_before_two_dashes_and_the_usage_says_where_they_go(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["notebook", str(tmp_path / "mine"), "--allow-root"])
+    err = capsys.readouterr().err
+    assert "unrecognized arguments: --allow-root" in err and "[-- --allow-root" in err and not (tmp_path / "mine").exists()
 
 
 def test_without_jupyter_the_copies_stay_and_the_extra_is_named(tmp_path, monkeypatch, capsys):

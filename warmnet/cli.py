@@ -10,6 +10,7 @@ import ast
 import json
 import math
 import os
+import re
 import shlex
 import signal
 import sys
@@ -18,6 +19,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +27,8 @@ from . import __version__, model_file, workbench
 from .efficientnet import VARIANTS, WarmEfficientNet
 from .errors import InputError, MissingExtra
 from .weights import LIBRARIES, LINEAGES
+from .weights.origin import origin
+from .weights.read import read
 
 TOP = 5  # classes in a row of the table of predictions
 
@@ -35,14 +39,9 @@ class Terminated(BaseException):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
-    parser = _parser()
-    asked, more = parser.parse_known_args(arguments)
-    asked.more = more
-    if more and getattr(asked, "command", None) is not bench:
-        parser.error(f"unrecognized arguments: {' '.join(more)}")
-    asked.words = [str(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    asked = _asked([str(word) for word in (sys.argv[1:] if arguments is None else arguments)])
     if "command" not in asked:
-        parser.print_help()
+        asked.parser.print_help()
         return 0
     before = signal.signal(signal.SIGTERM, _terminate)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a file's name may hold anything
@@ -69,6 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say("stopped by SIGTERM.", 143)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _asked(words: list[str]) -> argparse.Namespace:
+    """What the words of a command ask for; `more` are bench's options, and for Jupyter what follows notebook's --."""
+    end = words.index("--") if words[:1] == [notebook.__name__] and "--" in words else len(words)
+    asked, more = _parser().parse_known_args(words[:end])
+    if more and getattr(asked, "command", None) is not bench:
+        options = re.findall(r"--[\w-]+", asked.parser.format_usage())
+        near = [close for word in more for close in get_close_matches(word.partition("=")[0], options, 1)]
+        asked.parser.error(f"unrecognized arguments: {' '.join(more)}" + (f". Did you mean {near[0]}?" if near else ""))
+    asked.words, asked.more = words, more + words[end + 1 :]
+    return asked
 
 
 def _run(asked: argparse.Namespace) -> int:
@@ -101,14 +112,14 @@ def new(asked: argparse.Namespace) -> None:
 
 
 def notebook(asked: argparse.Namespace) -> None:
-    """Copy warmnet's notebooks to a folder of yours and start Jupyter there."""
+    """Copy warmnet's notebooks to a folder of yours and start Jupyter there; what follows -- is for Jupyter."""
     folder = Path(asked.folder)
     new, left = workbench.copy(folder)
     print(f"{folder} has the notebooks: {len(new)} new.", flush=True)
-    for path in left:
-        _say(f"{path} is not as warmnet has it, and is left as it is.")
+    if left:
+        _say(f"not as warmnet has them, and left as they are: {', '.join(path.name for path in left)}.")
     if not asked.copy_only:
-        workbench.start(folder)
+        workbench.start(folder, asked.more)
 
 
 def summary(asked: argparse.Namespace) -> None:
@@ -138,8 +149,6 @@ def train(asked: argparse.Namespace) -> None:
     network = model_file.find(asked.model) if asked.model else WarmEfficientNet
     source = _source(asked, network)
     variant = source.variant if source else asked.variant or "b0"
-    if source and asked.variant and VARIANTS[asked.variant] != variant:
-        raise InputError(f"{asked.weights} holds weights of another variant than {asked.variant}. Leave out --variant.")
     recipe = _recipe(asked)
     engine = training.Engine(asked.device, asked.workers, asked.precision, asked.accumulate, asked.recompute, asked.compile)
     engine.fabric()  # the processes of a run find each other, so that they share the reading
@@ -167,12 +176,15 @@ def train(asked: argparse.Namespace) -> None:
     sample = training.write_samples(data, folder)
     for path in sorted(folder.iterdir()):
         print(f"  {path}{os.sep if path.is_dir() else ''}")
-    named = ["--model", asked.model] if asked.model else []
+    own = model_file.code(network)  # as it was when it started, which the run keeps
+    named = ["--model", str(folder / own.name)] if own else []
     print(f"\nNext:\n  {shlex.join(['warmnet', 'predict', str(folder), str(sample), *named])}")
 
 
 def _source(asked: argparse.Namespace, network: type[WarmEfficientNet]) -> WarmEfficientNet | None:
     """The weights to start from; in a network of one's own those that fit."""
+    if asked.weights and asked.variant and origin(read(asked.weights)).variant != VARIANTS[asked.variant]:
+        raise InputError(f"{asked.weights} holds weights of another variant than {asked.variant}. Leave out --variant.")
     if asked.weights and asked.model:
         return network.from_pretrained(asked.weights, strict=False)
     return model_file.load(asked.weights, None, asked.words) if asked.weights else None
@@ -299,6 +311,18 @@ def export(asked: argparse.Namespace) -> None:
 
 def bench(asked: argparse.Namespace) -> int:
     """Measure warmnet beside timm, torchvision, lukemelas, Keras and ResNet-50; for a clone, with the peers installed."""
+    try:
+        main = _bench()
+    except InputError:
+        if not {"-h", "--help"} & {*asked.more}:
+            raise
+        asked.parser.print_help()  # for its own cannot be had
+        return 0
+    return main(asked.more)
+
+
+def _bench() -> Callable[[list[str]], int]:
+    """The benchmark's main, of a clone, with the peers."""
     folder = Path(__file__).parents[1] / "benchmarks"
     if not (folder / "bench.py").exists():
         raise InputError(f"bench compares with the peers in a clone of warmnet's repository, and {folder} is not there.")
@@ -307,7 +331,7 @@ def bench(asked: argparse.Namespace) -> int:
         from bench import main  # type: ignore[import-not-found]
     except ImportError as error:
         raise InputError(f"bench needs the peers; CONTRIBUTING.md says how to install them. {error}") from error
-    return main(asked.more)
+    return main
 
 
 def _describe(asked: argparse.Namespace, data: Any, recipe: Any) -> None:
@@ -369,18 +393,19 @@ def _terminate(*_: Any) -> NoReturn:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("warmnet", description="EfficientNet on PyWarm: look at it, train it, use it.")
     parser.add_argument("--version", action="version", version=f"warmnet {__version__}")
+    parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def command(function: Callable[[argparse.Namespace], int | None], **more: Any) -> argparse.ArgumentParser:
         said = (function.__doc__ or "").strip()
         sub = commands.add_parser(function.__name__, help=said, description=said, **more)
-        sub.set_defaults(command=function)
+        sub.set_defaults(command=function, parser=sub)
         return sub
 
     sub = command(new)
     sub.add_argument("file", metavar="FILE", help="the file to write, such as mymodel.py")
 
-    sub = command(notebook)
+    sub = command(notebook, usage="%(prog)s [-h] [--copy-only] [FOLDER] [-- --allow-root --port 8889 ...]")
     sub.add_argument("folder", nargs="?", default="warmnet-notebooks", metavar="FOLDER", help="default: warmnet-notebooks")
     sub.add_argument("--copy-only", action="store_true", help="do not start Jupyter")
 
@@ -449,7 +474,8 @@ def _parser() -> argparse.ArgumentParser:
     _own_network(sub)
     _reading(sub, device=False)
 
-    command(bench, add_help=False)  # which has its own
+    rest = "OPTIONS are listed here where the peers are installed, and are in parser() of benchmarks/bench.py."
+    command(bench, usage="%(prog)s [-h] [OPTIONS]", epilog=rest, add_help=False)
 
     sub = command(convert)
     sub.add_argument("source", metavar="IN", help="a weights file or run folder of any of these, or a Hugging Face Hub id")

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import inspect
 import keyword
+import linecache
 import shlex
 import sys
 import traceback
@@ -16,6 +17,7 @@ import warnings
 from collections.abc import Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import FunctionType
 from typing import NamedTuple, TypeGuard
 
 from . import efficientnet
@@ -65,12 +67,14 @@ if __name__ == "__main__":
 def write(path: Path) -> None:
     """Write a model file, which trains as warmnet's own network does until it is edited.
 
-    Raises InputError if there is a file, or if no Python file should be called so.
+    Raises InputError if there is a file, or no folder for it, or if no Python file should be called so.
     """
     if path.suffix != ".py" or not path.stem.isidentifier() or keyword.iskeyword(path.stem):
         raise InputError(f"{path} is no name for a file that Python imports. Choose one such as mymodel.py.")
     if path.stem in sys.stdlib_module_names or path.stem in ("torch", "numpy", "warm", "warmnet"):
         raise InputError(f"{path} would hide the module {path.stem} from the files beside it. Choose one such as mymodel.py.")
+    if not path.parent.is_dir():
+        raise InputError(f"There is no folder {path.parent}. Make it first, or name a file in one that is there.")
     commands = {
         f"python {path.name}": "what your edits changed",
         f"warmnet summary {path.name}:Net": "every layer, its shape and its cost",
@@ -113,7 +117,7 @@ def find(named: str) -> type[WarmEfficientNet]:
     name = name or (own[0] if own else "Net")
     network = held.get(name)
     if not _is_own(network):
-        what = f"{path}:{name} is no network to train" if name in held else f"{path} has no {name}"
+        what = f"{path}:{name} is no network" if name in held else f"{path} has no {name}"
         raise InputError(
             f"{what}. Networks there, classes that inherit from warmnet.WarmEfficientNet: {', '.join(own) or 'none'}."
         )
@@ -141,26 +145,32 @@ def _run(path: Path) -> dict[str, object]:
     """What a Python file defines. Its neighbours can be imported in it, as by `python mymodel.py`."""
     if (folder := str(path.resolve().parent)) not in sys.path:
         sys.path.insert(0, folder)
-    spec = spec_from_file_location(f"model_file_{path.stem}", path)
+    text = path.read_bytes()
+    which = hashlib.sha256(bytes(path.resolve()) + text).hexdigest()  # not another of its name, nor this before an edit
+    spec = spec_from_file_location(f"model_file_{path.stem}_{which[:8]}", path)
     module = module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[module.__name__] = module  # where pickle looks for its classes
-    module.__text__ = path.read_text("utf-8")  # type: ignore[attr-defined] # the file may be edited while it trains
-    exec(compile(module.__text__, str(path), "exec"), vars(module))
+    module.__text__ = text  # type: ignore[attr-defined] # the file may be edited while it trains
+    exec(compile(text, str(path), "exec"), vars(module))
     return vars(module)
 
 
 class Code(NamedTuple):
-    """Where a network is written: its name, such as 'mymodel.py:Net', and the text of that file; of a notebook's, none."""
+    """Where a network is written: its name, such as 'mymodel.py:Net', and the text of that file.
+
+    One of a notebook is 'Net', with the text of its cell. Where that cannot be had, there is none, and no checksum.
+    """
 
     name: str
-    text: str = ""
+    text: bytes = b""
 
     @property
     def file(self) -> str:
-        return self.name.partition(":")[0]
+        """The file's name; '' of a notebook's class."""
+        return self.name.rpartition(":")[0]
 
     def __str__(self) -> str:
-        return f"{self.name}, checksum {hashlib.sha256(self.text.encode()).hexdigest()[:8]}"
+        return f"{self.name}, checksum {hashlib.sha256(self.text).hexdigest()[:8]}" if self.text else self.name
 
 
 def code(network: type[WarmEfficientNet]) -> Code | None:
@@ -169,9 +179,15 @@ def code(network: type[WarmEfficientNet]) -> Code | None:
         return None
     module = sys.modules[network.__module__]
     if (file := getattr(module, "__file__", None)) is None:
-        return Code(network.__qualname__)
-    text = getattr(module, "__text__", None) or Path(file).read_text("utf-8")
+        return Code(network.__qualname__, _cell(network).encode())
+    text = getattr(module, "__text__", None) or Path(file).read_bytes()
     return Code(f"{Path(file).name}:{network.__qualname__}", text)
+
+
+def _cell(network: type[WarmEfficientNet]) -> str:
+    """The text of the notebook's cell that defines a class, by a function of the class, as tracebacks have it; or ''."""
+    files = [value.__code__.co_filename for value in vars(network).values() if isinstance(value, FunctionType)]
+    return next(("".join(linecache.getlines(file)) for file in files if is_users(file)), "")
 
 
 def of(source: Source, revision: str | None = None) -> str | None:
@@ -189,13 +205,16 @@ def load(source: str, named: str | None, words: Sequence[str]) -> WarmEfficientN
     if not named and not said:
         return WarmEfficientNet.from_pretrained(source)
     if not named:
-        named = said.partition(",")[0]  # type: ignore[union-attr]
-        if (beside / named.partition(":")[0]).is_file():
-            named = str(beside / named)
-        raise InputError(
-            f"{source} is of {said}, and code runs only if you name it. Do so if you trust it: "
-            f"{shlex.join(['warmnet', *words, '--model', named])}"
-        )
+        was = Code(said.partition(",")[0])  # type: ignore[union-attr]
+        named = str(beside / was.name) if (beside / was.file).is_file() else was.name
+        why = "and code runs only if you name it. Do so if you trust it"
+        if not was.file:
+            named = f"mymodel.py:{was.name}"
+            why = (
+                f"a class of a notebook or session. Load it there with {was.name}.from_pretrained({source!r}), or write it "
+                f"into a file and name that"
+            )
+        raise InputError(f"{source} is of {said}, {why}: {shlex.join(['warmnet', *words, '--model', named])}")
     network = find(named)
     if said and str(code(network)).rpartition(" ")[2] != said.rpartition(" ")[2]:
         warnings.warn(f"{source} is of {said}, not of {code(network)}: it may compute otherwise.", WeightsWarning, stacklevel=2)

@@ -6,6 +6,7 @@ import time
 from bisect import bisect
 from collections.abc import Callable
 from functools import cache
+from numbers import Real
 from statistics import median
 from typing import Any
 
@@ -15,6 +16,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from .efficientnet import Variant, WarmEfficientNet, compound
 from .errors import InputError
 from .look import tabulate
+
+__all__ = ["within", "cost"]
 
 PHI = range(-800, 801)  # in hundredths: at -8 each stage is down to one block, 8 is about b8
 
@@ -30,7 +33,7 @@ def within(
 
     - `options`: those of `WarmEfficientNet` that the network will be built with, such as `num_classes` and `stages`.
 
-    An InputError says if no budget is given, if one is not above 0, and what phi = -8 takes if that is too much.
+    An InputError says if no budget is given, if one is no number above 0, and what phi = -8 takes if that is too much.
 
     >>> import warmnet
     >>> warmnet.within(parameters=1e6, num_classes=10)
@@ -41,8 +44,8 @@ def within(
     if not budgets:
         raise InputError(f"No budget. Pass one or more of {', '.join(given)}.")
     for what, budget in budgets.items():
-        if not budget > 0:
-            raise InputError(f"{what}={budget} must be above 0.")
+        if not isinstance(budget, Real) or not budget > 0:
+            raise InputError(f"{what}={budget!r} must be a number above 0.")
 
     @cache  # a time that was measured stays what it was
     def excess(hundredths: int) -> str:

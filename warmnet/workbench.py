@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
@@ -35,12 +36,12 @@ def copy(folder: Path) -> tuple[list[Path], list[Path]]:
     return new, left
 
 
-def start(folder: Path) -> NoReturn:
-    """Be Jupyter in that folder from now on. Raises MissingExtra if it is not installed."""
+def start(folder: Path, options: Sequence[str] = ()) -> NoReturn:
+    """Be Jupyter in that folder from now on, with its own options. Raises MissingExtra if it is not installed."""
     jupyter = next((name for name in JUPYTERS if (spec := find_spec(name)) and spec.origin), None)
     if jupyter is None:
         raise MissingExtra(
             f"The notebooks are in {folder}, and Jupyter is missing. Install it: pip install 'warmnet[notebook]'"
         )
     os.chdir(folder)
-    os.execv(sys.executable, [sys.executable, "-m", jupyter])
+    os.execv(sys.executable, [sys.executable, "-m", jupyter, *options])

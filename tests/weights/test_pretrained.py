@@ -285,6 +285,15 @@ def test_tensors_that_share_memory_in_a_file_do_not_in_the_network(tmp_path):
     assert model.stem.bn.bias.data_ptr() != model.stem.bn.running_mean.data_ptr()
 
 
+def test_of_many_tensors_that_do_not_fit_some_are_told_and_how_many_more():
+    shallow, deep = (warmnet.WarmEfficientNet(name, 2, seed=0) for name in ("b0", "b1"))
+    with pytest.warns(WeightsWarning) as warned:
+        report = warmnet.load(deep, shallow, strict=False)
+    new = [str(row) for row in report["new"] if row.matters]
+    head, *lines = str(warned[0].message).split("\n  ")
+    assert len(new) > 10 and lines == [*new[:10], f"and {len(new) - 10} more are new"]
+
+
 def test_a_wrapped_model_is_loaded_into_and_inference_mode_is_no_obstacle():
     model, source = (warmnet.WarmEfficientNet("b0", 2, seed=seed) for seed in (0, 1))
     quietly(warmnet.load, torch.compile(model), source)

@@ -82,9 +82,9 @@ class RunFolder:
                 write_pickle({**training.state(), "said": self.said}, path)
             if not (self.path / SPLIT).exists():
                 self._csv(SPLIT, [("part", "class", "file", "bytes"), *self.split])
-            if self.code and self.code.text and not (self.path / self.code.file).exists():
+            if self.code and self.code.file and not (self.path / self.code.file).exists():
                 with weights.replacing(self.path / self.code.file) as path:
-                    path.write_text(self.code.text, "utf-8")
+                    path.write_bytes(self.code.text)
         self.fabric.barrier()
 
     def write(self, training: Training) -> None:
@@ -150,7 +150,10 @@ class RunFolder:
             )
         if (code := was.get("network")) != self.said["network"]:
             whose = [said or "warmnet's own network" for said in (code, self.said["network"])]
-            way = f"with --model {self.path / code.partition(',')[0]}" if code else "without --model"
+            name = (code or "").partition(",")[0]
+            way = f"with {name} as it was then" if name else "without --model"
+            if Code(name).file:
+                way = f"with --model {self.path / name}"
             raise InputError(
                 f"The run in {self.path} is of {whose[0]}, not of {whose[1]}. Go on {way}, or start a new run with --weights."
             )

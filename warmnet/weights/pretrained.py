@@ -24,7 +24,7 @@ from .moving import CLASSIFIER, STEM, check_finite, check_fits, for_channels, mo
 from .origin import LINEAGES, Origin, origin
 from .own import WeightsError, replacing, save, write_pickle
 from .read import Checkpoint, Source, read
-from .report import Report
+from .report import SHOWN, Report
 
 Network = TypeVar("Network", bound=WarmEfficientNet)
 LIBRARIES = "timm", "torchvision", "lukemelas", "keras", "warmnet"
@@ -252,7 +252,10 @@ def _describe(model: WarmEfficientNet, found: Origin, keep: bool = False) -> Non
 
 def _tell(report: Report) -> None:
     """Warn of everything that is not simply as in the source, at the line that called `load` or `from_pretrained`."""
-    parts = [*report.notes, *(str(row) for fate in ("reshaped", "new", "dropped") for row in report[fate] if row.matters)]
+    parts = [*report.notes]
+    for fate in "reshaped", "new", "dropped":
+        rows = [str(row) for row in report[fate] if row.matters]
+        parts += rows[:SHOWN] + [f"and {len(rows) - SHOWN} more are {fate}"] * (len(rows) > SHOWN)
     if parts:
         warnings.warn("\n  ".join([f"{report.source}:", *parts]), WeightsWarning, stacklevel=4)
 
