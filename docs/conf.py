@@ -116,7 +116,8 @@ def definition(package, constant):
 def choose(app, what, name, obj, skipped, options):
     """All public names, each on one page; of a class what has a docstring, without the fields of a named tuple."""
     if what == "module":
-        return name in warmnet.__all__ and getattr(warmnet, name) is obj and app.env.docname != "docs/reference/warmnet"
+        elsewhere = name in warmnet.__all__ and getattr(warmnet, name) is obj
+        return skipped or (elsewhere and app.env.docname != "docs/reference/warmnet")
     return skipped or type(obj).__name__ == "_tuplegetter"
 
 

@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,12 @@ def test_the_reference_has_a_page_for_every_module_with_public_names():
     assert {"warmnet", "warmnet.functional", "warmnet.training"} <= {*PUBLIC}
     pages = {module: ROOT / f"docs/reference/{module}.md" for module in PUBLIC}
     assert [module for module, page in pages.items() if f".. automodule:: {module}\n" not in page.read_text()] == []
+
+
+def test_the_reference_leaves_out_what_sphinx_leaves_out():
+    choose = runpy.run_path(str(ROOT / "docs/conf.py"))["choose"]
+    for name, skipped in [("_private", True), ("public", False)]:
+        assert choose(None, "module", name, print, skipped, None) is skipped
 
 
 @pytest.mark.parametrize("module", PUBLIC)

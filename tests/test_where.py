@@ -48,6 +48,10 @@ class Mine(Exception):
     """A user's own."""
 
 
+class MyValueError(ValueError):
+    """A user's own, of a kind that a wrong shape may be met with."""
+
+
 def raised(call):
     with pytest.raises(Exception) as caught:
         call()
@@ -67,7 +71,7 @@ def test_a_mistake_in_the_dry_run_says_the_line_the_blocks_and_the_shapes_so_far
     assert shapes == "  where x (1, 16, 16, 16), y (1, 24, 16, 16)"
     assert blocks == ["  in 'widened_2', widened, given (1, 16, 16, 16)", "  in Wrong, given (1, 3, 32, 32)"]
     outputs = {"stem": 16, "widened_1.wide": 16, "widened_1": 16, "widened_2.wide": 24}
-    assert after == "  after " + ", ".join(f"{path} (1, {size}, 16, 16)" for path, size in outputs.items())
+    assert after == "  in the dry run, after " + ", ".join(f"{path} (1, {size}, 16, 16)" for path, size in outputs.items())
 
 
 def test_a_mistake_in_a_users_block_of_an_efficientnet_says_the_stage():
@@ -84,13 +88,14 @@ def test_a_mistake_later_on_says_so_too_and_keeps_its_kind():
     assert type(error) is warmnet.MismatchError
     line = line_of(Flat.forward, "W.linear")
     assert str(error) == (
-        "'linear_1' was built for 256 input channels and is given (1, 324).\n"
+        "'linear_1' was built for 256 input channels and is given (1, 324). Build the network again with an input of this "
+        "size, or pool before it, such as by x.mean((2, 3)).\n"
         f"  at {__file__}:{line}, in forward: return W.linear(x.flatten(1), 2)\n"
         "  where x (1, 4, 9, 9)\n  in Flat, given (1, 3, 9, 9)"
     )
 
 
-@pytest.mark.parametrize("fail", [Mine("mine"), Mine(1, 2), KeyError("key"), StopIteration()], ids=repr)
+@pytest.mark.parametrize("fail", [Mine("mine"), Mine(1, 2), MyValueError("mine"), KeyError("key"), StopIteration()], ids=repr)
 def test_a_users_own_exception_is_raised_as_it_is(fail):
     class Own(WarmModule):
         def forward(self, x):
@@ -99,6 +104,27 @@ def test_a_users_own_exception_is_raised_as_it_is(fail):
     args = fail.args
     assert raised(lambda: warmnet.up(Own(), [1])) is fail
     assert fail.args == args
+
+
+@pytest.mark.parametrize("kind", ["WeightsError", "PatternError"])
+def test_an_error_of_warmnets_or_of_a_package_says_its_place(kind, installed):
+    class Own(WarmModule):
+        def forward(self, x):
+            raise getattr(warmnet if hasattr(warmnet, kind) else installed, kind)("no")
+
+    assert "\n  at " in str(raised(lambda: warmnet.up(Own(), [1])))
+
+
+def test_an_interrupted_dry_run_leaves_the_model_without_layers():
+    class Interrupted(WarmModule):
+        def forward(self, x):
+            W.linear(x, 2)
+            raise KeyboardInterrupt
+
+    model = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        warmnet.up(model, [1, 3])
+    assert [*model.children()] == []
 
 
 def test_shapes_in_a_list_are_said():
@@ -170,6 +196,10 @@ SOMEONES = """
 import warmnet
 
 
+class PatternError(RuntimeError):
+    pass
+
+
 def added(x, y):
     return x + y
 
@@ -193,7 +223,7 @@ def test_the_line_is_the_users_where_a_library_fails_that_is_called_there(instal
 
 def test_a_librarys_line_is_said_where_there_is_no_other(installed):
     error = raised(lambda: warmnet.up(installed.Net(), [1, 3, 8, 8]))
-    assert f"\n  at {installed.__file__}:6, in added: return x + y\n" in str(error)
+    assert f"\n  at {installed.__file__}:10, in added: return x + y\n" in str(error)
 
 
 NOTEBOOK = """
@@ -232,6 +262,50 @@ def test_the_traceback_is_of_the_users_frames_with_few_of_the_library(model, siz
 def test_an_error_with_no_line_of_the_users_is_left_as_it_is():
     model = warmnet.WarmEfficientNet("b0", device="meta")
     assert str(raised(lambda: model(torch.ones(1, 4, 64, 64)))).count("\n") == 0
+
+
+def test_other_settings_are_said_alone_and_what_to_do():
+    class Own(WarmModule):
+        size = 8
+
+        def forward(self, x):
+            return W.conv(x, self.size, 3, stride=self.size // 8, padding=1)
+
+    model = warmnet.up(Own(), [1, 3, 8, 8])
+    model.size = 16
+    said = str(raised(lambda: model(torch.ones(1, 3, 8, 8)))).splitlines()[0]
+    assert said == (
+        "'conv_1' was built as conv(size=8, stride=1, …) and is now asked for as conv(size=16, stride=2, …). A layer keeps the "
+        "settings of the dry run: build the network again, or give one of the two calls another name=."
+    )
+
+
+@pytest.mark.parametrize(
+    "before, after, said",
+    [
+        (
+            lambda x: W.linear(x, 8, name="a"),
+            lambda x: W.dropout(x, 0.5, name="a"),
+            "linear(size=8, bias=True) and is now asked for as dropout(rate=0.5, by_channel=False, inplace=False)",
+        ),
+        (
+            lambda x: W.embedding(x * 0, 4, 10, padding_idx=0, name="a"),
+            lambda x: W.embedding(x * 0, 4, 10, padding_idx=1, name="a"),
+            "embedding(10, 4, ('padding_idx', 0)) and is now asked for as embedding(10, 4, ('padding_idx', 1))",
+        ),
+    ],
+    ids=["another kind", "settings that have no label"],
+)
+def test_settings_are_said_in_full_where_they_cannot_be_compared(before, after, said):
+    class Own(WarmModule):
+        layer = staticmethod(before)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    model = warmnet.up(Own(), [1, 4])
+    model.layer = after
+    assert f"'a' was built as {said}. " in str(raised(lambda: model(torch.ones(1, 4))))
 
 
 def test_a_model_that_failed_can_be_called_again():

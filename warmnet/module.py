@@ -156,7 +156,7 @@ def _entered(call: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if outer is not None or _here.build is not None or torch.compiler.is_compiling():
                 raise
-            raise located(error, [])  # noqa: B904  it is the same error
+            raise located(error)  # noqa: B904  it is the same error
         finally:
             _here.call = outer
 
@@ -202,9 +202,12 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
             if isinstance(model, WarmModule):
                 _measure(height, model, y)
             build.seal()
-        except BaseException as error:
+        except Exception as error:
             build.undo()
-            raise located(error, build.met) if isinstance(error, Exception) else error  # noqa: B904  it is the same error
+            raise located(error, build.met)  # noqa: B904  it is the same error
+        except BaseException:
+            build.undo()
+            raise
         finally:
             _here.call, _here.build, _here.tap = was
             build.end()
@@ -363,9 +366,10 @@ def claim(kind: str, asked: Any, name: str | None, share: bool) -> tuple[WarmMod
     if name not in module._built:
         _check_new(module, kind, asked, name)
     elif module._built[name] != (kind, asked):
+        built, now = _differing(module._built[name], (kind, asked))
         raise MismatchError(
-            f"'{_join(module._path, name)}' was built as {_call(*module._built[name])} and is now asked for as "
-            f"{_call(kind, asked)}."
+            f"'{_join(module._path, name)}' was built as {built} and is now asked for as {now}. A layer keeps the settings of "
+            f"the dry run: build the network again, or give one of the two calls another name=."
         )
     elif module._modules.get(name) is None:
         raise SealedError(f"'{_join(module._path, name)}' was built and has been removed. Put nn.Identity() in its place.")
@@ -403,8 +407,24 @@ def _in_between(module: WarmModule) -> WarmModule | None:
 
 def _call(kind: str, asked: Any) -> str:
     """The call as a person would write it: `conv(size=8, kernel=3)`."""
-    asked = asked if isinstance(asked, dict) else dict(zip(labels.get(kind, ()), asked))
-    return f"{kind}({', '.join(f'{key}={value}' for key, value in asked.items())})"
+    return f"{kind}({', '.join(f'{key}={value}' for key, value in _labelled(kind, asked).items())})"
+
+
+def _labelled(kind: str, asked: Any) -> dict[str, Any]:
+    return asked if isinstance(asked, dict) else dict(zip(labels.get(kind, ()), asked))
+
+
+def _differing(*calls: tuple[str, Any]) -> list[str]:
+    """Two calls as a person would write them: `conv(size=8, …)`, the settings that they share left out."""
+    (kind, _), (other, _) = calls
+    before, after = (_labelled(*call) for call in calls)
+    keys = [key for key in {**before, **after} if key not in before or key not in after or before[key] != after[key]]
+    if kind != other:
+        return [_call(*call) for call in calls]
+    if not keys:  # nobody has said what they are called
+        return [f"{kind}{asked}" for _, asked in calls]
+    texts = [[f"{key}={settings[key]}" for key in keys if key in settings] for settings in (before, after)]
+    return [f"{kind}({', '.join(text + ['…'] * (len(keys) < len(before)))})" for text in texts]
 
 
 def _fresh(module: WarmModule, name: str, make: Callable[..., nn.Module], *args: Any, **kw: Any) -> nn.Module:
@@ -436,7 +456,11 @@ def explained(module: nn.Module, x: torch.Tensor, error: RuntimeError) -> None:
     path = _join(parent._path, next((name for name, child in parent._modules.items() if child is module), "?"))
     built = next((getattr(module, key) for key in ("in_channels", "num_features", "in_features") if hasattr(module, key)), None)
     if built is not None and x.ndim > 1 and built != x.shape[1]:
-        raise MismatchError(f"'{path}' was built for {built} input channels and is given {tuple(x.shape)}.") from error
+        pooled = ", or pool before it, such as by x.mean((2, 3))" if isinstance(module, nn.Linear) else ""
+        raise MismatchError(
+            f"'{path}' was built for {built} input channels and is given {tuple(x.shape)}. Build the network again with an "
+            f"input of this size{pooled}."
+        ) from error
     if built is not None and module.weight is not None and module.weight.dtype != x.dtype:
         raise MismatchError(
             f"'{path}' has weights in {module.weight.dtype} and is given {x.dtype}. Convert one: x.float(), model.double()."

@@ -1,4 +1,4 @@
-"""Where a forward function failed: the user's line, the blocks it was in and the shapes there, without the library's frames."""
+"""Where a forward function failed: the user's line, the blocks it was in and the shapes there."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]")
 KINDS = RuntimeError, ValueError, TypeError, IndexError, AssertionError  # what a wrong shape is met with
 
 
-def located(error: Exception, met: list[str]) -> Exception:
-    """The error with where it was raised in its message, once, and no frames of torch's and warmnet's in its traceback.
+def located(error: Exception, met: list[str] | None = None) -> Exception:
+    """The error with where it was raised in its message, once; of the frames below the outermost call only the user's remain.
 
-    It is as it was if no others are there; of a kind that no shape causes, it keeps its message. `met` are the outputs of
-    blocks so far, in words.
+    It is as it was if there are none of these; of a kind of the user's own, or one that no shape causes, it keeps its message.
+    `met` are in a dry run the outputs of blocks so far, in words.
     """
     frames = list(traceback.walk_tb(error.__traceback__))
     others = [(frame, line) for frame, line in frames if not _is_engines(frame.f_code.co_filename)]
@@ -36,13 +36,14 @@ def located(error: Exception, met: list[str]) -> Exception:
     own = [(frame, line) for frame, line in others if is_users(frame.f_code.co_filename)]
     frame, line = (own or others)[-1]
     blocks = [_block(frame) for frame, _ in frames if (frame.f_code.co_filename, frame.f_code.co_name) == ENTERED]
+    after = f", after {', '.join(met[-4:])}" if met else ""
     said = [
         f"at {_place(frame, line)}",
         f"where {_shapes(frame.f_locals) or 'no tensor is'}",
         *list(dict.fromkeys(reversed(blocks)))[:8],
-        *([f"after {', '.join(met[-4:])}"] if met else []),
+        *([f"in the dry run{after}"] if met is not None else []),
     ]
-    plain = isinstance(error, KINDS) and type(error).__str__ is BaseException.__str__
+    plain = isinstance(error, KINDS) and not _is_own(type(error)) and type(error).__str__ is BaseException.__str__
     if plain and len(error.args) == 1 and isinstance(error.args[0], str) and not vars(error).get("is_located"):
         error.args = ("\n  ".join([error.args[0], *said]),)
         vars(error)["is_located"] = True
@@ -54,6 +55,12 @@ def located(error: Exception, met: list[str]) -> Exception:
 def is_users(file: str) -> bool:
     """Whether a file of code is the user's own: not torch's, warmnet's or Python's, and of no installed package."""
     return not _is_engines(file) and not INSTALLED.search(file)
+
+
+def _is_own(kind: type[Exception]) -> bool:
+    """Whether a kind of errors is the user's own; a notebook's module has no file."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return kind.__module__ != "builtins" and (file is None or is_users(file))
 
 
 def _is_engines(file: str) -> bool:

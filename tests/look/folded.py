@@ -1,6 +1,11 @@
 from xml.etree import ElementTree
 
 
+def named(row):
+    """A row's name, without the mark before it."""
+    return row[0].text.split()[-1]
+
+
 def rows_of(html):
     """The paths of a table's rows as they are folded into each other, with their cells and the widths of their bars."""
     found = {}
@@ -8,9 +13,9 @@ def rows_of(html):
     def visit(parent, path):
         for element in parent:
             if element.tag == "details":
-                visit(element, [*path, element[0][0].text])
+                visit(element, [*path, named(element[0])])
             elif "r" in element.get("class", "").split() and element.get("class") != "r h":
-                name = path if element.tag == "summary" else [*path, element[0].text]
+                name = path if element.tag == "summary" else [*path, named(element)]
                 bars = {i: cell.get("style") for i, cell in enumerate(element) if cell.tag == "s"}
                 found[".".join(name)] = [cell.text or "" for cell in element], bars
 

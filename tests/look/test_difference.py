@@ -1,9 +1,12 @@
 import json
 import re
+from html import escape
 
 import pytest
+import torch
 import torch.nn.functional as F
 from folded import rows_of
+from torch import nn
 
 import warmnet
 import warmnet.functional as W
@@ -31,7 +34,8 @@ def marks(change):
 def test_a_network_is_not_different_from_itself():
     change = diff("b0", efficientnet, IMAGES)
     assert change.changes == change.settings == ()
-    assert str(change).splitlines()[-1] == "no difference"
+    assert str(change) == "WarmEfficientNet('b0') → efficientnet, (1, 3, 224, 224): no difference"
+    assert change._repr_html_() == f"<div>{escape(str(change))}</div>"
 
 
 def test_an_inserted_block_is_new_with_all_that_is_in_it_and_its_stage_differs():
@@ -79,9 +83,22 @@ def test_a_block_whose_figures_stay_is_shown_if_something_in_it_differs():
 def test_settings_alone_are_counted_and_an_example_said():
     change = diff("b0", edited(act=F.relu), IMAGES)
     assert change.changes == () and "stem" in change.settings and "stem.conv" not in change.settings
-    assert str(change).endswith(
-        "rows differ in settings alone, such as stem, now conv_bn_act(32, kernel=3, stride=2, act=relu)"
+    assert str(change).endswith(", (1, 3, 224, 224): 72 rows differ in settings alone, such as stem: default → act=relu")
+    assert str(diff("b0", deeper())).endswith(
+        "\n27 rows differ in settings alone, such as stage_2.mb_block_1: drop=0.0125 → drop=0.0118"
     )
+
+
+def test_a_layer_of_another_kind_is_said_whole():
+    change = diff(nn.Sequential(nn.ReLU()), nn.Sequential(nn.Tanh()), (1, 4))
+    assert str(change) == "Sequential, (1, 4): 1 row differs in settings alone, such as 0: ReLU → Tanh"
+
+
+def test_a_parameter_of_the_network_itself_is_a_difference():
+    after = nn.Sequential(nn.ReLU())
+    after.scale = nn.Parameter(torch.ones(3))
+    *_, total = str(diff(nn.Sequential(nn.ReLU()), after, (1, 4))).splitlines()
+    assert total.split() == ["total", "3", "+3"]
 
 
 def test_the_text_shows_before_after_and_by_how_much_but_not_what_is_in_new_blocks():
@@ -89,7 +106,7 @@ def test_the_text_shows_before_after_and_by_how_much_but_not_what_is_in_new_bloc
     assert title.split()[0] == "WarmEfficientNet('b0')" and set(rule) == {"─"}
     assert stage.split()[:2] == ["±", "stage_5"] and block.split()[:2] == ["+", "mb_block_4"]
     assert stage.split()[6:9] == ["543,148", "751,720", "+208,572"]
-    assert total.split()[5:] == ["5,288,548", "5,497,120", "+208,572", "385,814,752", "418,648,672", "+32,833,920"]
+    assert total.split()[1:] == ["5,288,548", "5,497,120", "+208,572", "385,814,752", "418,648,672", "+32,833,920"]
     assert "-208,572" in str(diff(deeper(), "b0"))
 
 
@@ -98,12 +115,12 @@ def test_the_html_folds_every_change_into_its_block():
     rows = rows_of(change._repr_html_())
     assert [*rows] == [*(c.path for c in change.changes), "total"]
     for c in change.changes:
-        assert rows[c.path][0][:2] == [c.path.rpartition(".")[2], c.mark]
-    assert rows["total"][0][2:6] == ["(1, 3, 224, 224)", "5,288,548", "5,497,120", "+208,572"]
+        assert rows[c.path][0][0] == f"{c.mark} {c.path.rpartition('.')[2]}"
+    assert rows["total"][0][:4] == ["total", "", "5,288,548 → 5,497,120", "+208,572"]
 
 
 def test_the_html_is_unfolded_down_to_what_is_new():
-    folds = re.findall(r"<details( open=.*?)?><summary class=.r.><b>(.*?)</b>", diff("b0", deeper())._repr_html_())
+    folds = re.findall(r"<details( open=.*?)?><summary class=.r.><b>. (.*?)</b>", diff("b0", deeper())._repr_html_())
     inside = ["expand", "depthwise", "squeeze_excitation", "project"]
     assert [(name, bool(opened)) for opened, name in folds] == [
         ("stage_5", True),
@@ -113,7 +130,7 @@ def test_the_html_is_unfolded_down_to_what_is_new():
 
 def test_the_html_says_both_shapes_where_they_differ():
     rows = rows_of(diff(lambda x: W.linear(x, 2), lambda x: W.linear(x, 3), (1, 4))._repr_html_())
-    assert rows["linear_1"][0][2:4] == ["(1, 2) → (1, 3)", "10"]
+    assert rows["linear_1"][0][1:4] == ["(1, 2) → (1, 3)", "10 → 15", "+5"]
 
 
 def test_the_difference_as_data_is_plain():

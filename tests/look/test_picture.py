@@ -81,6 +81,12 @@ def test_the_picture_holds_all_that_is_drawn_and_says_what_it_is_of(model, shape
     assert "script" not in svg and svg.count("http") == 1, "the name of the format"
 
 
+def test_it_is_no_wider_than_its_page_and_keeps_its_shape():
+    root = ElementTree.fromstring(draw("b7").svg)
+    assert root.get("style") == "max-width:100%;height:auto"
+    assert root.get("viewBox") == f"0 0 {root.get('width')} {root.get('height')}"
+
+
 def test_it_is_saved_and_shown_as_the_same_picture(tmp_path):
     picture = draw("b0")
     picture.save(tmp_path / "b0.svg")

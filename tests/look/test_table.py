@@ -1,6 +1,8 @@
 import functools
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -109,6 +111,65 @@ def test_shapes_are_those_of_a_real_forward():
     rows = tabulate(model, (2, 4, 20, 12)).rows
     assert {row.path: row.shape for row in rows} == {path: seen.get(path) for path, _ in model.named_modules() if path}
     assert [row.path for row in rows if row.shape is None] == ["spare"]
+
+
+EDITS = {
+    "b0": efficientnet,
+    "dilated": functools.partial(efficientnet, output_stride=8, padding="same"),
+    "symmetric, relu": functools.partial(efficientnet, padding="symmetric", act=F.relu, se_ratio=0),
+    "convolutions": lambda x: gate(
+        W.conv(W.conv(x, 6, (3, 5), stride=(2, 1), padding=(1, 0), groups=3), 9, 3, dilation=(2, 3), stride=3, padding="same"),
+        2,
+    ),
+    "in one dimension and three": lambda x: (
+        W.conv(x.flatten(2), 4, 3, stride=5, padding=2),
+        W.conv(x[:, :, None].expand(-1, -1, 4, -1, -1), 4, (2, 3, 3), stride=2, dilation=2, padding=3, padding_mode="circular"),
+        W.linear(F.adaptive_avg_pool2d(x, (5, None)), 7),
+        W.linear(x + x[:1, :1] * 2, 7, bias=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("forward", EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (2, 3, 75, 61)], ids=str)
+def test_an_edits_shapes_are_those_of_a_real_forward(forward, shape):
+    class Edited(WarmModule):
+        def forward(self, x):
+            return forward(x)
+
+    model, seen = warmnet.up(Edited(), [*shape]).eval(), {}
+    for path, module in model.named_modules():
+        module.register_forward_hook(lambda module, x, y, path=path: seen.update({path: tree_leaves(y)[0].shape}))
+    with torch.no_grad():
+        model(torch.randn(shape))
+    assert {row.path: row.shape for row in tabulate(forward, shape).rows} == {path: seen[path] for path in seen if path}
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x: W.conv(x, 4, 9),
+        lambda x: F.conv2d(x, x.new_empty(4, 5, 1, 1)),
+        lambda x: F.linear(x, x.new_empty(4, 5)),
+        lambda x: x + x[:, :2],
+        lambda x: x * x.new_empty(3, 3, 8, 7),
+    ],
+    ids=["too large a kernel", "channels", "features", "sizes that cannot be added", "or multiplied"],
+)
+def test_what_torch_refuses_a_table_refuses(forward):
+    class Refused(WarmModule):
+        def forward(self, x):
+            return forward(x)
+
+    with pytest.raises(Exception) as real:
+        warmnet.up(Refused(), [1, 3, 8, 8], device="cpu")
+    with pytest.raises(type(real.value)):
+        tabulate(forward, (1, 3, 8, 8))
+
+
+def test_the_table_of_an_efficientnet_does_not_wait_for_torchs_compiler():
+    code = "import sys, warmnet; warmnet.draw('b0'); assert 'torch._dynamo' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_b0s_stages_have_the_papers_shapes():

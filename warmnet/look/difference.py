@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from html import escape
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -43,7 +45,12 @@ class Difference:
         return self.text()
 
     def text(self) -> str:
-        """The changes as aligned columns, + and - before their names, without what is in new or lost blocks; the totals."""
+        """The changes as aligned columns, + and - before their names, without what is in new or lost blocks; the totals.
+
+        One line if figures are the same.
+        """
+        if not self._differs():
+            return f"{self._title()}, {self.before.inputs[0]}: {self._notes()[0]}"
         whole = {change.path for change in self.changes if change.mark in ("+", "-")}
         shown = [change for change in self.changes if change.path.rpartition(".")[0] not in whole]
         lines = aligned(
@@ -59,15 +66,17 @@ class Difference:
 
     def _repr_html_(self) -> str:
         """The changes, those of a block folded into it if it is new or gone, or there are many."""
-        head = [COLUMNS[0], *COLUMNS[2:]]
-        *figures, total = (_one_shape(_cells(change)) for change in (*self.changes, self._total()))
-        rows = [(c.path, name(last(c.path), c.mark) + _html(texts)) for c, texts in zip(self.changes, figures)]
+        if not self._differs():
+            return f"<div>{escape(self.text())}</div>"
+        head = [title for title in COLUMNS if title != "→"]
+        *figures, total = (_side_by_side(_cells(change)) for change in (*self.changes, self._total()))
+        rows = [(c.path, name(f"{c.mark} {last(c.path)}".strip()) + _html(texts)) for c, texts in zip(self.changes, figures)]
         unfolded = {c.path for c in self.changes if c.mark not in ("+", "-")} if len(rows) < 60 else ()
         return nested(
-            "1em " + widths([head, total, *figures]),
-            name(self._title(), "") + _html(head),
+            widths([head, total, *figures]),
+            name(self._title()) + _html(head),
             rows,
-            name("total", "") + _html(total),
+            name("total") + _html(total),
             self._notes(),
             unfolded,
         )
@@ -85,18 +94,22 @@ class Difference:
         return " → ".join(dict.fromkeys((self.before.call, self.after.call)))
 
     def _total(self) -> Change:
-        """The two networks as rows, whose shapes are those of their inputs."""
+        """The two networks as rows without shapes."""
         before, after = (
-            Row("total", t.call, t.inputs[0], None, t.parameters, t.macs, t.activations) for t in (self.before, self.after)
+            Row("total", t.call, None, None, t.parameters, t.macs, t.activations) for t in (self.before, self.after)
         )
         return Change("total", before, after)
 
+    def _differs(self) -> bool:
+        return bool(self.changes or self._total().mark)
+
     def _notes(self) -> list[str]:
         if not self.settings:
-            return [] if self.changes else ["no difference"]
-        path = self.settings[0]
-        call = next(row.call for row in self.after.rows if row.path == path)
-        return [f"{len(self.settings)} rows differ in settings alone, such as {path}, now {shortened(call, 80)}"]
+            return [] if self._differs() else ["no difference"]
+        inner = next(path for path in self.settings if not any(other.startswith(f"{path}.") for other in self.settings))
+        before, after = (next(row.call for row in t.rows if row.path == inner) for t in (self.before, self.after))
+        rows = "1 row differs" if len(self.settings) == 1 else f"{len(self.settings)} rows differ"
+        return [f"{rows} in settings alone, such as {inner}: {_edit(before, after)}"]
 
 
 def _figures(row: Row) -> tuple[Any, ...]:
@@ -113,9 +126,19 @@ def _cells(change: Change) -> list[str]:
     return cells
 
 
-def _one_shape(cells: list[str]) -> list[str]:
-    """The same cells with both shapes in the first."""
-    return [" → ".join(filter(None, cells[:2])), *cells[2:]]
+def _side_by_side(cells: list[str]) -> list[str]:
+    """The same cells with each figure before and after in one."""
+    return [" → ".join(filter(None, cells[i:j])) for i, j in ((0, 2), (2, 4), (4, 5), (5, 7), (7, 8))]
+
+
+def _edit(before: str, after: str) -> str:
+    """Two calls side by side; of one function, from the first setting that differs on."""
+    calls = [call.partition("(") for call in (before, after)]
+    if calls[0][0] == calls[1][0]:
+        settings = [text.removesuffix(")") + ", " for *_, text in calls]
+        same = len("".join(os.path.commonprefix(settings).rpartition(", ")[:2]))
+        before, after = (text[same:].removesuffix(", ") or "default" for text in settings)
+    return f"{shortened(before, 40)} → {shortened(after, 40)}"
 
 
 def _html(texts: list[str]) -> str:

@@ -39,7 +39,7 @@ class Picture:
         return self.svg
 
     def _repr_html_(self) -> str:
-        return f'<div class="warmnet-draw" style="overflow-x:auto"><style>{IN_A_PAGE}</style>{self.svg}</div>'
+        return f'<div class="warmnet-draw"><style>{IN_A_PAGE}</style>{self.svg}</div>'
 
     def __repr__(self) -> str:
         return f"Picture(<{len(self.svg):,} characters of SVG>)"
@@ -89,7 +89,8 @@ def _svg(table: Table, boxes: list[Box]) -> str:
     parts += _lines([title], MARGIN, MARGIN + LINE - 4)
     width, height = max(x, MARGIN + LETTER * len(title)) + MARGIN, axis + down + 4 * LINE
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
-    start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11">'
+    fits = 'style="max-width:100%;height:auto"'  # the page
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {fits} font-family="sans-serif" font-size="11">'
     return f"{start}{''.join(parts)}</svg>"
 
 

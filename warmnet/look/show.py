@@ -90,7 +90,7 @@ def nested(
             parts.append(f'{details}<summary class="r">{row}</summary>')
         else:
             parts.append(f'<div class="r">{row}</div>' + "</details>" * (depth - following))
-    first = max((len(indented(path)) + 2 for path, _ in rows), default=0)
+    first = max((len(indented(path)) + 4 for path, _ in rows), default=0)
     body = f'<div class="r h">{head}</div>{"".join(parts)}<div class="r f">{total}</div>'
     below = "".join(f"<div>{escape(note, quote=False)}</div>" for note in notes)
     return f'<div class="warmnet" style="--c:minmax({first}ch,14em) {columns}"><style>{STYLE}</style>{body}{below}</div>'
@@ -101,6 +101,6 @@ def cell(text: str, share: float | None = None) -> str:
     return f'<s style="--s:{share:.1%}">{text}</s>' if text and share is not None else f"<i>{escape(text, quote=False)}</i>"
 
 
-def name(text: str, call: str) -> str:
-    """The first two cells of a row as HTML."""
-    return f"<b>{escape(text, quote=False)}</b><code>{escape(call, quote=False)}</code>"
+def name(text: str, call: str | None = None) -> str:
+    """The first cell of a row as HTML, and that of its call if there is one."""
+    return f"<b>{escape(text, quote=False)}</b>" + (f"<code>{escape(call, quote=False)}</code>" if call is not None else "")

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
@@ -145,12 +146,57 @@ def _tabulated(network: nn.Module, input: Any) -> Table:
 
 
 class _ShapesAlone(TorchFunctionMode):
-    """On 'meta', torch makes a dozen operations of a batch normalization; without them a table takes a third less time."""
+    """Answers the operations of an EfficientNet on 'meta' by their shapes; the first one that torch answers takes it a second.
+
+    All others are left to torch, and so are those that raise an error.
+    """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kw: Any = None) -> Any:
-        if function is torch.batch_norm and args[0].is_meta:
-            return torch.empty_like(args[0])
-        return function(*args, **(kw or {}))
+        kw = kw or {}
+        x = kw.get("tensor") if function in _INITIAL else args[0] if args and function in _SHAPES else None
+        if not isinstance(x, Tensor) or not x.is_meta:
+            return function(*args, **kw)
+        if function in _INITIAL or kw.get("inplace"):
+            return x
+        shape = _SHAPES[function](*args, **kw)
+        return function(*args, **kw) if shape is None or min(shape, default=1) < 1 else x.new_empty(shape)
+
+
+def _as_it_is(x: Tensor, *_: Any, **settings: Any) -> Any:
+    return x.shape
+
+
+def _broadcast(x: Tensor, y: Any) -> Any:
+    alike = isinstance(y, Tensor) and (x.ndim, x.dtype, x.device) == (y.ndim, y.dtype, y.device)
+    return x.shape if alike and all(m in (1, n) for n, m in zip(x.shape, y.shape)) else None
+
+
+def _pooled(x: Tensor, size: Any) -> Any:
+    return (*x.shape[:-2], size, size) if isinstance(size, int) and x.ndim in (3, 4) else None
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Any = None) -> Any:
+    return (*x.shape[:-1], len(weight)) if x.shape[-1:] == weight.shape[1:] and x.dtype == weight.dtype else None
+
+
+def _convolved(
+    x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    if isinstance(padding, str) or x.ndim != weight.ndim or x.shape[1] != weight.shape[1] * groups or x.dtype != weight.dtype:
+        return None
+    strides, pads, dilations = (n if isinstance(n, (tuple, list)) else [n] * x.ndim for n in (stride, padding, dilation))
+    each = zip(x.shape[2:], weight.shape[2:], strides, pads, dilations)
+    return len(x), len(weight), *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in each)
+
+
+_INITIAL = {nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_}
+_SHAPES: dict[Any, Callable[..., Any]] = {  # of outputs; None where torch should say
+    **dict.fromkeys([torch.batch_norm, torch.sigmoid, F.silu, F.relu], _as_it_is),
+    **dict.fromkeys([Tensor.add, Tensor.mul], _broadcast),
+    **dict.fromkeys([torch.conv1d, torch.conv2d, torch.conv3d], _convolved),
+    F.adaptive_avg_pool2d: _pooled,
+    F.linear: _linear,
+}
 
 
 class _Plain(WarmModule):
