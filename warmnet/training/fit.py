@@ -59,7 +59,8 @@ def fit(
     - `source`: weights to start from, of any variant: anything that `WarmEfficientNet.from_pretrained` takes. Default: from
       scratch.
     - `resume`: go on with the run in `folder` from where it was last saved.
-    - `network`: the class to train, such as one of your own; the file that it is written in is copied into `folder`; a notebook's is not.
+    - `network`: the class to train, such as one of your own; the file that it is written in is copied
+      into `folder`; a notebook's is not.
 
     SIGTERM and Ctrl-C finish the step and save before they end the process.
     """
