@@ -364,7 +364,7 @@ def _folding_pays(conv: Any, norm: Any, x: Tensor) -> bool:
     if (x.shape[1], norm.num_features) != (conv.in_channels, conv.out_channels):
         return False
     outputs = x.shape[0] * math.prod(x.shape[2:]) // math.prod(conv.stride) * conv.out_channels
-    return outputs >= max(2**16, 4 * weight.numel())  # measured on b0, benchmarks/bench_eager.json
+    return outputs >= max(2**16, 4 * weight.numel())  # measured on b0
 
 
 def _is_bare(module: nn.Module, kind: type) -> bool:

@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process: on a CPU that may take a third of the time off a step of training."""
+"""Memory that is freed stays with the process, which spares the system the clearing of its pages for every large tensor."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def keep_memory() -> bool:
     """Whether this process keeps from now on what it frees, for its next tensors, which the C library can only do on Linux.
 
     glibc takes every block of more than 32 MB from the system and gives it back when it is freed, and the system clears each
-    of its pages. For the maps of 16 images that takes longer than the arithmetic on them. Kept, memory stays as high as it
-    was at most, and a tenth higher than without; whatever else the process computes is faster, too. `training.fit` and
-    `training.evaluate` ask for it on a CPU. There is no way back.
+    of its pages. For the maps of 16 images that takes as long as the arithmetic on them (docs/speed.md). Kept, memory stays
+    as high as it was at most, and a tenth higher than without. `training.fit` and `training.evaluate` ask for it on a CPU.
+    There is no way back.
 
     >>> import warmnet
     >>> kept = warmnet.keep_memory()

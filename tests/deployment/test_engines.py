@@ -1,6 +1,7 @@
 """Every engine gives what the model gives; its file says all about it, and is refused when it is not whole."""
 
 import json
+import subprocess
 import sys
 import zipfile
 
@@ -175,6 +176,26 @@ def test_a_process_has_one_openvino_core(files):
         patch.setattr(openvino, "Core", lambda: made.append(1) or real())
         open_exported(files["openvino"], 2), open_exported(files["openvino"], 1)
     assert made == [] and openvino_core() is before
+
+
+TRAINED_AFTERWARDS = """
+import sys, warmnet
+from dataclasses import replace
+from warmnet import training
+small, data = warmnet.Variant(0.2, 0.2, 32, 0.2), training.digits()
+for seed in range(4):
+    model = warmnet.WarmEfficientNet(small, num_classes=10, seed=seed)
+    warmnet.export(model, f"{sys.argv[1]}/{seed}", "openvino")
+data = replace(data, train=data.train[:64], held_out=data.held_out[:32])
+training.fit(
+    data, replace(training.DIGITS, epochs=1), f"{sys.argv[1]}/run", variant=small, engine=training.Engine("cpu", workers=2)
+)
+"""
+
+
+def test_a_process_that_used_openvino_can_start_workers(tmp_path):
+    done = subprocess.run([sys.executable, "-c", TRAINED_AFTERWARDS, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])
