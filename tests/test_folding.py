@@ -102,6 +102,8 @@ USES = {
     "another layer": lambda y: W.layer_norm(y),
     "NumPy": lambda y: y.numpy(),
     "two uses": lambda y: W.batch_norm(y, name="bn") + y,
+    "nobody": lambda y: y,
+    "a layer that passes it on": lambda y: W.drop_connect(y, 0.2),
 }
 
 
@@ -132,6 +134,12 @@ def linear(model):
 
 def biased(model):
     model.conv = fill(W.Conv2d(3, 64, 3, 1, "same", 1, 1, True, "zeros"))
+    return model.conv
+
+
+class Twice(torch.nn.Module):
+    def forward(self, bias):
+        return 2 * bias
 
 
 def compiled(model):
@@ -142,6 +150,9 @@ EDITS = {
     "a class of the user's": scaled,
     "torch's own": linear,
     "a bias": biased,
+    "a bias that is computed": lambda model: torch.nn.utils.parametrize.register_parametrization(
+        biased(model), "bias", Twice()
+    ),
     "normalized by the batch": lambda model: model.bn.train(),
     "no scale and no shift": lambda model: setattr(model, "bn", W.BatchNorm2d(64, affine=False)),
     "no normalization": lambda model: setattr(model, "bn", torch.nn.Identity()),

@@ -20,16 +20,16 @@ REFUSED = (
 
 
 class Unnormalized:
-    """A convolution and its input, for the batch normalization that computes it. It is no tensor, and says so."""
+    """A convolution and its input, for the batch normalization that computes it. It is no tensor, and no block's output."""
 
     def __init__(self, conv: nn.Module, x: Tensor):
         self.conv, self.x, self.ndim = conv, x, x.ndim
 
-    def _refuse(self, *args: Any) -> NoReturn:
+    def refuse(self, *args: Any) -> NoReturn:
         raise TypeError(REFUSED)
 
-    __getattr__ = __getitem__ = __iter__ = __neg__ = _refuse
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __getattr__ = __getitem__ = __iter__ = __neg__ = refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = refuse
 
     @classmethod
     def __torch_function__(cls, *call: Any) -> NoReturn:

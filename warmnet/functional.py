@@ -52,8 +52,8 @@ def conv(
     - `padding`: numbers as in torch; `'same'`, TensorFlow's rule, which makes the output ceil(input / stride) and is computed
       from every input's size; or `'symmetric'`, dilation * (kernel - 1) // 2 on both sides.
     - `init_weight`, `init_bias`: a name in `torch.nn.init`, a function that fills the tensor, or (function, keywords).
-    - `fold`: leave it to `batch_norm`, which must take the output, to compute both at once, in inference on a CPU where that
-      is faster. Nothing else can take it.
+    - `fold`: leave it to `batch_norm`, which must take what comes out, to compute both: at once in inference on a CPU where
+      that is faster, else one after the other. Nothing else can take it, and `x` must stay as it is until then.
     """
     asked = size, kernel, stride, padding, dilation, groups, bias, padding_mode, x.ndim
     module = layer("conv", asked, name, share, _new_conv, x, init_weight, init_bias)
@@ -357,7 +357,7 @@ def _folding_pays(conv: Any, norm: Any, x: Tensor) -> bool:
         return False
     weight = conv._parameters.get("weight")
     held = weight, *map(norm._parameters.get, ("weight", "bias")), *map(norm._buffers.get, ("running_mean", "running_var"))
-    if conv._parameters.get("bias") is not None or any(not _is_tensor(y) or y.dtype != x.dtype for y in held):
+    if conv.bias is not None or any(not _is_tensor(y) or y.dtype != x.dtype for y in held):
         return False
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
         return False
@@ -369,8 +369,9 @@ def _folding_pays(conv: Any, norm: Any, x: Tensor) -> bool:
 
 def _is_bare(module: nn.Module, kind: type) -> bool:
     """Whether a call of `module` is `kind.forward` and nothing else."""
+    same = type(module).forward is kind.forward and type(module).__call__ is nn.Module.__call__  # type: ignore[attr-defined]
     changed = "forward" in module.__dict__ or module._compiled_call_impl or module._forward_hooks or module._forward_pre_hooks
-    return type(module).forward is kind.forward and not changed and not _has_any_global_hook()  # type: ignore[attr-defined]
+    return same and not changed and not _has_any_global_hook()
 
 
 class Conv1d(_Conv, nn.Conv1d):

@@ -25,6 +25,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 from warm import engine, util
 
+from .folding import Unnormalized
 from .where import located
 
 if "ndim" in vars(torch.Tensor):
@@ -312,6 +313,8 @@ def _sample(data: Any, device: torch.device) -> Any:
 
 def _measure(height: int | None, module: WarmModule, y: Any) -> None:
     """Note what `Endpoints` says of a module beforehand: its channels, and the stride that led there."""
+    if isinstance(y, Unnormalized):
+        y.refuse()
     if isinstance(y, torch.Tensor):
         _here.build.met.append(f"{module._path} {tuple(y.shape)}")  # type: ignore[union-attr]
         module._channels = y.shape[1] if y.ndim > 1 else None
@@ -397,10 +400,11 @@ def _in_between(module: WarmModule) -> WarmModule | None:
     frame = inspect.currentframe()
     while frame is not None:
         code = frame.f_code
-        if code.co_name in ("forward", "entered") and code.co_argcount:
-            caller = frame.f_locals[code.co_varnames[0]]
-            if code.co_name == "entered" or (isinstance(caller, WarmModule) and caller is not module):
-                return None if caller is module else caller
+        if code is module._call_impl.__code__:
+            return None
+        running = frame.f_locals.get(code.co_varnames[0]) if code.co_name == "forward" and code.co_argcount else None
+        if isinstance(running, WarmModule) and running is not module:
+            return running
         frame = frame.f_back
     return None
 

@@ -154,16 +154,26 @@ class _ShapesAlone(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kw: Any = None) -> Any:
         kw = kw or {}
         x = kw.get("tensor") if function in _INITIAL else args[0] if args and function in _SHAPES else None
-        if not isinstance(x, Tensor) or not x.is_meta:
+        if not isinstance(x, Tensor) or not x.is_meta or not x.is_floating_point():
             return function(*args, **kw)
-        if function in _INITIAL or kw.get("inplace"):
+        if function in _INITIAL or kw == {"inplace": True}:
             return x
-        shape = _SHAPES[function](*args, **kw)
-        return function(*args, **kw) if shape is None or min(shape, default=1) < 1 else x.new_empty(shape)
+        shape = _SHAPES[function](*args) if kw in ({}, {"inplace": False}) else None
+        if shape is None or min(shape, default=1) < 1:
+            return function(*args, **kw)
+        return torch.empty_like(x) if shape == x.shape else x.new_empty(shape)
 
 
-def _as_it_is(x: Tensor, *_: Any, **settings: Any) -> Any:
+def _as_it_is(x: Tensor) -> Any:
     return x.shape
+
+
+def _normalized(x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, *_: Any) -> Any:
+    return x.shape if all(_fits(x, y, x.shape[1]) for y in (weight, bias, mean, var)) else None
+
+
+def _fits(x: Tensor, y: Any, size: int) -> bool:
+    return y is None or (y.shape == (size,) and y.dtype == x.dtype)
 
 
 def _broadcast(x: Tensor, y: Any) -> Any:
@@ -176,22 +186,27 @@ def _pooled(x: Tensor, size: Any) -> Any:
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Any = None) -> Any:
-    return (*x.shape[:-1], len(weight)) if x.shape[-1:] == weight.shape[1:] and x.dtype == weight.dtype else None
+    fits = x.shape[-1:] == weight.shape[1:] and x.dtype == weight.dtype and _fits(x, bias, len(weight))
+    return (*x.shape[:-1], len(weight)) if fits else None
 
 
 def _convolved(
     x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    if isinstance(padding, str) or x.ndim != weight.ndim or x.shape[1] != weight.shape[1] * groups or x.dtype != weight.dtype:
+    alike = x.ndim == weight.ndim and x.shape[1] == weight.shape[1] * groups and x.dtype == weight.dtype
+    if not alike or len(weight) % groups or not _fits(x, bias, len(weight)):
         return None
-    strides, pads, dilations = (n if isinstance(n, (tuple, list)) else [n] * x.ndim for n in (stride, padding, dilation))
-    each = zip(x.shape[2:], weight.shape[2:], strides, pads, dilations)
-    return len(x), len(weight), *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in each)
+    settings = [n if isinstance(n, (tuple, list)) else [n] * (x.ndim - 2) for n in (stride, padding, dilation)]
+    if any(len(each) != x.ndim - 2 for each in settings) or not all(isinstance(p, int) and p >= 0 for p in settings[1]):
+        return None
+    sides = zip(x.shape[2:], weight.shape[2:], *settings)
+    return len(x), len(weight), *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides)
 
 
 _INITIAL = {nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_}
 _SHAPES: dict[Any, Callable[..., Any]] = {  # of outputs; None where torch should say
-    **dict.fromkeys([torch.batch_norm, torch.sigmoid, F.silu, F.relu], _as_it_is),
+    **dict.fromkeys([torch.sigmoid, F.silu, F.relu], _as_it_is),
+    torch.batch_norm: _normalized,
     **dict.fromkeys([Tensor.add, Tensor.mul], _broadcast),
     **dict.fromkeys([torch.conv1d, torch.conv2d, torch.conv3d], _convolved),
     F.adaptive_avg_pool2d: _pooled,

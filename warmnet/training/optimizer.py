@@ -31,5 +31,5 @@ def optimizer(model: WarmEfficientNet, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "rmsprop":
         return RMSpropTF(of, recipe.lr or 0.0)
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(of, recipe.lr or 0.0, momentum=0.9, nesterov=True, fused=True)
+        return torch.optim.SGD(of, recipe.lr or 0.0, momentum=0.9, nesterov=True)  # its fused one fails once stages thaw
     return torch.optim.AdamW(of, lr=recipe.lr or 0.0, fused=True)
