@@ -320,12 +320,10 @@ class _Conv(Noted, _ConvNd):
         pads = [span - (n - 1) % s for span, n, s in zip(spans, sizes, strides)]
         if any(span < s - 1 for span, s in zip(spans, strides)):  # a symbolic max() costs exporters minutes
             pads = [max(p, 0) for p in pads]
-        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()) and not any(
-            isinstance(n, torch.SymInt) for n in sizes
-        ):
+        if not (torch.compiler.is_exporting() or torch.jit.is_tracing() or any(isinstance(n, torch.SymInt) for n in sizes)):
             if not any(p % 2 for p in pads):
                 return self.convolve(x, weight, bias, strides, [p // 2 for p in pads], dilation, groups)
-            if groups > 1 and max(dilation) == 1 and weight.numel() < x.numel() and _widening_pays(x):
+            if groups > 1 and max(dilation) == 1 and math.prod(self.kernel_size) < math.prod(sizes) and _widening_pays(x):
                 # Put first in the kernel, the zeros do the same, and it is the kernel that is copied and not the picture.
                 weight = F.pad(weight, [side for p in reversed(pads) for side in (p % 2, 0)])
                 return self.convolve(x, weight, bias, strides, [(p + 1) // 2 for p in pads], dilation, groups)
