@@ -84,6 +84,7 @@ def test_importing_warmnet_imports_nothing_heavy():
         "torch._dynamo",
         "torch._inductor",
         "scipy",
+        "sympy",
     )
     code = "import sys, torch; before = set(sys.modules); import warmnet; print(*set(sys.modules) - before)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()

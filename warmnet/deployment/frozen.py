@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torch.utils._sympy.numbers import int_oo
 
 from ..functional import Conv1d, Conv2d, Conv3d
 from ..preprocessing import Preprocessing
@@ -85,6 +84,8 @@ def freeze(
 
 def _exported(model: nn.Module, x: Tensor, sides: tuple[int, ...]) -> torch.export.ExportedProgram:
     """`model` as a program whose batch and `sides`, axes of `x`, are free."""
+    from torch.utils._sympy.numbers import int_oo  # with sympy, which takes 0.3 s
+
     program = torch.export.export(model, (x,), dynamic_shapes=(dict.fromkeys((0, *sides), torch.export.Dim.AUTO),))
     given = next(node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
     batch = given.meta["val"].shape[0]
