@@ -127,7 +127,7 @@ def _cancelled(path: str) -> bool:
 
 def error(ours: Tensor, theirs: Tensor, scale: Tensor | None = None) -> float:
     """The largest difference, relative to the largest of `theirs`, or to `scale`."""
-    return float((ours - theirs).abs().max() / (theirs.abs().max() if scale is None else scale))
+    return float(((ours - theirs).abs().max() / (theirs.abs().max() if scale is None else scale)).detach())
 
 
 def gradient_errors(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> dict[str, float]:

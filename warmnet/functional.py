@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm as _TorchBatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.module import _has_any_global_hook
@@ -24,6 +25,7 @@ from warm import functional as pywarm
 from warm.functional import identity
 
 from .folding import Unnormalized, folded
+from .gradients import HALVES, WIDTH, depthwise, normalized_silu, widened
 from .module import Noted, activate, explained, initialize_, is_given, is_observed, labels, layer, permuted, torchs_own
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 Size = int | tuple[int, ...]
+CPU = "cpu", "meta"  # on which is counted what a CPU would do
 
 labels["conv"] = ("size", "kernel", "stride", "padding", "dilation", "groups", "bias", "padding_mode", "ndim")
 labels["batch_norm"] = ("eps", "momentum", "affine", "track_running_stats", "ndim")
@@ -84,6 +87,10 @@ def batch_norm(
         if _folding_pays(x.conv, norm, x.x):
             return _activated(folded(x.conv, norm, x.x), activation, True)
         x = _run(x.conv, x.x, None)
+    if activation is F.silu and _recomputing_pays(norm, x):
+        norm.num_batches_tracked.add_(1)
+        held: Any = norm.weight, norm.bias, norm.running_mean, norm.running_var
+        return normalized_silu(x, *held, norm.momentum, norm.eps)
     return _run(norm, x, activation)
 
 
@@ -234,7 +241,7 @@ def is_plain(x: Tensor) -> bool:
     """Whether `x` is a tensor of torch's with its numbers at hand, and nobody follows what is done to it."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or is_in_torch_dispatch_mode():
         return False
-    return _is_tensor(x)
+    return _is_tensor(x) and forward_ad._current_level < 0
 
 
 def _is_tensor(x: Any) -> bool:
@@ -309,37 +316,54 @@ class _Conv(Noted, _ConvNd):
 
     def convolved(self, x: Tensor, weight: Any, bias: Tensor | None) -> Tensor:
         """The convolution with this module's settings and other tensors."""
-        if self.same:
-            return self._same(x, weight, bias)
-        return self.convolve(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        zeros: Any = self._zeros(x.shape[2:]) if self.same else [2 * p for p in self.padding]
+        odd = self.same and (_is_open(x) or any(n % 2 for n in zeros))
+        if self._is_slow_going_back(x, weight, odd):
+            return depthwise(x, weight, bias, self.stride, zeros)
+        if odd and self._widening_pays(x):
+            weight, zeros = widened(weight, zeros), [n + n % 2 for n in zeros]
+        elif odd:
+            x, zeros = F.pad(x, [half for n in reversed(zeros) for half in (n // 2, n - n // 2)]), [0] * len(zeros)
+        return self.convolve(x, weight, bias, self.stride, [n // 2 for n in zeros], self.dilation, self.groups)
 
-    def _same(self, x: Tensor, weight: Any, bias: Tensor | None) -> Tensor:
-        """The convolution with TensorFlow's padding, which puts an odd row of zeros last: an output of ceil(n / stride)."""
-        sizes, strides, dilation, groups = x.shape[2:], self.stride, self.dilation, self.groups
-        spans = [d * (k - 1) for k, d in zip(self.kernel_size, dilation)]
-        pads = [span - (n - 1) % s for span, n, s in zip(spans, sizes, strides)]
-        if any(span < s - 1 for span, s in zip(spans, strides)):  # a symbolic max() costs exporters minutes
-            pads = [max(p, 0) for p in pads]
-        if not (torch.compiler.is_exporting() or torch.jit.is_tracing() or any(isinstance(n, torch.SymInt) for n in sizes)):
-            if not any(p % 2 for p in pads):
-                return self.convolve(x, weight, bias, strides, [p // 2 for p in pads], dilation, groups)
-            if groups > 1 and max(dilation) == 1 and math.prod(self.kernel_size) < math.prod(sizes) and _widening_pays(x):
-                # Put first in the kernel, the zeros do the same, and it is the kernel that is copied and not the picture.
-                weight = F.pad(weight, [side for p in reversed(pads) for side in (p % 2, 0)])
-                return self.convolve(x, weight, bias, strides, [(p + 1) // 2 for p in pads], dilation, groups)
-        x = F.pad(x, [half for p in reversed(pads) for half in (p // 2, p - p // 2)])
-        return self.convolve(x, weight, bias, strides, 0, dilation, groups)
+    def _zeros(self, sizes: Any) -> list[int]:
+        """How many rows of zeros TensorFlow's padding adds to each side's `sizes`, for an output of ceil(n / stride)."""
+        spans = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation)]
+        zeros = [span - (n - 1) % s for span, n, s in zip(spans, sizes, self.stride)]
+        if any(span < s - 1 for span, s in zip(spans, self.stride)):  # a symbolic max() costs exporters minutes
+            return [max(n, 0) for n in zeros]
+        return zeros
+
+    def _widening_pays(self, x: Tensor) -> bool:
+        """Whether the kernel is what to pad, which is copied in place of the picture, but slow going back."""
+        if torch.is_grad_enabled() or _is_open(x) or self.groups == 1 or max(self.dilation) > 1:
+            return False
+        return math.prod(self.kernel_size) < math.prod(x.shape[2:])
+
+    def _is_slow_going_back(self, x: Tensor, weight: Any, odd: bool) -> bool:
+        """Whether torch takes long for the gradients of a depthwise convolution, which `depthwise` does not."""
+        if not torch.is_grad_enabled() or x.ndim != 4 or x.device.type not in CPU or max(self.dilation) > 1:
+            return False
+        slow = odd or self.kernel_size[1] > WIDTH or (x.dtype in HALVES and max(self.stride) > 1)
+        return slow and x.shape[1] == self.groups == self.out_channels > 1 and is_plain(x) and _is_tensor(weight)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", padding=same" if self.same else "")
 
 
-def _widening_pays(x: Tensor) -> bool:
-    """Whether it is the faster way: going back a kernel of even sides is slow, but for large pictures in float32."""
-    if not torch.is_grad_enabled():
-        return True
-    autocast = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
-    return x.numel() > 4_000_000 and x.dtype == torch.float32 and not autocast
+def _is_open(x: Tensor) -> bool:
+    """Whether what is computed now is to serve pictures of other sizes, too."""
+    return torch.compiler.is_exporting() or torch.jit.is_tracing() or any(isinstance(n, torch.SymInt) for n in x.shape[2:])
+
+
+def _recomputing_pays(norm: Any, x: Tensor) -> bool:
+    """Whether `normalized_silu` computes what `norm` and SiLU do, and there is much that need not be kept."""
+    if not (torch.is_grad_enabled() and norm.training and is_plain(x) and _is_bare(norm, _BatchNorm)):
+        return False
+    if norm.momentum is None or x.device.type not in CPU or x.shape[1] != norm.num_features:
+        return False
+    tensors = norm._parameters.get("weight"), norm._parameters.get("bias"), norm._buffers.get("running_mean")
+    return all(map(_is_tensor, tensors)) and x.numel() >= max(2**16, 2 * norm.num_features)
 
 
 def _folding_pays(conv: Any, norm: Any, x: Tensor) -> bool:

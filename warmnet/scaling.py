@@ -71,7 +71,7 @@ def cost(what: str, variant: str | Variant, **options: Any) -> float:
     """What a variant costs, for one image of its resolution; all but time is counted on 'meta', without allocating anything.
 
     - `what`: 'parameters', their number. 'macs', multiply-adds as `tabulate` counts them. 'memory', bytes for training with
-      AdamW: weights, gradients and two moments, and what autograd keeps for going back. 'milliseconds', of a forward in
+      AdamW: weights, gradients and two moments, and what is kept for going back on a CPU. 'milliseconds', of a forward in
       eval mode, channels_last, on this CPU with torch's threads as they are: the median of five calls, warmed up.
     - `options`: those of `WarmEfficientNet`.
 

@@ -157,7 +157,7 @@ def _keep_same(model: nn.Module) -> None:
     for conv in model.modules():
         if isinstance(conv, (Conv1d, Conv2d, Conv3d)) and conv.same:
             same: Any = functools.partial(_conv_same, conv.stride, conv.dilation, conv.groups)
-            conv._same = same  # type: ignore[method-assign]
+            conv.convolved = same  # type: ignore[method-assign]
 
 
 def _conv_same(stride: Any, dilation: Any, groups: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -1,0 +1,253 @@
+"""Gradients that warmnet computes in its own way are torch's, of every order, and cost less."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from alive import error, fill, gradient_errors, gradients, images
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
+from torch.overrides import TorchFunctionMode
+
+import warmnet
+import warmnet.functional as W
+from networks import unit
+from warmnet.gradients import depthwise, normalized_silu
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+class Calls(TorchFunctionMode):
+    """Counts the calls of the two functions."""
+
+    def __enter__(self):
+        self.counts = {depthwise: 0, normalized_silu: 0}
+        return super().__enter__()
+
+    def __torch_function__(self, function, types, args=(), kw=None):
+        if function in self.counts:
+            self.counts[function] += 1
+        return function(*args, **(kw or {}))
+
+
+def counted(call):
+    with Calls() as calls:
+        call()
+    return tuple(calls.counts.values())
+
+
+def randn(*shape, **options):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64, **options)
+
+
+def padded(x, weight, bias, stride, zeros):
+    """What `depthwise` computes, by padding the picture."""
+    return F.conv2d(
+        F.pad(x, [half for n in reversed(zeros) for half in (n // 2, n - n // 2)]), weight, bias, stride, 0, 1, len(weight)
+    )
+
+
+SHAPES = [  # height, width, kernel, stride, zeros
+    (9, 10, (3, 3), (1, 1), (2, 2)),
+    (10, 10, (3, 3), (2, 2), (1, 1)),
+    (9, 10, (5, 5), (2, 2), (4, 3)),
+    (8, 7, (5, 5), (1, 1), (4, 4)),
+    (7, 7, (5, 5), (1, 1), (0, 0)),
+    (3, 2, (5, 5), (2, 2), (4, 3)),
+    (11, 12, (3, 7), (3, 2), (1, 5)),
+    (11, 12, (7, 4), (1, 3), (6, 1)),
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("height, width, kernel, stride, zeros", SHAPES)
+def test_a_depthwise_convolution_and_its_gradients_are_those_of_the_padded_picture(
+    height, width, kernel, stride, zeros, layout
+):
+    inputs = [z.requires_grad_() for z in (randn(3, 6, height, width).to(memory_format=layout), randn(6, 1, *kernel), randn(6))]
+    y, expected = depthwise(*inputs, stride, zeros), padded(*inputs, stride, zeros)
+    assert y.shape == expected.shape and error(y, expected) < 1e-14
+    grad = randn(*y.shape).to(memory_format=layout)
+    for own, theirs in zip(torch.autograd.grad(y, inputs, grad), torch.autograd.grad(expected, inputs, grad)):
+        assert own.shape == theirs.shape and error(own, theirs) < 1e-13
+
+
+def test_many_images_give_the_gradient_that_they_give_together():
+    """They are taken a few at a time: here some, and a rest."""
+    inputs = randn(5, 64, 140, 140), randn(64, 1, 5, 5).requires_grad_()
+    assert 1 < 2**22 // inputs[0][0].numel() < 5
+    own, theirs = (f(*inputs, None, (2, 2), (3, 3)).square().sum() for f in (depthwise, padded))
+    assert error(*(torch.autograd.grad(loss, inputs[1])[0] for loss in (own, theirs))) < 1e-13
+
+
+def test_gradients_of_gradients_are_right():
+    x, kernel, scale, shift = (z.requires_grad_() for z in (randn(2, 3, 6, 5), randn(3, 1, 5, 5), randn(3), randn(3)))
+    for call, inputs in (
+        (lambda *z: depthwise(*z, (2, 2), (3, 4)), (x, kernel, shift)),
+        (lambda *z: normalized_silu(*z, torch.zeros(3).double(), torch.ones(3).double(), 0.1, 1e-3), (x, scale, shift)),
+    ):
+        assert gradcheck(call, inputs) and gradgradcheck(call, inputs)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_normalization_and_silu_in_one_are_the_two(layout):
+    x, scale, shift = (z.requires_grad_() for z in (randn(4, 6, 9, 8).to(memory_format=layout), randn(6), randn(6)))
+    grad, found = randn(4, 6, 9, 8), []
+    for together in (True, False):
+        mean, var = torch.zeros(6).double(), torch.ones(6).double()
+        if together:
+            y = normalized_silu(x, scale, shift, mean, var, 0.1, 1e-3)
+        else:
+            y = F.silu(F.batch_norm(x, mean, var, scale, shift, True, 0.1, 1e-3))
+        found.append([y, mean, var, *torch.autograd.grad(y, (x, scale, shift), grad)])
+    assert max(error(own, theirs) for own, theirs in zip(*found)) < 1e-12
+
+
+@pytest.mark.parametrize("frozen", ["x", "scale", "shift"])
+def test_what_needs_no_gradient_gets_none_and_the_others_theirs(frozen):
+    inputs = {"x": randn(4, 6, 9, 8), "scale": randn(6), "shift": randn(6)}
+    wanted = [z.requires_grad_() for name, z in inputs.items() if name != frozen]
+    y = normalized_silu(*inputs.values(), torch.zeros(6).double(), torch.ones(6).double(), 0.1, 1e-3)
+    expected = F.silu(F.batch_norm(inputs["x"], None, None, inputs["scale"], inputs["shift"], True, eps=1e-3))
+    theirs = torch.autograd.grad(expected.square().sum(), wanted)
+    for order in (2, 1):
+        own = torch.autograd.grad(y.square().sum(), wanted, create_graph=order == 2, retain_graph=True)
+        assert all(error(a, b) < 1e-12 for a, b in zip(own, theirs))
+
+
+def network(**options):
+    return fill(warmnet.WarmEfficientNet("b0", 10, dropout=0.0, drop_connect=0.0, **options))
+
+
+def torchs(model, monkeypatch):
+    """A copy of `model`, and from here on the layers of torch alone."""
+    monkeypatch.setattr(W, "_recomputing_pays", lambda *args: False)
+    monkeypatch.setattr(W._Conv, "_is_slow_going_back", lambda *args: False)
+    return copy.deepcopy(model)
+
+
+@pytest.mark.parametrize("dtype, allowed", [(torch.float64, 1e-12), (torch.float32, 1e-4)], ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_a_network_trained_so_has_the_gradients_and_statistics_of_its_layers(dtype, allowed, layout, monkeypatch):
+    model, x = network().to(dtype, memory_format=layout), images(106, 75).to(dtype).contiguous(memory_format=layout)
+    assert counted(lambda: model(x)) == (11, 10)
+    own = gradients(model, x)
+    plain = torchs(network().to(dtype, memory_format=layout), monkeypatch)
+    assert counted(lambda: plain(x)) == (0, 0)
+    assert max(gradient_errors(own, gradients(plain, x)).values()) < allowed
+    for a, b in zip(model.buffers(), plain.buffers()):
+        assert torch.allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_in_bfloat16_gradients_are_as_near_to_the_truth_as_torchs(autocast):
+    truth = [randn(4, 8, 17, 17), randn(8, 1, 5, 5)]
+    dtypes = (torch.float32, torch.float32) if autocast else (torch.bfloat16, torch.bfloat16)
+    found = []
+    for call, kinds in ((padded, (torch.float64,) * 2), (padded, dtypes), (depthwise, dtypes)):
+        inputs = [z.to(dtype).requires_grad_() for z, dtype in zip(truth, kinds)]
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast and kinds == dtypes):
+            y = call(*inputs, None, (2, 2), (3, 4))
+        found.append(torch.autograd.grad(y, inputs, randn(*y.shape).to(y.dtype)))
+    for exact, theirs, own in zip(*found):
+        assert own.dtype == theirs.dtype == dtypes[0]
+        assert 0 < error(own.double(), exact) < 1.5 * error(theirs.double(), exact) < 0.02
+
+
+def test_much_less_is_kept_for_going_back(monkeypatch):
+    def kept(model):
+        storages = {}
+
+        def keep(z):
+            storages[z.untyped_storage().data_ptr()] = z.untyped_storage()
+            return z
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z):
+            loss = model(images(128, 128).float()).sum()
+        assert loss.requires_grad
+        return sum(storage.nbytes() for storage in storages.values()) - sum(p.nbytes for p in model.parameters())
+
+    own = kept(network())
+    assert own < 0.8 * kept(torchs(network(), monkeypatch))
+
+
+class Unit(warmnet.WarmModule):
+    """(B, 3, H, W) -> (B, 8, H / 2, W / 2), by a normalization with SiLU and a depthwise convolution with SAME padding."""
+
+    def __init__(self):
+        super().__init__()
+        warmnet.up(self, [2, 3, 8, 8], seed=0)
+
+    def forward(self, x):
+        x = unit(x, 8, name="wide")
+        return unit(x, 8, 3, 2, groups=8, act=None, name="depthwise")
+
+
+X = images(200, 200).float()
+
+
+def hooked(model):
+    model.wide.bn.register_forward_hook(lambda module, args, y: y)
+
+
+def frozen(model):
+    model.wide.bn.eval()
+
+
+def averaged(model):
+    model.wide.bn.momentum = None
+
+
+def no_affine(model):
+    model.wide.bn.weight = model.wide.bn.bias = None
+
+
+@pytest.mark.parametrize(
+    "change, counts",
+    [
+        (lambda model: None, (1, 1)),
+        (hooked, (1, 0)),
+        (frozen, (1, 0)),
+        (averaged, (1, 0)),
+        (no_affine, (1, 0)),
+        (torch.nn.Module.eval, (1, 0)),
+    ],
+)
+def test_they_are_taken_where_they_compute_what_the_modules_do(change, counts):
+    change(model := Unit())
+    assert counted(lambda: model(X)) == counts
+    with torch.no_grad():
+        assert counted(lambda: model(X)) == (0, 0)
+
+
+def test_small_maps_are_kept_and_not_computed_again():
+    assert counted(lambda: Unit()(X[:, :, :16, :16])) == (1, 0)
+
+
+def test_transforms_and_forward_gradients_go_through_torchs_own():
+    model, x = Unit().double(), X.double()
+    parameters = dict(model.named_parameters())
+
+    def loss(parameters):
+        buffers = {name: buffer.new_zeros(buffer.shape) for name, buffer in model.named_buffers()}
+        return torch.func.functional_call(model, (parameters, buffers), (x,)).square().sum()
+
+    expected = torch.autograd.grad(model(x).square().sum(), list(parameters.values()))
+    assert counted(lambda: model(x)) == (1, 1)
+    found = torch.func.grad(loss)(parameters)
+    assert all(error(a, b) < 1e-12 for a, b in zip(found.values(), expected))
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(model(forward_ad.make_dual(x, x.flip(3)))).tangent
+    step = 1e-5 * x.flip(3)
+    assert error(tangent, (model(x + step) - model(x - step)) / 2e-5) < 1e-6
+
+
+def test_two_batches_before_going_back_and_a_change_in_between():
+    model = Unit()
+    first, second = model(X).sum(), model(X.flip(0)).sum()
+    (first + second).backward()
+    loss = model(X).sum()
+    with torch.no_grad():
+        model.wide.bn.bias.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
