@@ -13,7 +13,7 @@ from PIL import Image
 
 import warmnet
 from networks import Small
-from warmnet.deployment import DeployError, export, open_exported
+from warmnet.deployment import DeployError, engines, export, open_exported
 from warmnet.deployment.checked import reference
 from warmnet.deployment.engines import ENGINES, openvino_core
 from warmnet.deployment.export import exported_path
@@ -196,6 +196,23 @@ training.fit(
 def test_a_process_that_used_openvino_can_start_workers(tmp_path):
     done = subprocess.run([sys.executable, "-c", TRAINED_AFTERWARDS, tmp_path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_openvino_is_made_ready_for_a_few_shapes_and_once_for_any_other(files, model, monkeypatch):
+    shapes, core = [], openvino_core()
+
+    class Core:
+        @staticmethod
+        def compile_model(network, *args):
+            shapes.append(str(network.inputs[0].partial_shape))
+            return core.compile_model(network, *args)
+
+    predictor = open_exported(files["openvino"], 1)
+    inputs = drawn(predictor.about, 9).inputs
+    monkeypatch.setattr(engines, "openvino_core", lambda: Core)
+    for batch in [3, 1, 2, 4, 5, 6, 3, 5, 7, 1]:
+        assert apart(predictor, model, inputs[:batch]) < 1e-5
+    assert shapes == [f"[{batch},64,64,3]" for batch in "3124"] + ["[?,64,64,3]"]
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])

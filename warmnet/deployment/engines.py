@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import tempfile
+import threading
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -24,6 +25,7 @@ from .archives import AotInductor, Torch
 
 Runner = Callable[[np.ndarray], np.ndarray]
 KEY, SEAL = "warmnet", "warmnet_seal"
+FIXED = 4  # shapes of input that OpenVINO compiles a network for; one that takes any shape is up to a third slower
 
 
 class Engine(Protocol):
@@ -145,12 +147,25 @@ class OpenVino:
             "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": "bf16" if about.precision == "bf16" else "f32",
         }
-        compiled = openvino_core().compile_model(self.model, "CPU", settings)
-        free: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(streams):
-            free.put(compiled.create_infer_request())
+        idle: dict[Any, queue.SimpleQueue[Any]] = {}  # requests, of compiled networks by the shape that they are for
+        compiling = threading.Lock()
+
+        def requests(shape: Any) -> queue.SimpleQueue[Any]:
+            with compiling:
+                if shape not in idle and len(idle) >= FIXED:
+                    shape = None  # any
+                if shape not in idle:
+                    network = self.model.clone()
+                    if shape:
+                        network.reshape(shape)
+                    compiled = openvino_core().compile_model(network, "CPU", settings)
+                    idle[shape] = queue.SimpleQueue()
+                    for _ in range(streams):
+                        idle[shape].put(compiled.create_infer_request())
+                return idle[shape]
 
         def run(x: np.ndarray) -> np.ndarray:
+            free = requests(x.shape)
             request = free.get()
             try:
                 return np.array(request.infer(x, share_inputs=True)[0])
