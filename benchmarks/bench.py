@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     began, load = time.perf_counter(), os.getloadavg()
     torch.set_num_threads(options.threads)
+    torch.backends.cudnn.benchmark = True  # of no effect on a CPU
     floors = bench_floors.measured(options.device)
     asked = Asked(options.variants, options.batches, options.contenders, options.threads, options.device, Exports())
     about: dict[str, Any] = {

@@ -15,6 +15,7 @@ FLOORS = (  # from the ground up; a file imports from lower floors, or from its 
     "where",
     "folding",
     "gradients",
+    "fused",
     "memory",
     "module",
     "functional",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 REFUSED = (
     "A W.conv with fold=True waits for the W.batch_norm that computes it and is no tensor. Take fold=True out of it to use its "
@@ -22,7 +22,7 @@ REFUSED = (
 class Unnormalized:
     """A convolution and its input, for the batch normalization that computes it. It is no tensor, and no block's output."""
 
-    def __init__(self, conv: nn.Module, x: Tensor):
+    def __init__(self, conv: Any, x: Tensor):
         self.conv, self.x, self.ndim = conv, x, x.ndim
 
     def refuse(self, *args: Any) -> NoReturn:

@@ -25,6 +25,7 @@ from warm import functional as pywarm
 from warm.functional import identity
 
 from .folding import Unnormalized, folded
+from .fused import depthwise_silu, fastest, is_possible
 from .gradients import HALVES, WIDTH, depthwise, normalized_silu, widened
 from .module import Noted, activate, explained, initialize_, is_given, is_observed, labels, layer, permuted, torchs_own
 
@@ -84,14 +85,31 @@ def batch_norm(
     asked = eps, momentum, affine, track_running_stats, x.ndim
     norm = layer("batch_norm", asked, name, share, _new_batch_norm, x)
     if isinstance(x, Unnormalized):
-        if _folding_pays(x.conv, norm, x.x):
-            return _activated(folded(x.conv, norm, x.x), activation, True)
+        if _are_one(x.conv, norm, x.x):
+            if _folding_pays(x.conv, x.x):
+                return _activated(folded(x.conv, norm, x.x), activation, True)
+            if activation is F.silu and torch.backends.cudnn.benchmark and is_possible(x.x, x.conv.weight, x.conv.dilation):
+                return _fused(x.conv, norm, x.x)
         x = _run(x.conv, x.x, None)
     if activation is F.silu and _recomputing_pays(norm, x):
         norm.num_batches_tracked.add_(1)
         held: Any = norm.weight, norm.bias, norm.running_mean, norm.running_var
         return normalized_silu(x, *held, norm.momentum, norm.eps)
     return _run(norm, x, activation)
+
+
+def _fused(conv: Any, norm: Any, x: Tensor) -> Tensor:
+    """silu(norm(conv(x))), by the kernel or by the layers, whichever was measured to be faster."""
+    zeros = tuple(conv._zeros(x.shape[2:]))
+    held = norm.weight, norm.bias, norm.running_mean, norm.running_var
+
+    def kernel() -> Tensor:
+        return depthwise_silu(x, conv.weight, *held, norm.eps, conv.stride, zeros)
+
+    def layers() -> Tensor:
+        return _run(norm, _run(conv, x, None), F.silu)
+
+    return fastest(kernel, layers, x, conv.kernel_size, conv.stride, zeros)()
 
 
 def _new_batch_norm(x: Any, *settings: Any) -> nn.Module:
@@ -316,7 +334,7 @@ class _Conv(Noted, _ConvNd):
 
     def convolved(self, x: Tensor, weight: Any, bias: Tensor | None) -> Tensor:
         """The convolution with this module's settings and other tensors."""
-        zeros: Any = self._zeros(x.shape[2:]) if self.same else [2 * p for p in self.padding]
+        zeros = self._zeros(x.shape[2:])
         odd = self.same and (_is_open(x) or any(n % 2 for n in zeros))
         if self._is_slow_going_back(x, weight, odd):
             return depthwise(x, weight, bias, self.stride, zeros)
@@ -327,7 +345,10 @@ class _Conv(Noted, _ConvNd):
         return self.convolve(x, weight, bias, self.stride, [n // 2 for n in zeros], self.dilation, self.groups)
 
     def _zeros(self, sizes: Any) -> list[int]:
-        """How many rows of zeros TensorFlow's padding adds to each side's `sizes`, for an output of ceil(n / stride)."""
+        """How many rows of zeros are added to each of `sizes`: TensorFlow's padding makes the output ceil(n / stride)."""
+        if not self.same:
+            padding: Any = self.padding
+            return [2 * p for p in padding]
         spans = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation)]
         zeros = [span - (n - 1) % s for span, n, s in zip(spans, sizes, self.stride)]
         if any(span < s - 1 for span, s in zip(spans, self.stride)):  # a symbolic max() costs exporters minutes
@@ -366,27 +387,29 @@ def _recomputing_pays(norm: Any, x: Tensor) -> bool:
     return all(map(_is_tensor, tensors)) and x.numel() >= max(2**16, 2 * norm.num_features)
 
 
-def _folding_pays(conv: Any, norm: Any, x: Tensor) -> bool:
-    """Whether one convolution may compute both, and a pass over the output takes longer than a few over the kernel."""
-    if (
-        torch.is_grad_enabled()
-        or is_observed()
-        or not is_plain(x)
-        or not (_is_bare(conv, _Conv) and _is_bare(norm, _BatchNorm))
-    ):
+def _are_one(conv: Any, norm: Any, x: Tensor) -> bool:
+    """Whether the two layers are no more than one function of `x`, whose gradients nobody wants and that nobody follows."""
+    if torch.is_grad_enabled() or is_observed() or not is_plain(x):
         return False
-    if norm.training or not norm.track_running_stats or conv.padding_mode != "zeros" or torch.is_autocast_enabled("cpu"):
+    if x.device.type not in ("cpu", "cuda") or torch.is_autocast_enabled(x.device.type):
+        return False
+    if not (_is_bare(conv, _Conv) and _is_bare(norm, _BatchNorm)) or conv.padding_mode != "zeros":
+        return False
+    if norm.training or not norm.track_running_stats:
         return False
     weight = conv._parameters.get("weight")
     held = weight, *map(norm._parameters.get, ("weight", "bias")), *map(norm._buffers.get, ("running_mean", "running_var"))
     if conv.bias is not None or any(not _is_tensor(y) or y.dtype != x.dtype for y in held):
         return False
+    return (x.shape[1], norm.num_features) == (conv.in_channels, conv.out_channels)
+
+
+def _folding_pays(conv: Any, x: Tensor) -> bool:
+    """Whether a pass over the output takes longer than a few over the kernel."""
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
         return False
-    if (x.shape[1], norm.num_features) != (conv.in_channels, conv.out_channels):
-        return False
     outputs = x.shape[0] * math.prod(x.shape[2:]) // math.prod(conv.stride) * conv.out_channels
-    return outputs >= max(2**16, 4 * weight.numel())  # measured on b0
+    return outputs >= max(2**16, 4 * conv.weight.numel())  # measured on b0
 
 
 def _is_bare(module: nn.Module, kind: type) -> bool:

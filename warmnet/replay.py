@@ -26,7 +26,7 @@ from .module import Block, Noted, is_observed, take_note
 Run = Callable[[Tensor], Tensor]
 MOST = 16  # shapes of input of one network that are kept
 PLAIN = 3  # calls that are like each other before one is recorded, which takes as long as several
-SHAPE = {"__get__", "dim", "numel", "size"}  # torch functions that ask for what the input's shape decides, as x.shape does
+SHAPE = {"__get__", "dim", "is_contiguous", "numel", "size"}  # torch functions that ask for no numbers, as x.shape does
 
 _plans: weakref.WeakKeyDictionary[nn.Module, dict[Any, _Plan]] = weakref.WeakKeyDictionary()
 
