@@ -86,7 +86,7 @@ def test_gradients_of_gradients_are_right():
         (lambda *z: depthwise(*z, (2, 2), (3, 4)), (x, kernel, shift)),
         (lambda *z: normalized_silu(*z, torch.zeros(3).double(), torch.ones(3).double(), 0.1, 1e-3), (x, scale, shift)),
     ):
-        assert gradcheck(call, inputs) and gradgradcheck(call, inputs)
+        assert gradcheck(call, inputs, check_batched_grad=True) and gradgradcheck(call, inputs, check_batched_grad=True)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
@@ -190,8 +190,20 @@ def hooked(model):
     model.wide.bn.register_forward_hook(lambda module, args, y: y)
 
 
+def hooked_going_back(model):
+    model.wide.bn.register_full_backward_hook(lambda module, inputs, outputs: None)
+
+
 def frozen(model):
     model.wide.bn.eval()
+
+
+def without_statistics(model):
+    model.wide.bn.track_running_stats = False
+
+
+def without_a_counter(model):
+    model.wide.bn.num_batches_tracked = None
 
 
 def averaged(model):
@@ -207,6 +219,9 @@ def no_affine(model):
     [
         (lambda model: None, (1, 1)),
         (hooked, (1, 0)),
+        (hooked_going_back, (1, 0)),
+        (without_statistics, (1, 0)),
+        (without_a_counter, (1, 0)),
         (frozen, (1, 0)),
         (averaged, (1, 0)),
         (no_affine, (1, 0)),
@@ -240,6 +255,57 @@ def test_transforms_and_forward_gradients_go_through_torchs_own():
         tangent = forward_ad.unpack_dual(model(forward_ad.make_dual(x, x.flip(3)))).tangent
     step = 1e-5 * x.flip(3)
     assert error(tangent, (model(x + step) - model(x - step)) / 2e-5) < 1e-6
+
+
+def test_a_transform_of_what_is_around_a_network_goes_through_it():
+    model, heads = Unit().double(), randn(3, *Unit()(X).shape)
+    found = torch.vmap(lambda head: (model(X.double()) * head).sum())(heads)
+    assert error(found, torch.stack([(model(X.double()) * head).sum() for head in heads])) < 1e-12
+
+
+class Twice(warmnet.WarmModule):
+    """One layer, used twice."""
+
+    def __init__(self):
+        super().__init__()
+        warmnet.up(self, [2, 3, 8, 8], seed=0)
+
+    def forward(self, x):
+        for _ in range(2):
+            x = unit(x, 3, name="same", share=True)
+        return x
+
+
+def test_weights_that_are_used_twice_have_the_gradients_of_both():
+    model, x = Twice().double(), X.double()
+    assert counted(lambda: model(x)) == (0, 2)
+    once = torch.autograd.grad(model(x).square().sum(), [*model.parameters()])
+    for_more = torch.autograd.grad(model(x).square().sum(), [*model.parameters()], create_graph=True)
+    assert all(error(a, b) < 1e-12 for a, b in zip(for_more, once))
+
+
+@pytest.mark.parametrize("name", ["running_mean", "running_var"])
+def test_statistics_of_another_size_are_refused(name):
+    model = Unit()
+    setattr(model.wide.bn, name, torch.ones(4))
+    with pytest.raises(RuntimeError, match=f"{name} should contain 8 elements not 4"):
+        model(X)
+
+
+class Norm(warmnet.WarmModule):
+    """A normalization with SiLU."""
+
+    def __init__(self):
+        super().__init__()
+        warmnet.up(self, [2, 3, 8, 8])
+
+    def forward(self, x):
+        return W.batch_norm(x, activation=F.silu)
+
+
+def test_an_input_of_another_type_is_explained_for_large_maps_too():
+    with pytest.raises(warmnet.MismatchError, match="float64"):
+        Norm()(X.double())
 
 
 def test_two_batches_before_going_back_and_a_change_in_between():

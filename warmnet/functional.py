@@ -26,7 +26,7 @@ from warm.functional import identity
 
 from .folding import Unnormalized, folded
 from .fused import depthwise_silu, fastest, is_possible
-from .gradients import HALVES, WIDTH, depthwise, normalized_silu, widened
+from .gradients import depthwise, is_slow, normalized_silu, widened
 from .module import Noted, activate, explained, initialize_, is_given, is_observed, labels, layer, permuted, torchs_own
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 ]  # fmt: skip
 
 Size = int | tuple[int, ...]
-CPU = "cpu", "meta"  # on which is counted what a CPU would do
+CPU = "cpu", "meta"  # 'meta' counts what a CPU would do
 
 labels["conv"] = ("size", "kernel", "stride", "padding", "dilation", "groups", "bias", "padding_mode", "ndim")
 labels["batch_norm"] = ("eps", "momentum", "affine", "track_running_stats", "ndim")
@@ -91,10 +91,6 @@ def batch_norm(
             if activation is F.silu and torch.backends.cudnn.benchmark and is_possible(x.x, x.conv.weight, x.conv.dilation):
                 return _fused(x.conv, norm, x.x)
         x = _run(x.conv, x.x, None)
-    if activation is F.silu and _recomputing_pays(norm, x):
-        norm.num_batches_tracked.add_(1)
-        held: Any = norm.weight, norm.bias, norm.running_mean, norm.running_var
-        return normalized_silu(x, *held, norm.momentum, norm.eps)
     return _run(norm, x, activation)
 
 
@@ -259,11 +255,11 @@ def is_plain(x: Tensor) -> bool:
     """Whether `x` is a tensor of torch's with its numbers at hand, and nobody follows what is done to it."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or is_in_torch_dispatch_mode():
         return False
-    return _is_tensor(x) and forward_ad._current_level < 0
+    return _is_tensor(x) and forward_ad._current_level < 0 and not torch._C._are_functorch_transforms_active()
 
 
 def _is_tensor(x: Any) -> bool:
-    return type(x) in (Tensor, nn.Parameter) and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return type(x) in (Tensor, nn.Parameter)
 
 
 def _initialized(module: nn.Module, **specs: Any) -> nn.Module:
@@ -276,9 +272,13 @@ def _initialized(module: nn.Module, **specs: Any) -> nn.Module:
 _IN_PLACE = {F.silu, F.relu, F.relu6, F.hardswish, F.hardsigmoid, F.mish, F.leaky_relu, F.elu, F.selu}
 
 
-def _run(module: nn.Module, x: Tensor, activation: Any, channels: int = 1) -> Tensor:
+def _run(module: Any, x: Tensor, activation: Any, channels: int = 1) -> Tensor:
     """`activation(module(x))`; in place where nobody can tell."""
     try:
+        if activation is F.silu and _recomputing_pays(module, x):
+            module.num_batches_tracked.add_(1)
+            held = module.weight, module.bias, module.running_mean, module.running_var
+            return normalized_silu(x, *held, module.momentum, module.eps)
         y = module(x)
     except RuntimeError as error:
         explained(module, x.movedim(channels, 1), error)
@@ -335,12 +335,12 @@ class _Conv(Noted, _ConvNd):
     def convolved(self, x: Tensor, weight: Any, bias: Tensor | None) -> Tensor:
         """The convolution with this module's settings and other tensors."""
         zeros = self._zeros(x.shape[2:])
-        odd = self.same and (_is_open(x) or any(n % 2 for n in zeros))
-        if self._is_slow_going_back(x, weight, odd):
+        one_sided = self.same and (_sizes_are_free(x) or any(n % 2 for n in zeros))
+        if self._is_slow_going_back(x, weight, one_sided):
             return depthwise(x, weight, bias, self.stride, zeros)
-        if odd and self._widening_pays(x):
+        if one_sided and self._widening_pays(x):
             weight, zeros = widened(weight, zeros), [n + n % 2 for n in zeros]
-        elif odd:
+        elif one_sided:
             x, zeros = F.pad(x, [half for n in reversed(zeros) for half in (n // 2, n - n // 2)]), [0] * len(zeros)
         return self.convolve(x, weight, bias, self.stride, [n // 2 for n in zeros], self.dilation, self.groups)
 
@@ -357,22 +357,23 @@ class _Conv(Noted, _ConvNd):
 
     def _widening_pays(self, x: Tensor) -> bool:
         """Whether the kernel is what to pad, which is copied in place of the picture, but slow going back."""
-        if torch.is_grad_enabled() or _is_open(x) or self.groups == 1 or max(self.dilation) > 1:
+        if torch.is_grad_enabled() or _sizes_are_free(x) or self.groups == 1 or max(self.dilation) > 1:
             return False
         return math.prod(self.kernel_size) < math.prod(x.shape[2:])
 
-    def _is_slow_going_back(self, x: Tensor, weight: Any, odd: bool) -> bool:
-        """Whether torch takes long for the gradients of a depthwise convolution, which `depthwise` does not."""
-        if not torch.is_grad_enabled() or x.ndim != 4 or x.device.type not in CPU or max(self.dilation) > 1:
+    def _is_slow_going_back(self, x: Tensor, weight: Any, one_sided: bool) -> bool:
+        """Whether it is a depthwise convolution whose gradients take torch long, and `depthwise` can compute it."""
+        if not torch.is_grad_enabled() or x.ndim != 4 or x.device.type not in CPU or not x.dtype.is_floating_point:
             return False
-        slow = odd or self.kernel_size[1] > WIDTH or (x.dtype in HALVES and max(self.stride) > 1)
-        return slow and x.shape[1] == self.groups == self.out_channels > 1 and is_plain(x) and _is_tensor(weight)
+        if not x.shape[1] == self.groups == self.out_channels > 1 or max(self.dilation) > 1:
+            return False
+        return is_slow(x.dtype, self.kernel_size, self.stride, one_sided) and is_plain(x) and _is_tensor(weight)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", padding=same" if self.same else "")
 
 
-def _is_open(x: Tensor) -> bool:
+def _sizes_are_free(x: Tensor) -> bool:
     """Whether what is computed now is to serve pictures of other sizes, too."""
     return torch.compiler.is_exporting() or torch.jit.is_tracing() or any(isinstance(n, torch.SymInt) for n in x.shape[2:])
 
@@ -381,10 +382,11 @@ def _recomputing_pays(norm: Any, x: Tensor) -> bool:
     """Whether `normalized_silu` computes what `norm` and SiLU do, and there is much that need not be kept."""
     if not (torch.is_grad_enabled() and norm.training and is_plain(x) and _is_bare(norm, _BatchNorm)):
         return False
-    if norm.momentum is None or x.device.type not in CPU or x.shape[1] != norm.num_features:
+    if norm.momentum is None or not norm.track_running_stats or x.device.type not in CPU or x.dtype == torch.float16:
         return False
-    tensors = norm._parameters.get("weight"), norm._parameters.get("bias"), norm._buffers.get("running_mean")
-    return all(map(_is_tensor, tensors)) and x.numel() >= max(2**16, 2 * norm.num_features)
+    buffers = map(norm._buffers.get, ("running_mean", "running_var", "num_batches_tracked"))
+    held = *map(norm._parameters.get, ("weight", "bias")), *buffers
+    return all(map(_is_tensor, held)) and x.numel() >= max(2**16, 2 * norm.num_features)
 
 
 def _are_one(conv: Any, norm: Any, x: Tensor) -> bool:
@@ -415,7 +417,8 @@ def _folding_pays(conv: Any, x: Tensor) -> bool:
 def _is_bare(module: nn.Module, kind: type) -> bool:
     """Whether a call of `module` is `kind.forward` and nothing else."""
     same = type(module).forward is kind.forward and type(module).__call__ is nn.Module.__call__  # type: ignore[attr-defined]
-    changed = "forward" in module.__dict__ or module._compiled_call_impl or module._forward_hooks or module._forward_pre_hooks
+    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    changed = "forward" in module.__dict__ or module._compiled_call_impl or hooks
     return same and not changed and not _has_any_global_hook()
 
 

@@ -212,7 +212,7 @@ def test_openvino_is_made_ready_for_a_few_shapes_and_once_for_any_other(files, m
     monkeypatch.setattr(engines, "openvino_core", lambda: Core)
     for batch in [3, 1, 2, 4, 5, 6, 3, 5, 7, 1]:
         assert apart(predictor, model, inputs[:batch]) < 1e-5
-    assert shapes == [f"[{batch},64,64,3]" for batch in "3124"] + ["[?,64,64,3]"]
+    assert shapes == [f"[{batch},64,64,3]" for batch in "31"] + ["[?,64,64,3]"]
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])

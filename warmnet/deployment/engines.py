@@ -25,7 +25,7 @@ from .archives import AotInductor, Torch
 
 Runner = Callable[[np.ndarray], np.ndarray]
 KEY, SEAL = "warmnet", "warmnet_seal"
-FIXED = 4  # shapes of input that OpenVINO compiles a network for; one that takes any shape is up to a third slower
+FIXED = 2  # shapes that OpenVINO compiles a network for, each with its weights; one for any shape is up to a third slower
 
 
 class Engine(Protocol):
@@ -145,12 +145,15 @@ class OpenVino:
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
+            "ENABLE_CPU_PINNING": False,  # or the streams of two compiled networks share a core
             "INFERENCE_PRECISION_HINT": "bf16" if about.precision == "bf16" else "f32",
         }
         idle: dict[Any, queue.SimpleQueue[Any]] = {}  # requests, of compiled networks by the shape that they are for
         compiling = threading.Lock()
 
         def requests(shape: Any) -> queue.SimpleQueue[Any]:
+            if shape in idle:
+                return idle[shape]
             with compiling:
                 if shape not in idle and len(idle) >= FIXED:
                     shape = None  # any
@@ -159,9 +162,10 @@ class OpenVino:
                     if shape:
                         network.reshape(shape)
                     compiled = openvino_core().compile_model(network, "CPU", settings)
-                    idle[shape] = queue.SimpleQueue()
+                    free: queue.SimpleQueue[Any] = queue.SimpleQueue()
                     for _ in range(streams):
-                        idle[shape].put(compiled.create_infer_request())
+                        free.put(compiled.create_infer_request())
+                    idle[shape] = free
                 return idle[shape]
 
         def run(x: np.ndarray) -> np.ndarray:
