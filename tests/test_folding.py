@@ -204,3 +204,21 @@ def test_a_wrong_number_of_channels_is_told_as_ever():
     model = network()
     with torch.no_grad(), pytest.raises(warmnet.MismatchError, match="'stem.conv' was built for 3 input channels"):
         model.stem(torch.zeros(2, 4, 64, 64))
+
+
+@pytest.mark.parametrize(
+    "setting", ["right", "no benchmark", "gradients", "autocast", "another activation", "a hook", "training"]
+)
+def test_the_kernel_for_gpus_is_asked_for_where_it_computes_what_the_layers_do(setting, monkeypatch):
+    asked = []
+    monkeypatch.setattr(W, "is_possible", lambda *args: asked.append(args) is not None)
+    monkeypatch.setattr(W, "_folding_pays", lambda *args: False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", setting != "no benchmark")
+    model = network(act=F.relu) if setting == "another activation" else network()
+    model.train(setting == "training")
+    if setting == "a hook":
+        for module in model.modules():
+            module.register_forward_hook(lambda *args: None)
+    with torch.set_grad_enabled(setting == "gradients"), torch.autocast("cpu", torch.bfloat16, enabled=setting == "autocast"):
+        model(X)
+    assert len(asked) == (33 if setting == "right" else 0)

@@ -13,8 +13,8 @@ def keep_memory() -> bool:
 
     glibc takes every block of more than 32 MB from the system and gives it back when it is freed, and the system clears each
     of its pages. For the maps of 16 images that takes as long as the arithmetic on them (docs/speed.md). Kept, memory stays
-    as high as it was at most, and a tenth or two higher than without. `training.fit` and `training.evaluate` ask for it on a CPU.
-    There is no way back.
+    as high as it was at most, and up to a quarter higher than without. `training.fit` and `training.evaluate` ask for it on
+    a CPU. There is no way back.
 
     >>> import warmnet
     >>> kept = warmnet.keep_memory()

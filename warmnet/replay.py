@@ -60,7 +60,9 @@ def replayed(module: nn.Module, function: Callable[..., Tensor], x: Tensor, *set
         return function(x, *settings, **options)
     plans = _plans.setdefault(module, {})
     autocast = torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
-    key = x.shape, x.dtype, x.device, torch.is_grad_enabled(), autocast, torch._C._get_cudnn_enabled()
+    cudnn = torch._C._get_cudnn_enabled(), torch._C._get_cudnn_benchmark()
+    layout = x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)  # asked for by warmnet.fused
+    key = x.shape, x.dtype, x.device, torch.is_grad_enabled(), autocast, cudnn, layout
     depends = Noted.changes, function, settings, options
     plan = plans.get(key)
     if plan is not None and plan.depends == depends:

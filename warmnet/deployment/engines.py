@@ -152,8 +152,8 @@ class OpenVino:
         compiling = threading.Lock()
 
         def requests(shape: Any) -> queue.SimpleQueue[Any]:
-            if shape in idle:
-                return idle[shape]
+            if shape in idle or None in idle:
+                return idle.get(shape) or idle[None]
             with compiling:
                 if shape not in idle and len(idle) >= FIXED:
                     shape = None  # any
