@@ -98,7 +98,7 @@ def _of_kernel(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], z
         h, w = part.shape[2:]
         pads = left, columns + w - wide - left, top, rows + h - high - top
         few = [_backward(g, F.pad(y, pads), part, stride, [0, 0], 1) for g, y in zip(grad.split(images), x.split(images))]
-        found.append(torch.stack(few).sum(0))
+        found.append(few[0] if len(few) == 1 else torch.stack(few).sum(0))
         left -= w
     return torch.cat(found, -1)
 

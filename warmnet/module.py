@@ -57,12 +57,14 @@ class NameTakenError(WarmError):
 
 
 class _Here(threading.local):
-    """This thread's place: the module being called with the names it has used so far, the build and the tap under way."""
+    """This thread's place: the modules being called with the names they have used so far, the build and the tap under way."""
 
-    call: tuple[WarmModule, dict[Any, int]] | None = None
     build: _Build | None = None
     values: Mapping[str, torch.Tensor] = {}  # noqa: RUF012  a build starts from these
     tap: Callable[[Block, Any], None] | None = None
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[WarmModule, dict[Any, int]]] = []  # the innermost last
 
 
 _here = _Here()
@@ -148,18 +150,17 @@ def _entered(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def entered(self: WarmModule, *args: Any, **kw: Any) -> Any:
-        outer = _here.call
         if not self._sealed and _here.build is None:
             _first_call(self, args)
-        _here.call = self, {}
+        _here.calls.append((self, {}))
         try:
             return call(self, *args, **kw)
         except Exception as error:
-            if outer is not None or _here.build is not None or torch.compiler.is_compiling():
+            if len(_here.calls) > 1 or _here.build is not None or torch.compiler.is_compiling():
                 raise
             raise located(error)  # noqa: B904  it is the same error
         finally:
-            _here.call = outer
+            _here.calls.pop()
 
     own: Any = entered
     own.__code__ = own.__code__.replace()  # torch.compile keeps eight graphs for each code object
@@ -191,14 +192,14 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
     if not any(isinstance(m, WarmModule) for m in model.modules()):
         return _pywarm_up(model, *data, device=device or "cpu")
     build = _Build(model, device, torch.initial_seed() if seed is None else seed)
-    device, was = build.device, (_here.call, _here.build, _here.tap)
+    device, was = build.device, (_here.calls, _here.build, _here.tap)
     devices = [] if device.type in ("cpu", "meta") else [device]
     fork = torch.random.fork_rng(devices, device_type=device.type if devices else "cuda")
     with _one_build_at_a_time, _uncollected(), fork, torch.inference_mode(False), torch.no_grad():
         try:
             sample = [_sample(d, device) for d in data]
             height = next((x.shape[2] for x in tree_leaves(sample) if isinstance(x, torch.Tensor) and x.ndim > 2), None)
-            _here.call, _here.build, _here.tap = None, build, functools.partial(_measure, height)
+            _here.calls, _here.build, _here.tap = [], build, functools.partial(_measure, height)
             y = build.start()(*sample)
             if isinstance(model, WarmModule):
                 _measure(height, model, y)
@@ -210,7 +211,7 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
             build.undo()
             raise
         finally:
-            _here.call, _here.build, _here.tap = was
+            _here.calls, _here.build, _here.tap = was
             build.end()
     return model
 
@@ -332,9 +333,9 @@ def layer(kind: str, asked: tuple[Any, ...], name: str | None, share: bool, make
     It is named by its place among the calls of its kind (`conv_1`, `conv_2`, ...) unless `name` is given. `asked`, its
     settings, must be the same at every call. `share=True` lets a name be used more than once in a forward.
     """
-    call = _here.call
-    if call is not None and name is not None:
-        module, used = call
+    calls = _here.calls
+    if calls and name is not None:
+        module, used = calls[-1]
         child = module._modules.get(name)
         if child is not None and name not in used and module._built.get(name) == (kind, asked):
             used[name] = 1
@@ -348,13 +349,13 @@ def layer(kind: str, asked: tuple[Any, ...], name: str | None, share: bool, make
 
 def claim(kind: str, asked: Any, name: str | None, share: bool) -> tuple[WarmModule, str]:
     """The module being called and the name of that child, or the error that says why there is none."""
-    if _here.call is None:
+    if not _here.calls:
         raise NotWarmError(
             f"{kind} was called outside of a WarmModule's forward, so there is nowhere to keep its layers. Call it in the "
             f"forward of a warmed-up WarmModule, and the module itself: model(x), not model.forward(x). "
             f"(torch.utils.checkpoint, too, takes the built module and not the function.)"
         )
-    module, used = _here.call
+    module, used = _here.calls[-1]
     if share and name is None:
         raise ValueError(f"share=True needs a name: {kind}(..., name='shared', share=True) in each of the calls.")
     if name is None:
@@ -456,7 +457,7 @@ def is_given(key: str, x: torch.Tensor) -> bool:
 
 def explained(module: nn.Module, x: torch.Tensor, error: RuntimeError) -> None:
     """Raise a MismatchError instead of `error` where a child of the module being called was not built for `x`."""
-    parent = _here.call[0]  # type: ignore[index]
+    parent, _ = _here.calls[-1]
     path = _join(parent._path, next((name for name, child in parent._modules.items() if child is module), "?"))
     built = next((getattr(module, key) for key in ("in_channels", "num_features", "in_features") if hasattr(module, key)), None)
     if built is not None and x.ndim > 1 and built != x.shape[1]:
@@ -480,7 +481,7 @@ def pywarm(
     parent: Any = None, infer_kw: Any = None, initialization: Any = None, share: bool = False, **kw: Any,
 ) -> Any:  # fmt: skip
     """PyWarm's `engine.forward`, its layers kept by the WarmModule being called and every keyword honoured."""
-    if _here.call is None and engine.get_default_parent() is not None:  # a network that does not inherit from WarmModule
+    if not _here.calls and engine.get_default_parent() is not None:  # a network that does not inherit from WarmModule
         return _pywarm_forward(
             x, base_class, base_name, name, base_arg, base_kw, parent, infer_kw, initialization=initialization, **kw
         )
