@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 import warmnet
 import warmnet.functional as W
 from networks import unit
-from warmnet.gradients import depthwise, normalized_silu
+from warmnet.gradients import averaged, depthwise, normalized_silu
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
@@ -85,6 +85,7 @@ def test_gradients_of_gradients_are_right():
     for call, inputs in (
         (lambda *z: depthwise(*z, (2, 2), (3, 4)), (x, kernel, shift)),
         (lambda *z: normalized_silu(*z, torch.zeros(3).double(), torch.ones(3).double(), 0.1, 1e-3), (x, scale, shift)),
+        (averaged, (x,)),
     ):
         assert gradcheck(call, inputs, check_batched_grad=True) and gradgradcheck(call, inputs, check_batched_grad=True)
 
@@ -101,6 +102,18 @@ def test_normalization_and_silu_in_one_are_the_two(layout):
             y = F.silu(F.batch_norm(x, mean, var, scale, shift, True, 0.1, 1e-3))
         found.append([y, mean, var, *torch.autograd.grad(y, (x, scale, shift), grad)])
     assert max(error(own, theirs) for own, theirs in zip(*found)) < 1e-12
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_means_have_torchs_gradient_in_every_bit_and_none_of_the_size_of_a_map(layout):
+    x, grad, gradients = randn(4, 6, 9, 8).to(memory_format=layout).requires_grad_(), randn(4, 6, 1, 1), []
+    for pool in W.global_average_pool, lambda x: F.adaptive_avg_pool2d(x, 1):
+        maps = x * 1
+        maps.register_hook(gradients.append)
+        pool(maps).backward(grad)
+    own, theirs = gradients
+    assert own.abs().max() > 0.01 and torch.equal(own, theirs)
+    assert own.untyped_storage().nbytes() == grad.nbytes and theirs.untyped_storage().nbytes() == x.nbytes
 
 
 @pytest.mark.parametrize("frozen", ["x", "scale", "shift"])
@@ -123,6 +136,7 @@ def torchs(model, monkeypatch):
     """A copy of `model`, and from here on the layers of torch alone."""
     monkeypatch.setattr(W, "_recomputing_pays", lambda *args: False)
     monkeypatch.setattr(W._Conv, "_is_slow_going_back", lambda *args: False)
+    monkeypatch.setattr(W, "averaged", lambda x: F.adaptive_avg_pool2d(x, 1))
     return copy.deepcopy(model)
 
 
@@ -206,7 +220,7 @@ def without_a_counter(model):
     model.wide.bn.num_batches_tracked = None
 
 
-def averaged(model):
+def with_an_average(model):
     model.wide.bn.momentum = None
 
 
@@ -223,7 +237,7 @@ def no_affine(model):
         (without_statistics, (1, 0)),
         (without_a_counter, (1, 0)),
         (frozen, (1, 0)),
-        (averaged, (1, 0)),
+        (with_an_average, (1, 0)),
         (no_affine, (1, 0)),
         (torch.nn.Module.eval, (1, 0)),
     ],

@@ -108,7 +108,7 @@ def conv_bn_act(x, size, kernel=1, stride=1, groups=1, dilation=1, act=F.silu, p
 def squeeze_excitation(x, size, act=F.silu):
     """(B, C, H, W) -> (B, C, H, W): each channel times a gate in 0..1 that sees all channels' means."""
     init = fan_out_normal, {"groups": 1}
-    gate = F.adaptive_avg_pool2d(x, 1)
+    gate = W.global_average_pool(x)
     gate = W.conv(gate, size, 1, init, "zeros_", activation=act, name="reduce")
     gate = W.conv(gate, x.shape[1], 1, init, "zeros_", activation=torch.sigmoid, name="expand")
     return x * gate
@@ -168,7 +168,7 @@ def efficientnet(
     for row in scaled(stages, width, depth, drop_connect, stem_stride, output_stride):
         x = stage(x, **row, block=block, se_ratio=se_ratio, act=act, **conv)
     x = conv_bn_act(x, round_filters(head, width), act=act, name="head", **conv)
-    x = F.adaptive_avg_pool2d(x, 1).flatten(1)
+    x = W.global_average_pool(x).flatten(1)
     if num_classes:
         bound = num_classes**-0.5
         x = W.dropout(x, rate if dropout is None else dropout, name="dropout")

@@ -1,9 +1,9 @@
 """W: PyWarm's layers under their own names, made honest, and the ones it lacks.
 
-`conv`, `batch_norm`, `linear` and `dropout` take a short path to their built layer; SAME padding and `drop_connect` are new;
-`embedding` and `transformer` are mended; the others are PyWarm's own on warmnet's engine. All of them take `name=` and
-`share=`, most `activation=`: a function, its name in `torch.nn.functional`, or (function, keywords). An unknown keyword is an
-error.
+`conv`, `batch_norm`, `linear` and `dropout` take a short path to their built layer; SAME padding, `drop_connect` and
+`global_average_pool` are new; `embedding` and `transformer` are mended; the others are PyWarm's own on warmnet's engine. All
+layers take `name=` and `share=`, most `activation=`: a function, its name in `torch.nn.functional`, or (function, keywords).
+An unknown keyword is an error.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from warm.functional import identity
 
 from .folding import Unnormalized, folded
 from .fused import depthwise_silu, fastest, is_possible
-from .gradients import depthwise, is_slow, normalized_silu, widened
+from .gradients import averaged, depthwise, is_slow, normalized_silu, widened
 from .module import Noted, activate, explained, initialize_, is_given, is_observed, labels, layer, permuted, torchs_own
 
 __all__ = [
-    "batch_norm", "conv", "drop_connect", "dropout", "embedding", "gru", "identity", "layer_norm", "linear", "lstm", "permute",
-    "transformer",
+    "batch_norm", "conv", "drop_connect", "dropout", "embedding", "global_average_pool", "gru", "identity", "layer_norm",
+    "linear", "lstm", "permute", "transformer",
 ]  # fmt: skip
 
 Size = int | tuple[int, ...]
@@ -165,6 +165,11 @@ def _new_dropout(x: Tensor, rate: float, by_channel: bool, inplace: bool) -> nn.
 def drop_connect(x: Tensor, rate: float, *, name: str | None = None, share: bool = False) -> Tensor:
     """`x` with a share `rate` of its samples zeroed and the rest scaled up, in training. Also called stochastic depth."""
     return layer("drop_connect", (rate,), name, share, DropConnect)(x)
+
+
+def global_average_pool(x: Tensor) -> Tensor:
+    """The mean of every map: (B, C, H, W) -> (B, C, 1, 1)."""
+    return averaged(x) if torch.is_grad_enabled() and is_plain(x) else F.adaptive_avg_pool2d(x, 1)
 
 
 def embedding(

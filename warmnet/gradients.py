@@ -1,4 +1,4 @@
-"""Two gradients that take less than torch's own, on a CPU: of depthwise convolutions in time, of normalization in memory.
+"""Three gradients that take less than torch's own: of depthwise convolutions and of means in time, of normalization in memory.
 
 The kernels are torch's, called otherwise, so that what comes out differs by rounding alone; it has gradients of its own.
 """
@@ -6,6 +6,7 @@ The kernels are torch's, called otherwise, so that what comes out differs by rou
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -110,6 +111,23 @@ def _backward(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], pa
         grad, x, weight, None, stride, padding, [1, 1], False, [0, 0], len(weight), mask
     )
     return found[which]
+
+
+@as_one
+def averaged(x: Tensor) -> Tensor:
+    """The mean of every map: (B, C, H, W) -> (B, C, 1, 1). Going back, a map of equal numbers is no more than one of them."""
+    return _Averaged.apply(x)
+
+
+class _Averaged(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.shape = x.shape
+        return F.adaptive_avg_pool2d(x, 1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return (grad / math.prod(ctx.shape[-2:])).expand(ctx.shape)
 
 
 @as_one
