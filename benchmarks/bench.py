@@ -1,9 +1,11 @@
 """warmnet beside everything a user would pick instead, in one table and one picture: python benchmarks/bench.py
 
 Contenders compute the same logits from the same weights, which is checked before any is timed, each at the first call, whose
-time is reported and not counted. Then they take turns; see bench_turns.py. All are in one process, but for peak memory. The
-ratio is warmnet to the fastest of the libraries in each turn: ResNet-50 is there to compare with, and is none of them. Beside
-each time stands how many times the floor it is; see bench_floors.py. What could not be measured says why.
+time is reported and not counted. Then they take turns; see bench_turns.py. All are in one process, but for peak memory, and on
+a CPU it keeps freed memory: else what glibc gives back to the system decides, by luck, over up to a third of a time. The ratio
+is the median, over the turns, of warmnet's time to a library's, the one where that is highest: ResNet-50 is there to compare
+with, and is none of them. Beside each time stands how many times the floor it is; see bench_floors.py. What could not be
+measured says why.
 
 `--minutes` is shared out: each contest has an equal part of what is left, for its set-up and as many rounds as fit, at least
 five; those that take long come last, and are not measured when nothing is left. The JSON is written after each contest. The
@@ -49,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
     began, load = time.perf_counter(), os.getloadavg()
     torch.set_num_threads(options.threads)
     torch.backends.cudnn.benchmark = True  # of no effect on a CPU
+    groups = [row for row in options.rows if row != "scale"]
+    kept = bool(groups) and options.device == "cpu" and warmnet.keep_memory()
     floors = bench_floors.measured(options.device)
     asked = Asked(options.variants, options.batches, options.contenders, options.threads, options.device, Exports())
     about: dict[str, Any] = {
@@ -56,10 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
         "machine": f"{processor()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
         "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
         "threads": options.threads,
+        "memory": "kept" if kept else "as it comes",
         "load": {"before": load, "of": "1, 5 and 15 minutes"},
         "versions": versions(),
         "floors": {"operations/s": floors.peaks, "bytes/s": floors.bandwidth},
-        "unit": "seconds of a call, or bytes; ratio is warmnet to the fastest library of each turn",
+        "unit": "seconds of a call, or bytes; ratio is of warmnet's turns to those of the library where its median is highest",
     }
 
     def keep(rows: list[dict[str, Any]]) -> None:
@@ -67,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         with replacing(options.out) as path:
             path.write_text(json.dumps({**about, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
 
-    rows = measured([row for row in options.rows if row != "scale"], asked, floors, began + 60 * options.minutes, keep)
+    rows = measured(groups, asked, floors, began + 60 * options.minutes, keep)
     if rows:
         print(bench_shown.table(rows, about))
         bench_shown.draw(rows, about, options.out.with_suffix(".png"))

@@ -91,7 +91,7 @@ def reason(error: Exception) -> str:
 
 
 def as_rows(contest: Contest, name: str, values: Values, missing: dict[Key, str], floors: Floors) -> list[dict[str, Any]]:
-    """For each line its cells, the floor, and the ratio of warmnet to the fastest library on any line, turn by turn."""
+    """For each line its cells, the floor, and the ratio of warmnet to the fastest library on any line."""
     peers = {key: turns for key, turns in values.items() if key[1] in LIBRARIES}
     floor = {
         column: floors.seconds(work, contest.precision, contest.training)
@@ -119,7 +119,8 @@ def cell(turns: list[float], mine: list[float] | None, floor: float | None) -> d
 
 
 def ratio(mine: list[float], peers: Values) -> dict[str, Any]:
-    """warmnet to the fastest library of each turn, and which has the smallest median."""
-    turns = [one / min(turn) for one, turn in zip(mine, zip(*peers.values()))]
-    fastest = min(peers, key=lambda key: statistics.median(peers[key]))
-    return {"median": statistics.median(turns), "minimum": min(turns), "fastest": fastest[1], "on": fastest[0]}
+    """warmnet to the library that is the fastest beside it, turn by turn."""
+    turns = {key: [one / other for one, other in zip(mine, others)] for key, others in peers.items()}
+    fastest = max(turns, key=lambda key: statistics.median(turns[key]))
+    found = {"median": statistics.median(turns[fastest]), "minimum": min(turns[fastest])}
+    return found | {"fastest": fastest[1], "on": fastest[0]}
