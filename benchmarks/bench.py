@@ -1,16 +1,16 @@
 """warmnet beside everything a user would pick instead, in one table and one picture: python benchmarks/bench.py
 
 Contenders compute the same logits from the same weights, which is checked before any is timed, each at the first call, whose
-time is reported and not counted. Then they take turns; see bench_turns.py. All are in one process, but for peak memory, and on
-a CPU it keeps freed memory: else what glibc gives back to the system decides, by luck, over up to a third of a time. The ratio
-is the median, over the turns, of warmnet's time to a library's, the one where that is highest: ResNet-50 is there to compare
-with, and is none of them. Beside each time stands how many times the floor it is; see bench_floors.py. What could not be
-measured says why.
+time is reported and not counted. Then they take turns; see bench_turns.py. All are in one process, which on a CPU keeps the
+memory that it frees (`warmnet.keep_memory`): what it would cost to get it back from the system is luck, and up to a third of a
+time. Peak memory is that of a process for each, as it comes. Beside each library warmnet's time is compared turn by turn; the
+ratio is the highest of those medians. ResNet-50 is none of the libraries. Beside each time stands how many times the floor it
+is; see bench_floors.py. What could not be measured says why.
 
 `--minutes` is shared out: each contest has an equal part of what is left, for its set-up and as many rounds as fit, at least
 five; those that take long come last, and are not measured when nothing is left. The JSON is written after each contest. The
-rows `compiled`, minutes of a C++ compiler for each contender, and `scale`, a study of warmnet alone, are measured when they are
-asked for. It needs the peers in constraints.txt; see CONTRIBUTING.md.
+rows `compiled`, minutes of a C++ compiler for each contender, are measured when they are asked for; `scale`, a study of warmnet
+as its memory comes, when it is asked for alone. It needs the peers in constraints.txt; see CONTRIBUTING.md.
 """
 
 import argparse
@@ -48,11 +48,13 @@ DEFAULT = ",".join(row for row in ROWS if row not in ("compiled", "scale"))
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, write; 1 if a contender was refused for what it computes."""
     options = parser().parse_args(arguments)
+    study = "scale" in options.rows
+    if study and len(options.rows) > 1:
+        parser().error("--rows scale is a study of its own. Ask for it alone.")
     began, load = time.perf_counter(), os.getloadavg()
     torch.set_num_threads(options.threads)
     torch.backends.cudnn.benchmark = True  # of no effect on a CPU
-    groups = [row for row in options.rows if row != "scale"]
-    kept = bool(groups) and options.device == "cpu" and warmnet.keep_memory()
+    kept = options.device == "cpu" and not study and warmnet.keep_memory()
     floors = bench_floors.measured(options.device)
     asked = Asked(options.variants, options.batches, options.contenders, options.threads, options.device, Exports())
     about: dict[str, Any] = {
@@ -60,26 +62,27 @@ def main(arguments: list[str] | None = None) -> int:
         "machine": f"{processor()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
         "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
         "threads": options.threads,
-        "memory": "kept" if kept else "as it comes",
+        "freed memory": "kept, but for the peaks" if kept else "as it comes",
         "load": {"before": load, "of": "1, 5 and 15 minutes"},
         "versions": versions(),
         "floors": {"operations/s": floors.peaks, "bytes/s": floors.bandwidth},
         "unit": "seconds of a call, or bytes; ratio is of warmnet's turns to those of the library where its median is highest",
     }
 
+    if study:
+        import bench_scale
+
+        bench_scale.run(options, about, floors)
+        return 0
+
     def keep(rows: list[dict[str, Any]]) -> None:
         about["load"]["after"], about["minutes"] = os.getloadavg(), round((time.perf_counter() - began) / 60, 1)
         with replacing(options.out) as path:
             path.write_text(json.dumps({**about, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
 
-    rows = measured(groups, asked, floors, began + 60 * options.minutes, keep)
-    if rows:
-        print(bench_shown.table(rows, about))
-        bench_shown.draw(rows, about, options.out.with_suffix(".png"))
-    if "scale" in options.rows:
-        import bench_scale
-
-        bench_scale.run(options, about, floors)
+    rows = measured(options.rows, asked, floors, began + 60 * options.minutes, keep)
+    print(bench_shown.table(rows, about))
+    bench_shown.draw(rows, about, options.out.with_suffix(".png"))
     return int(any(cell.get("missing", "").startswith("refused") for row in rows for cell in row["cells"].values()))
 
 

@@ -1,6 +1,5 @@
 """Contests as rows of the result: what each contender took, or why that is not known."""
 
-import gc
 import statistics
 import sys
 import time
@@ -32,7 +31,7 @@ def measured(
         contest, now = contests[place], time.perf_counter()
         print(f"{i + 1}/{len(contests)} {contest.group}: {contest.row}", file=sys.stderr, flush=True)
         found[place] = measure(contest, floors, now + (end - now) / (len(contests) - i), end)
-        gc.collect()
+        bench_memory.give_back()
         keep(rows := [row for place in sorted(found) for row in found[place]])
     return rows
 

@@ -30,13 +30,11 @@ def peak(threads: int, prepare: Callable[..., Any], *arguments: Any) -> float:
 def _peak(threads: int, prepare: Callable[..., Any], *arguments: Any) -> float:
     torch.set_num_threads(threads)
     entry = prepare(*arguments)
-    gc.collect()
+    give_back()
     if torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
     else:
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)  # what was freed is no longer held
         CLEAR.write_text("5")  # the peak is what is held now
         before = held("VmRSS")
     first_call(entry)
@@ -46,6 +44,13 @@ def _peak(threads: int, prepare: Callable[..., Any], *arguments: Any) -> float:
 
 def held(what: str) -> int:
     return int(re.search(rf"{what}:\s+(\d+)", STATUS.read_text())[1]) * 1024  # type: ignore[index]
+
+
+def give_back() -> None:
+    """Give the system what this process has freed, even if it keeps that otherwise."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def free() -> int:

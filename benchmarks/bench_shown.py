@@ -33,7 +33,8 @@ def table(rows: list[dict[str, Any]], about: dict[str, Any]) -> str:
     peaks = ", ".join(f"{name} {peak / 1e9:.0f}" for name, peak in about["floors"]["operations/s"].items())
     lines = [
         f"{where(about)}; load {about['load']['before'][0]:.1f} to {about['load']['after'][0]:.1f}",
-        f"Matrix peak in GFLOP/s: {peaks}; copy: {about['floors']['bytes/s'] / 1e9:.0f} GB/s",
+        f"Matrix peak in GFLOP/s: {peaks}; copy: {about['floors']['bytes/s'] / 1e9:.0f} GB/s; "
+        f"freed memory {about['freed memory']}",
         *textwrap.wrap(", ".join(f"{name} {version}" for name, version in about["versions"].items()), 119),
     ]
     for group, members in itertools.groupby(rows, lambda row: row["group"]):

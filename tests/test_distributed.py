@@ -44,7 +44,7 @@ def work(rank, port):
         fully_shard(block, mesh=mesh)
     assert sharded.residual_1.widen.conv.weight.to_local().numel() * 2 == wanted["residual_1.widen.conv.weight"].numel()
     check(wanted, train(sharded, sharded, rank))
-    dist.barrier()  # neither leaves while the other may still speak to it
+    dist.barrier()  # without it a process was aborted once at its end
     dist.destroy_process_group()
 
 

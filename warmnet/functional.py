@@ -169,7 +169,9 @@ def drop_connect(x: Tensor, rate: float, *, name: str | None = None, share: bool
 
 def global_average_pool(x: Tensor) -> Tensor:
     """The mean of every map: (B, C, H, W) -> (B, C, 1, 1)."""
-    return averaged(x) if torch.is_grad_enabled() and is_plain(x) else F.adaptive_avg_pool2d(x, 1)
+    if torch.is_grad_enabled() and x.device.type in CPU and is_plain(x):
+        return averaged(x)
+    return F.adaptive_avg_pool2d(x, 1)
 
 
 def embedding(

@@ -115,7 +115,7 @@ def _backward(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], pa
 
 @as_one
 def averaged(x: Tensor) -> Tensor:
-    """The mean of every map: (B, C, H, W) -> (B, C, 1, 1). Going back, a map of equal numbers is no more than one of them."""
+    """The mean of every map: (B, C, H, W) -> (B, C, 1, 1). Its gradient is an expanded view, as a sum's is, and no map."""
     return _Averaged.apply(x)
 
 

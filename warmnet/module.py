@@ -64,7 +64,7 @@ class _Here(threading.local):
     tap: Callable[[Block, Any], None] | None = None
 
     def __init__(self) -> None:
-        self.calls: list[tuple[WarmModule, dict[Any, int]]] = []  # the innermost last
+        self.calls: list[tuple[WarmModule, dict[Any, int]]] = []  # the innermost last; one variable torch 2.11 compiles anew
 
 
 _here = _Here()
@@ -150,17 +150,18 @@ def _entered(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def entered(self: WarmModule, *args: Any, **kw: Any) -> Any:
+        depth = len(_here.calls)
         if not self._sealed and _here.build is None:
             _first_call(self, args)
         _here.calls.append((self, {}))
         try:
             return call(self, *args, **kw)
         except Exception as error:
-            if len(_here.calls) > 1 or _here.build is not None or torch.compiler.is_compiling():
+            if depth or _here.build is not None or torch.compiler.is_compiling():
                 raise
             raise located(error)  # noqa: B904  it is the same error
         finally:
-            _here.calls.pop()
+            del _here.calls[depth:]
 
     own: Any = entered
     own.__code__ = own.__code__.replace()  # torch.compile keeps eight graphs for each code object

@@ -14,14 +14,16 @@ import bench  # noqa: E402
 import bench_rows  # noqa: E402
 from bench_contenders import Contender, contender  # noqa: E402
 from bench_floors import Floors  # noqa: E402
-from bench_measured import measure  # noqa: E402
+from bench_measured import measure, ratio  # noqa: E402
 
 CONTENDERS = "warmnet", "timm tf", "torchvision"
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
     """A function that runs the benchmark on B0 with one image: its exit code and what it wrote."""
+
+    monkeypatch.setattr(bench.warmnet, "keep_memory", lambda: False)  # for good, and for all tests that follow
 
     def run(rows, minutes):
         out = tmp_path / "bench.json"
@@ -69,6 +71,12 @@ def test_a_contender_that_computes_something_else_is_refused(run, monkeypatch, c
     assert "refused: its logits differ by" in capsys.readouterr().out
 
 
+def test_the_ratio_is_to_the_library_that_is_the_fastest_turn_by_turn():
+    """And not to whichever was in each turn, which noise makes the faster the more of them there are."""
+    peers = {("", "timm"): [1.0, 4.0, 2.0], ("", "torchvision"): [4.0, 1.0, 4.0]}
+    assert ratio([2.0, 2.0, 2.0], peers) == {"median": 1.0, "minimum": 0.5, "fastest": "timm", "on": ""}
+
+
 def test_a_contender_that_fails_after_its_first_call_is_missing_alone():
     def entry(calls):
         return bench_rows.Entry(lambda: next(calls, 0) or 1 / 0)
@@ -84,6 +92,12 @@ def test_a_row_that_needs_a_gpu_is_marked_as_not_measured():
     graphs = next(contest for contest in bench_rows.compileds(asked) if "CUDA" in contest.row)
     (row,) = measure(graphs, Floors({"fp32": 1.0}, 1.0), 0, 0)
     assert row["cells"] == {"warmnet": {"missing": "not measured: needs --device cuda"}} and row["ratio"] is None
+
+
+def test_a_study_among_contests_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        bench.main(["--rows", "eager,scale"])
+    assert "Ask for it alone." in capsys.readouterr().err
 
 
 def test_an_unknown_row_is_refused_with_those_that_there_are(capsys):
