@@ -25,14 +25,15 @@ def measured(
     After each contest `keep` is given the rows so far, so that what was measured is not lost with what comes after.
     """
     contests = [contest for group in groups for contest in GROUPS[group](asked)]
-    found: dict[int, list[dict[str, Any]]] = {}
+    ahead = "not measured: the run ended before it"
+    found = [as_rows(contest, contest.row, {}, dict.fromkeys(contest.entries, ahead), floors) for contest in contests]
     rows: list[dict[str, Any]] = []
     for i, place in enumerate(sorted(range(len(contests)), key=lambda i: contests[i].effort)):
         contest, now = contests[place], time.perf_counter()
         print(f"{i + 1}/{len(contests)} {contest.group}: {contest.row}", file=sys.stderr, flush=True)
         found[place] = measure(contest, floors, now + (end - now) / (len(contests) - i), end)
         bench_memory.give_back()
-        keep(rows := [row for place in sorted(found) for row in found[place]])
+        keep(rows := [row for of_contest in found for row in of_contest])
     return rows
 
 

@@ -64,7 +64,7 @@ class _Here(threading.local):
     tap: Callable[[Block, Any], None] | None = None
 
     def __init__(self) -> None:
-        self.calls: list[tuple[WarmModule, dict[Any, int]]] = []  # the innermost last; one variable torch 2.11 compiles anew
+        self.calls: list[tuple[WarmModule, dict[Any, int]]] = []  # the innermost last
 
 
 _here = _Here()
@@ -150,7 +150,7 @@ def _entered(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def entered(self: WarmModule, *args: Any, **kw: Any) -> Any:
-        depth = len(_here.calls)
+        depth = len(_here.calls)  # a stack: a variable that is set and set back, torch 2.11 would compile anew at each call
         if not self._sealed and _here.build is None:
             _first_call(self, args)
         _here.calls.append((self, {}))
