@@ -14,7 +14,7 @@ import bench  # noqa: E402
 import bench_rows  # noqa: E402
 from bench_contenders import Contender, contender  # noqa: E402
 from bench_floors import Floors  # noqa: E402
-from bench_measured import measure, ratio  # noqa: E402
+from bench_measured import measure, measured, ratio  # noqa: E402
 
 CONTENDERS = "warmnet", "timm tf", "torchvision"
 
@@ -86,6 +86,14 @@ def test_a_contender_that_fails_after_its_first_call_is_missing_alone():
     (row,) = measure(bench_rows.Contest("eager", "late", entries, 1), Floors({"fp32": 1.0}, 1.0), 0, time.perf_counter() + 9)
     assert row["cells"]["timm"]["missing"] == "failed: ZeroDivisionError: division by zero"
     assert row["cells"]["warmnet"]["turns"] == 5 and row["ratio"] is None
+
+
+def test_what_is_kept_tells_of_the_contests_that_a_run_did_not_reach():
+    asked, kept = bench.Asked(["b0"], [1], ["warmnet"], 1, "cpu", bench.Exports()), []
+    measured(["overhead"], asked, Floors({"fp32": 1.0}, 1.0), 0, kept.append)
+    why = [[row["cells"]["warmnet"]["missing"] for row in rows] for rows in kept]
+    late, unreached = "not measured: no minutes were left", "not measured: the run ended before it"
+    assert why == [[late, unreached], [late, late]]
 
 
 def test_a_row_that_needs_a_gpu_is_marked_as_not_measured():
