@@ -30,12 +30,18 @@ def close(a, b):
     assert (a - b).abs().max() <= 1e-4 * b.abs().max()
 
 
+of_b0 = pytest.mark.parametrize(
+    "stages", [warmnet.STAGES[:3], pytest.param(warmnet.STAGES, marks=pytest.mark.slow)], ids=["three stages", "all of b0"]
+)
+
+
+@of_b0
 @pytest.mark.parametrize("training", [False, True])
-def test_one_graph_serves_a_shape_and_one_more_any_batch(b0, training):
+def test_one_graph_serves_a_shape_and_one_more_any_batch(training, stages):
     torch._dynamo.reset()
     counter = CompileCounter()
-    model = warmnet.WarmEfficientNet("b0", 10, seed=0).train(training)
-    model.load_state_dict(b0.state_dict())
+    model, its = (warmnet.WarmEfficientNet("b0", 10, seed=0, stages=stages) for _ in range(2))
+    model.train(training).load_state_dict(alive(its).state_dict())
     compiled = torch.compile(model, fullgraph=True, backend=counter)
     with torch.set_grad_enabled(training):
         for _ in range(3):
@@ -78,9 +84,10 @@ def test_a_block_compiles_alone(b0):
     assert counter.frame_count == 1
 
 
+@of_b0
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
-def test_one_exported_program_serves_every_batch_height_and_width(padding):
-    model = alive(warmnet.WarmEfficientNet("b0", 10, seed=0, padding=padding))
+def test_one_exported_program_serves_every_batch_height_and_width(padding, stages):
+    model = alive(warmnet.WarmEfficientNet("b0", 10, seed=0, stages=stages, padding=padding))
     auto = torch.export.Dim.AUTO
     program = torch.export.export(model, (images(2, 64, 96),), dynamic_shapes=({0: auto, 2: auto, 3: auto},))
     for shape in ((1, 64, 64), (3, 65, 97), (2, 127, 64), (5, 33, 50)):

@@ -229,7 +229,7 @@ def test_strides_of_ones_own_are_kept():
         (("b9",), {}, r"Unknown variant 'b9'. Choose one of b0, b1, .*, b8, l2, or pass a Variant"),
         ((["b0"],), {}, r"Unknown variant \['b0'\]"),
         (("b0", -1), {}, r"num_classes=-1 must be at least 0"),
-        (("b0", 10, 0), {}, r"in_channels=0 at least 1"),
+        (("b0", 10, 0), {}, r"in_channels=0 must be at least 1"),
         (
             ("b0",),
             dict(drop_conect=0.1),
@@ -238,7 +238,7 @@ def test_strides_of_ones_own_are_kept():
         (("b0",), dict(padding="valid"), r"padding='valid' is unknown.*'same' or 'symmetric'"),
         (("b0",), dict(output_stride=24), r"output_stride=24 cannot be made of these strides. They can make 16"),
         (("b0",), dict(output_stride=64), r"output_stride=64 cannot be made of these strides. They can make 32"),
-        (("b0",), dict(drop_connect=1.5), r"rate is 1\.\d+.*at least 0 and below 1"),
+        (("b0",), dict(drop_connect=1.5), r"drop_connect=1.5 must be at least 0 and below 1"),
         (("b0",), dict(dropout=-0.1), r"dropout"),
     ],
 )

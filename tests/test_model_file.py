@@ -248,7 +248,7 @@ def test_the_run_keeps_the_file_as_it_was_when_it_was_run(home):
 
 
 @pytest.mark.parametrize(
-    "command", ["predict RUN IMAGE", "evaluate RUN DIGITS --all", "export RUN OUT", "train DIGITS --weights RUN"]
+    "command", ["predict RUN IMAGE", "evaluate RUN DIGITS --all", "export RUN OUT --to=torch", "train DIGITS --weights RUN"]
 )
 def test_a_command_on_such_a_run_asks_for_the_model_and_then_does_as_with_warmnet_s_own(home, tmp_path, capsys, command):
     if command.startswith("train"):

@@ -689,7 +689,7 @@ def test_initial_values_do_not_depend_on_build_order():
     assert not torch.equal(a["a.weight"], a["b.weight"])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_initial_values_do_not_depend_on_the_device():
     torch.cuda.manual_seed(3)
     state = torch.cuda.get_rng_state()

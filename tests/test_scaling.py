@@ -107,10 +107,12 @@ def test_memory_is_the_same_where_no_gradients_are_wanted():
 
 def test_milliseconds_are_of_the_order_of_a_call():
     model, x = warmnet.WarmEfficientNet("b0").eval(), torch.ones(1, 3, 224, 224)
-    model(x)
-    start = time.perf_counter()
-    model(x)
-    took = 1e3 * (time.perf_counter() - start)
+    with torch.no_grad():
+        model(x)
+        start = time.process_time()  # not that of others on this machine
+        for _ in range(3):
+            model(x)
+    took = 1e3 * (time.process_time() - start) / 3
     assert took / 30 < cost("milliseconds", "b0") < 30 * took
 
 
@@ -120,7 +122,7 @@ def test_enough_milliseconds_for_any_machine_leave_it_to_the_other_budget():
 
 def test_the_result_builds_and_runs_and_no_random_number_is_drawn():
     state = torch.get_rng_state()
-    found = warmnet.within(milliseconds=50, memory=3e6, **FEW)
+    found = warmnet.within(milliseconds=1e6, memory=3e6, **FEW)
     assert torch.equal(torch.get_rng_state(), state)
     model = warmnet.WarmEfficientNet(found, **FEW).eval()
     assert model(torch.rand(1, 3, found.resolution, found.resolution)).shape == (1, 10)

@@ -13,20 +13,14 @@ from .efficientnet import (
     squeeze_excitation,
     stage,
 )
+from .engine.block import Block, block
+from .engine.build import adopt
+from .engine.endpoints import Endpoints
+from .engine.module import WarmModule
+from .engine.pywarm import up
+from .errors import MismatchError, NameTakenError, NotWarmError, SealedError, WarmError
 from .look import diff, draw, tabulate
 from .memory import keep_memory
-from .module import (
-    Block,
-    Endpoints,
-    MismatchError,
-    NameTakenError,
-    NotWarmError,
-    SealedError,
-    WarmError,
-    WarmModule,
-    block,
-    up,
-)
 from .scaling import within
 from .weights import WeightsError, WeightsWarning, convert, load, save, transplant
 
@@ -49,6 +43,7 @@ __all__ = [
     "WarmModule",
     "WeightsError",
     "WeightsWarning",
+    "adopt",
     "block",
     "compound",
     "conv_bn_act",

@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch.nn.init import normal_, uniform_
 
+from . import checks
 from . import functional as W
-from .module import WarmModule, block, up
-from .replay import replayed
+from .engine.block import block
+from .engine.module import WarmModule
+from .engine.pywarm import up
 
 
 class Stage(NamedTuple):
@@ -76,6 +78,7 @@ def find_variant(variant: str | Variant) -> Variant:
     if isinstance(variant, str) and variant in VARIANTS:
         return VARIANTS[variant]
     if isinstance(variant, Variant):
+        checks.settings(**variant._asdict())
         return variant
     raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")
 
@@ -98,10 +101,10 @@ def fan_out_normal(weight: torch.Tensor, groups: int) -> None:
 @block
 def conv_bn_act(x, size, kernel=1, stride=1, groups=1, dilation=1, act=F.silu, padding="same", eps=1e-3, momentum=0.01):
     """(B, C, H, W) -> (B, size, H/stride, W/stride): convolution, batch normalization, activation."""
-    init = fan_out_normal, {"groups": groups}
-    shape = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    x = W.conv(x, size, kernel, init, bias=False, **shape, fold=True, name="conv")
-    return W.batch_norm(x, eps=eps, momentum=momentum, activation=act, name="bn")
+    return W.conv_batch_norm(
+        x, size, kernel, (fan_out_normal, {"groups": groups}), stride=stride, padding=padding, dilation=dilation, groups=groups,
+        eps=eps, momentum=momentum, activation=act, names=("conv", "bn"),
+    )  # fmt: skip
 
 
 @block
@@ -122,9 +125,9 @@ def mb_block(x, size, expand=1, kernel=3, stride=1, dilation=1, se_ratio=0.25, d
     y = conv_bn_act(x, size_mid, act=act, name="expand", **conv) if expand > 1 else x
     y = conv_bn_act(y, size_mid, kernel, stride, groups=size_mid, dilation=dilation, act=act, name="depthwise", **conv)
     if se_ratio:
-        y = squeeze_excitation(y, max(1, int(size_in * se_ratio)), act, name="squeeze_excitation")
+        y = squeeze_excitation(y, int(size_in * se_ratio) or 1, act, name="squeeze_excitation")
     y = conv_bn_act(y, size, act=None, name="project", **conv)
-    if stride == 1 and size == size_in:
+    if stride == 1 and y.shape[1] == size_in:
         y = x + W.drop_connect(y, drop, name="drop_connect")
     return y
 
@@ -140,10 +143,10 @@ def stage(x, size, expand, kernel, stride, drops, dilations, block=mb_block, **o
 
 def scaled(stages, width, depth, drop_connect, stride_in, output_stride):
     """The settings of each `stage` of a variant. Past `output_stride`, dilated kernels take the place of strides."""
-    total, done = sum(round_repeats(repeat, depth) for *_, repeat in stages), 0
-    reached, dilation = stride_in, 1
+    total = sum(round_repeats(repeat, depth) for *_, repeat in stages)
+    done, reached, dilation = 0, stride_in, 1
     for size, expand, kernel, stride, repeat in stages:
-        blocks = range(done, done := done + round_repeats(repeat, depth))
+        blocks = range(done, done + round_repeats(repeat, depth))
         dilate = stride if output_stride and reached * stride > output_stride else 1
         yield dict(
             size=round_filters(size, width),
@@ -153,7 +156,7 @@ def scaled(stages, width, depth, drop_connect, stride_in, output_stride):
             drops=[drop_connect * i / total for i in blocks],
             dilations=[dilation] + [dilation * dilate] * (len(blocks) - 1),
         )
-        reached, dilation = reached * stride // dilate, dilation * dilate
+        done, reached, dilation = blocks.stop, reached * stride // dilate, dilation * dilate
     if output_stride not in (None, reached):
         raise ValueError(f"output_stride={output_stride} cannot be made of these strides. They can make {reached}.")
 
@@ -210,8 +213,7 @@ class WarmEfficientNet(WarmModule):
         for key in options:
             if key not in OPTIONS:
                 raise TypeError(f"Unknown option {key!r}. Choose among {', '.join(OPTIONS)}.")
-        if num_classes < 0 or in_channels < 1:
-            raise ValueError(f"num_classes={num_classes} must be at least 0, in_channels={in_channels} at least 1.")
+        checks.settings(num_classes=num_classes, in_channels=in_channels, **options)
         self.variant, self.options, self.facts = find_variant(variant), options, dict[str, Any]()
         self.num_classes, self.in_channels, self.resolution = num_classes, in_channels, self.variant.resolution
         stem_stride = options.get("stem_stride", 2)
@@ -222,4 +224,4 @@ class WarmEfficientNet(WarmModule):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         W.check_images(x, self.in_channels, self.reduction)
-        return replayed(self, efficientnet, x, self.variant, self.num_classes, **self.options)
+        return efficientnet(x, self.variant, self.num_classes, **self.options)

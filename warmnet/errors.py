@@ -21,3 +21,23 @@ def extra(name: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise MissingExtra(f"This needs {error.name}. Install it with: pip install 'warmnet[{name}]'") from error
+
+
+class WarmError(RuntimeError):
+    """Any error of the layer system."""
+
+
+class NotWarmError(WarmError):
+    """A layer was asked for where no warmed-up WarmModule is being called."""
+
+
+class SealedError(WarmError):
+    """A built module was asked for a layer that its dry run did not make, or given a child that nothing would call."""
+
+
+class MismatchError(WarmError):
+    """A built layer was reached with other settings, or another input size, than it was built with."""
+
+
+class NameTakenError(WarmError):
+    """A name was given to two layers of one module, or cannot name a layer."""

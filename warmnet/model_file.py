@@ -22,10 +22,10 @@ from typing import NamedTuple, TypeGuard
 
 from . import efficientnet
 from .efficientnet import WarmEfficientNet
+from .engine.location import is_users
 from .errors import InputError
 from .weights import WeightsWarning
 from .weights.read import Source, read
-from .where import is_users
 
 PARTS = "STAGES", "conv_bn_act", "squeeze_excitation", "mb_block", "stage", "efficientnet"
 

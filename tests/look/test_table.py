@@ -124,8 +124,8 @@ EDITS = {
     "in one dimension and three": lambda x: (
         W.conv(x.flatten(2), 4, 3, stride=5, padding=2),
         W.conv(x[:, :, None].expand(-1, -1, 4, -1, -1), 4, (2, 3, 3), stride=2, dilation=2, padding=3, padding_mode="circular"),
-        W.linear(F.adaptive_avg_pool2d(x, (5, None)), 7),
-        W.linear(x + x[:1, :1] * 2, 7, bias=False),
+        W.linear(F.adaptive_avg_pool2d(x, (5, None)).flatten(2), 7),
+        W.linear((x + x[:1, :1] * 2).flatten(2), 7, bias=False),
     ),
 }
 

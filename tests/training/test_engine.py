@@ -21,6 +21,7 @@ FEW = replace(TWO, train=TWO.train[::6], held_out=TWO.held_out[::6], classes=("0
 DATA = replace(TWO, classes=("0", "1"))
 TINY = warmnet.Variant(width=0.25, depth=0.1, resolution=32, dropout=0.2)
 SMALL = replace(DIGITS, epochs=5, batch_size=24)
+pytestmark = pytest.mark.usefixtures("undrawn")
 SHORT = replace(SMALL, epochs=2, batch_size=16)
 ONE_BLOCK = {"stages": [[8, 1, 3, 1, 1]], "stem": 8, "head": 16, "momentum": 0.1, "se_ratio": 0.0}
 

@@ -18,6 +18,7 @@ from warmnet.training.optimizer import DEEPEST, depth
 from warmnet.training.recipe import DIGITS, RECIPES
 from warmnet.training.steps import Training
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 TINY = warmnet.Variant(width=0.25, depth=0.3, resolution=32, dropout=0.2)
 ALL = training.digits()
 SHAPE = {"resolution": 32, "crop": 1.0, "sampling": "shift", "shift": 1 / 16, "flip": False}  # of digits, not of photos
@@ -62,12 +63,13 @@ def tensors(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def test_fifty_images_are_enough_for_one_who_knows_other_digits(source, tmp_path):
+@pytest.mark.parametrize("seeds, epochs", [(1, 4), pytest.param(3, 16, marks=pytest.mark.slow)])
+def test_fifty_images_are_enough_for_one_who_knows_other_digits(source, tmp_path, seeds, epochs):
     found = {"fine-tuned": [], "from scratch": []}
-    for seed in range(3):
+    for seed in range(seeds):
         data = digits(range(5, 10), 50, seed)
         for name, recipe, start in ("fine-tuned", FINETUNE, source), ("from scratch", DIGITS, None):
-            recipe = replace(recipe, epochs=16, patience=None)
+            recipe = replace(recipe, epochs=epochs, patience=None)
             run = training.fit(data, recipe, tmp_path / f"{name} {seed}", variant=TINY, source=start, seed=seed)
             found[name].append(run.history[-1].held_out_accuracy)
     assert mean(found["fine-tuned"]) > mean(found["from scratch"]) + 0.05, found
@@ -126,7 +128,7 @@ def test_a_rare_class_is_found_more_often_with_class_weights(source, tmp_path):
     data = training.folder(tmp_path / "data")
     assert data.classes == ("8", "9") and data.class_weights().tolist() == pytest.approx([5.5, 0.55])
     recall = {True: [], False: []}
-    for seed in range(3):
+    for seed in range(2):
         for weighted, of_runs in recall.items():
             recipe = replace(FINETUNE, class_weights=weighted, epochs=2, patience=None)
             run = training.fit(data, recipe, tmp_path / f"{weighted} {seed}", source=source, seed=seed)

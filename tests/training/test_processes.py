@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from importlib import import_module
@@ -16,25 +15,28 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import SMALL as SMALL_ONE
 from pictures import truncate, write_digits
 from torch.nn.functional import cross_entropy
+from waiting import LIMIT, until
 
 import warmnet
 from warmnet import cli, training, weights
 from warmnet.training.data import Batches, Images
 from warmnet.training.recipe import DIGITS, RECIPES
+from warmnet.training.run_folder import RunFolder
 from warmnet.training.steps import Training
 
 TINY = warmnet.Variant(width=0.25, depth=0.1, resolution=32, dropout=0.2)
 ALL = training.digits()
 DATA = replace(ALL, train=ALL.train[:1430:10], held_out=ALL.held_out[::10])  # 143 and 37: neither is even
-STEPS, EPOCHS = 6, 3
+STEPS, EPOCHS = 6, 2
 SMALL = replace(DIGITS, epochs=EPOCHS, batch_size=24, ema="paper")
 STILL = {"dropout": 0.0, "drop_connect": 0.0}
 # Without anything random in the network, and with its statistics frozen, the division into processes changes no number.
 EXACT = replace(RECIPES["finetune"], epochs=EPOCHS, batch_size=24, resolution=32, crop=1.0, optimizer="sgd", lr=2e-3,
                 sampling="shift", patience=None, layer_decay=1.0, network=STILL)  # fmt: skip
-UNFREEZE = replace(EXACT, unfreeze=2)
+UNFREEZE = replace(EXACT, epochs=3, unfreeze=2)
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -59,6 +61,7 @@ def work(folder):
 def note(folder, name, rank, recipe, source=None, resume=False, stop=None):
     """A run, ended by a signal to the second process after the step `stop`."""
     loaded, seen, load, take_step, finish = {}, {}, Images.__getitem__, Training.take_step, Training.finish_epoch
+    draw = RunFolder.draw
 
     def noted_load(self, index):
         if self.recipe:
@@ -78,6 +81,7 @@ def note(folder, name, rank, recipe, source=None, resume=False, stop=None):
 
     step = [STEPS + 2 if resume else 0]
     Images.__getitem__, Training.take_step, Training.finish_epoch = noted_load, noted_step, noted_finish
+    RunFolder.draw = lambda *_: None  # see conftest.py
     before = signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(Stop))
     try:
         run = training.fit(DATA, recipe, folder / name, variant=TINY, source=source, seed=3, resume=resume)
@@ -85,7 +89,7 @@ def note(folder, name, rank, recipe, source=None, resume=False, stop=None):
     except Stop:
         seen["stopped"] = step[0]
     finally:
-        Images.__getitem__, Training.take_step, Training.finish_epoch = load, take_step, finish
+        Images.__getitem__, Training.take_step, Training.finish_epoch, RunFolder.draw = load, take_step, finish, draw
         signal.signal(signal.SIGTERM, before)
     seen["loaded"] = loaded
     torch.save(seen, folder / f"{name}{' stopped' * bool(stop)}-{rank}.pt")
@@ -110,7 +114,7 @@ def together(alone):
         [*TORCHRUN, __file__, alone],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=LIMIT,
         env={**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -213,18 +217,31 @@ def started(tmp_path):
     """The command line's run on a folder, after its first epoch: what was started, the folder, the run's."""
     folder, run = write_digits(tmp_path / "my digits", count=13), tmp_path / "run"
     truncate(folder / "0" / "03.png")
-    words = ["-m", "warmnet", "train", folder, "--epochs=30", "--batch-size=8", "--resolution=32", "--seed=1", "--out", run]
+    words = [
+        "-m",
+        "warmnet",
+        "train",
+        folder,
+        "--epochs=9999",
+        "--batch-size=8",
+        "--resolution=32",
+        "--seed=1",
+        "--out",
+        run,
+        SMALL_ONE,
+    ]
     process = subprocess.Popen([*TORCHRUN, *words], stdout=-1, stderr=-1, text=True, env=ENVIRONMENT)
-    while not (run / "metrics.csv").exists() and process.poll() is None:
-        time.sleep(0.01)
-    yield process, folder, run
-    process.kill()
+    try:
+        until((run / "metrics.csv").exists, process)
+        yield process, folder, run
+    finally:
+        process.kill()
 
 
 def test_a_signal_to_torchrun_saves_and_says_how_to_go_on_and_that_works(started):
     process, _, run = started
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=LIMIT)
     assert process.returncode and "stopped by SIGTERM" in err
     assert err.count("0/03.png") == 1, "the processes share the reading, and one says what was skipped"
     go_on = next(line for line in err.splitlines() if "It goes on with: warmnet " in line)
@@ -240,9 +257,8 @@ def test_an_image_that_one_process_cannot_read_ends_both_soon_and_is_named(start
     process, folder, run = started
     lost = folder / "1" / "07.png"
     lost.unlink()
-    began = time.monotonic()
-    _, err = process.communicate(timeout=60)
-    assert process.returncode and time.monotonic() - began < 40
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode
     assert f"warmnet: {lost}: No such file or directory" in err.splitlines()
     assert (run / "checkpoint.pt").exists() and f"{run} holds the run as far as it came" in err
 

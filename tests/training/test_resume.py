@@ -3,15 +3,16 @@
 import csv
 import os
 import random
+import shlex
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
+from commands import SMALL, Command
 from pictures import write_digits
+from waiting import until
 
 import warmnet
 from warmnet import training, weights
@@ -19,6 +20,7 @@ from warmnet.errors import InputError
 from warmnet.training.recipe import DIGITS, RECIPES
 from warmnet.training.steps import Diverged, Training
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 DATA = training.digits()
 FEW = replace(DATA, train=DATA.train[::10], held_out=DATA.held_out[::10])  # 144 and 37
 TINY = warmnet.Variant(width=0.25, depth=0.1, resolution=32, dropout=0.2)
@@ -45,11 +47,23 @@ def stopped(monkeypatch, at, save):
     monkeypatch.setattr(Training, "take_step", step)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A function that gives the folder of a run that was not interrupted."""
+
+    @cache
+    def run(paper):
+        recipe = AVERAGED if paper else SHORT
+        return training.fit(FEW, recipe, tmp_path_factory.mktemp("whole"), variant=TINY, seed=3).folder
+
+    return run
+
+
 @pytest.mark.parametrize(
     "recipe, at, save", [(SHORT, 2, True), (SHORT, 6, True), (SHORT, 14, False), (AVERAGED, 8, True), (AVERAGED, 2, False)]
 )
-def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, monkeypatch, recipe, at, save):
-    training.fit(FEW, recipe, tmp_path / "whole", variant=TINY, seed=3)
+def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, monkeypatch, whole, recipe, at, save):
+    whole = whole(recipe is AVERAGED)
     before = signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(Stop))
     try:
         with monkeypatch.context() as patch, pytest.raises(Stop):
@@ -62,8 +76,8 @@ def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, monkeypatch, reci
     torch.rand(7)
     run = training.fit(FEW, recipe, tmp_path / "run", variant=TINY, seed=3, resume=True)
     for name in weights.FILE, "best.safetensors":
-        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    rows = [metrics(tmp_path / name) for name in ("whole", "run")]
+        assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes()
+    rows = [metrics(folder) for folder in (whole, tmp_path / "run")]
     assert [row[:-1] for row in rows[0]] == [row[:-1] for row in rows[1]], "all but the seconds"
     assert len(run.history) == 3 and not (tmp_path / "run" / "checkpoint.pt").exists()
 
@@ -73,61 +87,50 @@ def metrics(run):
         return list(csv.reader(file))
 
 
-def command(folder, out, *more, epochs=4):
-    options = [f"--epochs={epochs}", "--batch-size=8", "--resolution=32", f"--out={out}", *more]
-    return [sys.executable, "-m", "warmnet", "train", str(folder), *options]
+def words(folder, out, *more, epochs=4):
+    return ["train", folder, f"--epochs={epochs}", "--batch-size=8", "--resolution=32", f"--out={out}", SMALL, *more]
 
 
-def test_killed_at_random_moments_it_still_ends_with_the_same_bytes(tmp_path):
-    """The full count of 20 kills is `python tests/training/test_resume.py`; here are three, to be quick."""
-    kills(tmp_path, 3)
-
-
-def kills(tmp_path, count, seed=0):
-    """Run to the end, killed up to `count` times on the way by SIGKILL; the steps from which it went on."""
-    folder, rng, epochs = write_digits(tmp_path / "digits", count=12), random.Random(seed), 4 + 2 * count
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command(folder, tmp_path / "whole", epochs=epochs), check=True, capture_output=True, env=environment)
-    run, places = tmp_path / "run", []
-    while True:
+@pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_still_ends_with_the_same_bytes(tmp_path, count):
+    """At moments by the number of things done with files, which images are, too: the same in each run of this test."""
+    folder, epochs, rng = write_digits(tmp_path / "digits", count=12), 4 + 2 * count, random.Random(0)
+    whole, run, places = tmp_path / "whole", tmp_path / "run", []
+    uninterrupted = Command(words(folder, whole, epochs=epochs), whole, since="checkpoint.pt")
+    assert uninterrupted.end() == (0, "")
+    two_epochs = 2 * uninterrupted.files // epochs
+    for n in range(count + 1):
         more = ["--resume"] if (run / "checkpoint.pt").exists() else []
-        process = subprocess.Popen(command(folder, run, *more, epochs=epochs), stdout=-1, stderr=-1, env=environment)
-        if len(places) < count:
-            began = newest(run)
-            deadline = time.monotonic() + 100
-            while newest(run) == began and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.01)
-            time.sleep(rng.random() * 0.6)
-            process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL)
-        if (run / weights.FILE).exists() and not (run / "checkpoint.pt").exists():
-            break  # it was finished
-        if (run / "checkpoint.pt").exists():
+        moment = rng.randrange(two_epochs) if n < count else -1
+        process = Command(words(folder, run, *more, epochs=epochs), tmp_path / str(n), moment, since="checkpoint.pt")
+        code, said = process.end()
+        assert code == (-signal.SIGKILL if n < count else 0), said
+        if n < count and (run / "checkpoint.pt").exists():
             places.append(torch.load(run / "checkpoint.pt", weights_only=True)["step"])
+    assert max(places) > 0 and len({*places}) > 1, "it went on from some of them"
     for name in weights.FILE, "best.safetensors":
-        assert (run / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    return places
-
-
-def newest(run):
-    return max((path.stat().st_mtime_ns for path in run.glob("*")), default=0) if run.exists() else 0
+        assert (run / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_a_signal_ends_the_process_with_what_to_do_next_and_that_works(tmp_path):
     folder, run = write_digits(tmp_path / "my digits", count=12), tmp_path / "run"
-    words = [*command(folder, run), "--workers=2"]
-    process = subprocess.Popen(words, stdout=-1, stderr=-1, text=True, start_new_session=True)
-    while not (run / "metrics.csv").exists() and process.poll() is None:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGTERM)  # to the processes that read images, too
-    _, err = process.communicate(timeout=100)
-    assert process.returncode == 143 and "stopped by SIGTERM" in err
+    process = Command(words(folder, run, "--workers=2", epochs=9999), tmp_path / "first")
+    try:
+        until((run / "metrics.csv").exists, process)
+        os.killpg(process.pid, signal.SIGTERM)  # to the processes that read images, too
+        code, err = process.end()
+    finally:
+        process.kill()
+    assert code == 143 and "stopped by SIGTERM" in err
     line = next(line for line in err.splitlines() if "It goes on with: warmnet " in line)
-    go_on = line.partition("It goes on with: warmnet ")[2]
-    done = subprocess.run(f"{sys.executable} -m warmnet {go_on}", shell=True, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert [row[0] for row in metrics(run)] == ["epoch", "1", "2", "3", "4"]
+    before = metrics(run)
+    process = Command(shlex.split(line.partition("It goes on with: warmnet ")[2]), tmp_path / "second")
+    try:
+        until(lambda: len(metrics(run)) > len(before) + 1, process)
+    finally:
+        process.kill()
+    rows = metrics(run)
+    assert rows[: len(before)] == before and [row[0] for row in rows] == ["epoch", *map(str, range(1, len(rows)))]
 
 
 @pytest.fixture
@@ -190,12 +193,3 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_was(tmp_path, monk
     kept = warmnet.WarmEfficientNet.from_pretrained(tmp_path)
     assert kept.facts["epoch"] == 1 and all(tensor.isfinite().all() for tensor in kept.state_dict().values())
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 6
-
-
-if __name__ == "__main__":
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory() as folder:
-        places = kills(Path(folder), 20)
-        print(f"{len(places)} kills; it went on from the steps {places}")

@@ -10,6 +10,7 @@ from warmnet.errors import InputError
 from warmnet.training.recipe import DIGITS
 from warmnet.training.statistics import reestimate
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 DATA = training.digits()
 TINY = warmnet.Variant(width=0.25, depth=0.3, resolution=32, dropout=0.5)
 

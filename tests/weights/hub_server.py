@@ -1,6 +1,7 @@
 """A Hugging Face Hub in a thread, on 127.0.0.1: what its client asks to download files, and the ways in which it fails."""
 
 import hashlib
+import queue
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,11 +12,12 @@ class HubServer:
 
     - `requests`: what was asked, as 'METHOD /path', in order.
     - `faults`: what goes wrong with the next requests, one each: None, an HTTP status, 'half' of the answer, or 'silence'.
+    - `left`: for each silence who was tired of it first, 'client' or, after a minute, 'server'.
     """
 
     def __init__(self):
         self.commits, self.revisions, self.gated = {}, {}, set()
-        self.requests, self.faults, self.closing = [], [], threading.Event()
+        self.requests, self.faults, self.left = [], [], queue.Queue()
         handler = type("Handler", (_Handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -29,7 +31,6 @@ class HubServer:
         return commit
 
     def close(self):
-        self.closing.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -42,7 +43,12 @@ class _Handler(BaseHTTPRequestHandler):
         hub.requests.append(f"{self.command} {self.path}")
         fault = hub.faults.pop(0) if hub.faults else None
         if fault == "silence":
-            hub.closing.wait(30)
+            self.connection.settimeout(60)
+            try:
+                self.rfile.read(1)  # until the connection is closed
+                hub.left.put("client")
+            except TimeoutError:
+                hub.left.put("server")
         elif isinstance(fault, int):
             self.answer(fault, {})
         else:

@@ -237,9 +237,13 @@ def test_devices_are_honoured_and_weights_without_values_refused(tmp_path):
     for use in (load, lambda m: warmnet.load(model, m), lambda m: warmnet.save(m, tmp_path / "w")):
         with pytest.raises(WeightsError, match="meta"):
             use(empty)
-    if torch.cuda.is_available():
-        there = load(model, device="cuda")
-        assert torch.equal(load(there).stem.conv.weight, model.stem.conv.weight) and there.stem.conv.weight.is_cuda
+
+
+@pytest.mark.gpu
+def test_weights_go_to_the_gpu_and_back():
+    model = warmnet.WarmEfficientNet("b0", 2, seed=0)
+    there = load(model, device="cuda")
+    assert torch.equal(load(there).stem.conv.weight, model.stem.conv.weight) and there.stem.conv.weight.is_cuda
 
 
 def test_load_leaves_a_model_its_own_classes_and_preprocessing_unless_the_source_has_them(tmp_path):

@@ -1,10 +1,13 @@
 """What becomes of files that are not simply right: they load with a word, or are refused by name and change nothing."""
 
 import argparse
+import os
+import resource
+import signal
 import subprocess
 import sys
-import time
 import warnings
+from itertools import count
 from multiprocessing import get_context
 
 import pytest
@@ -16,6 +19,7 @@ from warmnet.weights import WeightsError, WeightsWarning
 
 load = warmnet.WarmEfficientNet.from_pretrained
 B0 = warmnet.WarmEfficientNet("b0", 10, seed=0)
+TINY = warmnet.WarmEfficientNet(warmnet.Variant(width=0.2, depth=0.2, resolution=32, dropout=0.2), 10, seed=0)
 
 
 def timm(model=B0):
@@ -194,25 +198,36 @@ print(memory("VmHWM") - before)"""
     assert 0.9 * size < used < 1.5 * size
 
 
-def save_again_and_again(path):
-    for i in range(10000):
-        warmnet.save(B0, path, round=i)
+def save_until_killed(path, most, step, number):
+    """Save, and be killed where a file grows beyond `most` bytes, or before the `step`th call that opens or moves one."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    steps = count()
+    sys.addaudithook(lambda event, _: event.startswith(FILES) and next(steps) == step and os.kill(os.getpid(), signal.SIGKILL))
+    warmnet.save(TINY, path, round=number)
+
+
+FILES = "open", "os.", "shutil."
 
 
 def test_saving_that_is_killed_at_any_moment_leaves_a_whole_file(tmp_path):
+    """Between any two things that it does to files, and after any number of bytes."""
     path = tmp_path / "weights.safetensors"
-    warmnet.save(B0, path, round=-1)
-    rounds, expected = set(), load_file(path)
-    for attempt in range(12):
-        process = get_context("fork").Process(target=save_again_and_again, args=(path,))
+    warmnet.save(TINY, path, round=-1)
+    size, expected, rounds = path.stat().st_size, load_file(path), []
+    lengths = [(length, -1) for length in (0, 1, 8, 4096, size // 3, size - 1)]
+    for number, (most, step) in enumerate([*lengths, *((2 * size, step) for step in range(1000))]):
+        process = get_context("fork").Process(target=save_until_killed, args=(path, most, step, number))
         process.start()
-        time.sleep(0.1 + 0.0137 * attempt)
-        assert process.is_alive()
-        process.kill()
         process.join()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            rounds.add(load(path).facts["round"])
+            rounds.append(load(path).facts["round"])
         found = load_file(path)
         assert found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
-    assert len(rounds) > 1, "it was killed while it saved"
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -(signal.SIGXFSZ if step < 0 else signal.SIGKILL)
+    assert rounds[: len(lengths)] == [-1] * len(lengths), "they were killed before the new file was whole"
+    assert rounds[-2:] == [number - 1, number], "the last was killed after it, and one was not killed"

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from ..functional import Conv1d, Conv2d, Conv3d
+from ..functional import SameConv1d, SameConv2d, SameConv3d
 from ..preprocessing import Preprocessing
 from .about import DeployError
 
@@ -155,13 +155,12 @@ def _keep_same(model: nn.Module) -> None:
     """Let SAME padding of free sizes be one node: torch would compute its pads with a hundred, and take minutes for it."""
     define_conv_same()
     for conv in model.modules():
-        if isinstance(conv, (Conv1d, Conv2d, Conv3d)) and conv.same:
-            same: Any = functools.partial(_conv_same, conv.stride, conv.dilation, conv.groups)
-            conv.convolved = same  # type: ignore[method-assign]
+        if isinstance(conv, (SameConv1d, SameConv2d, SameConv3d)):
+            conv.forward = functools.partial(_conv_same, conv)  # type: ignore[method-assign]
 
 
-def _conv_same(stride: Any, dilation: Any, groups: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.ops.warmnet.conv_same(x, weight, bias, stride, dilation, groups)
+def _conv_same(conv: Any, x: Tensor) -> Tensor:
+    return torch.ops.warmnet.conv_same(x, conv.weight, conv.bias, conv.stride, conv.dilation, conv.groups)
 
 
 @functools.cache

@@ -19,7 +19,10 @@ from torch.utils._pytree import tree_leaves
 
 from .. import functional as W
 from ..efficientnet import VARIANTS, Variant, WarmEfficientNet
-from ..module import Block, WarmModule, labels, up
+from ..engine.block import Block
+from ..engine.layers import labels
+from ..engine.module import WarmModule
+from ..engine.pywarm import up
 from .show import aligned, bar, cell, count, indented, last, megabytes, name, nested, shortened, widths
 
 Network = str | Variant | nn.Module | Callable[..., Any]
@@ -158,7 +161,10 @@ class _ShapesAlone(TorchFunctionMode):
             return function(*args, **kw)
         if function in _INITIAL or kw == {"inplace": True}:
             return x
-        shape = _SHAPES[function](*args) if kw in ({}, {"inplace": False}) else None
+        given, settings = args, kw
+        if function is F.batch_norm and not kw["training"]:
+            given, settings = (x, kw["weight"], kw["bias"], *args[1:3]), {}
+        shape = _SHAPES[function](*given) if settings in ({}, {"inplace": False}) else None
         if shape is None or min(shape, default=1) < 1:
             return function(*args, **kw)
         return torch.empty_like(x) if shape == x.shape else x.new_empty(shape)
@@ -206,7 +212,7 @@ def _convolved(
 _INITIAL = {nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_}
 _SHAPES: dict[Any, Callable[..., Any]] = {  # of outputs; None where torch should say
     **dict.fromkeys([torch.sigmoid, F.silu, F.relu], _as_it_is),
-    torch.batch_norm: _normalized,
+    **dict.fromkeys([torch.batch_norm, F.batch_norm], _normalized),
     **dict.fromkeys([Tensor.add, Tensor.mul], _broadcast),
     **dict.fromkeys([torch.conv1d, torch.conv2d, torch.conv3d], _convolved),
     F.adaptive_avg_pool2d: _pooled,

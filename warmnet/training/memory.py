@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from ..module import Block
+from ..engine.block import Block
 
 
 def recompute_blocks(model: nn.Module) -> None:

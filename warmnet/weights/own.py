@@ -53,6 +53,11 @@ def save(model: WarmEfficientNet, path: str | os.PathLike[str], /, **facts: Any)
         raise ValueError(f"classes must be {model.num_classes} different names, one for each output, not {list(classes)}.")
     if any(tensor.is_meta for tensor in model.state_dict().values()):
         raise WeightsError("The model is on 'meta' and has no values to save. Build it on a device first.")
+    if model._is_adopted:
+        raise WeightsError(
+            "The model was pruned, and a file of weights says of a network only what it was built with. Save all of it: "
+            "torch.save(model, 'model.pt'), and torch.load('model.pt', weights_only=False)."
+        )
     options = {key: _to_json(value) for key, value in model.options.items()}
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     about = {

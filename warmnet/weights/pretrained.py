@@ -16,7 +16,9 @@ from safetensors import torch as safetensors
 from torch import Tensor, nn
 
 from ..efficientnet import VARIANTS, WarmEfficientNet, conv_bn_act, efficientnet
-from ..module import WarmModule, starting_from
+from ..engine.build import starting_from
+from ..engine.module import WarmModule
+from ..functional import SameConv2d
 from ..preprocessing import Preprocessing
 from . import h5, timm
 from .lineage import Lineage
@@ -265,7 +267,7 @@ def _conventions(model: nn.Module) -> dict[str, Any]:
     modules = [*model.modules()]
     strided = [m for m in modules if isinstance(m, nn.Conv2d) and max(m.stride) > 1]
     eps = next((m.eps for m in modules if isinstance(m, nn.BatchNorm2d)), None)
-    padding = "same" if any(getattr(m, "same", False) for m in strided) else "symmetric"
+    padding = "same" if any(isinstance(m, SameConv2d) for m in strided) else "symmetric"
     act = {"act": model.options.get("act", DEFAULTS["act"])} if isinstance(model, WarmEfficientNet) else {}
     return ({"padding": padding} if strided else {}) | ({} if eps is None else {"eps": eps}) | act
 

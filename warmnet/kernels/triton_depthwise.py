@@ -3,33 +3,20 @@
 Such layers compute little: their time is that of moving bytes. As three layers of torch's they read the input once and write
 or read their outputs five times; a kernel of their own reads the one and writes the other. In float16 that is 4 bytes for each
 output in place of 12; with a stride of 2, which takes four inputs, 10 in place of 18. Triton, which torch's CUDA wheels bring,
-is imported when it is first asked for.
+is imported when it is first asked for. No network calls it yet: by which sizes it pays, `benchmarks/gpu.sh` has to measure.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-import time
-import warnings
-from collections.abc import Callable, Hashable, Sequence
-from importlib.util import find_spec
+from collections.abc import Sequence
 from typing import Any, no_type_check
 
 import torch
 from torch import Tensor
-from torch.overrides import _len_torch_function_stack
-
-from .gradients import as_one
 
 WIDEST = 7  # rows of a kernel: each takes registers
-
-_pays: dict[Hashable, bool] = {}
-
-
-def is_possible(x: Tensor, kernel: Tensor, dilation: Sequence[int]) -> bool:
-    """Whether `depthwise_silu` computes the convolution of `x` with `kernel`, on this machine."""
-    return fits(x, kernel, dilation) and _has_triton(x.device)
 
 
 def fits(x: Tensor, kernel: Tensor, dilation: Sequence[int]) -> bool:
@@ -41,59 +28,6 @@ def fits(x: Tensor, kernel: Tensor, dilation: Sequence[int]) -> bool:
     return x.numel() > 0 and x.is_contiguous(memory_format=torch.channels_last)
 
 
-@functools.cache
-def _has_triton(device: torch.device) -> bool:
-    return not torch.version.hip and torch.cuda.get_device_capability(device) >= (8, 0) and find_spec("triton") is not None
-
-
-def fastest(
-    fused: Callable[[], Tensor], fallback: Callable[[], Tensor], x: Tensor, *settings: Hashable
-) -> Callable[[], Tensor]:
-    """The faster of two functions that compute the same from `x`: measured once for its shape, dtype, device and `settings`.
-
-    It is `fallback` where `fused` fails or computes something else, which is a warning, and for what was not measured yet
-    while somebody follows torch's functions, such as a replay's tape, or captures a CUDA graph, or where numbers are infinite.
-    """
-    case = x.shape, x.dtype, x.device, *settings
-    if case not in _pays:
-        if _len_torch_function_stack() or (x.is_cuda and torch.cuda.is_current_stream_capturing()):
-            return fallback
-        theirs = fallback().float()
-        if not theirs.isfinite().all():
-            return fallback
-        try:
-            _compare(fused().float(), theirs)
-            seconds = _seconds(fused, x.device)
-        except Exception as error:  # of Triton, of the compilers that it calls, of the driver, or of _compare
-            warnings.warn(
-                f"torch's layers take the place of a kernel that failed: {type(error).__name__}: {error}", stacklevel=2
-            )
-            seconds = math.inf
-        _pays[case] = seconds < _seconds(fallback, x.device)
-    return fused if _pays[case] else fallback
-
-
-def _compare(ours: Tensor, theirs: Tensor) -> None:
-    """Raise how far two results are apart, if it is more than bfloat16, or TF32, may make of it."""
-    apart, largest = (ours - theirs).abs().max(), theirs.abs().max()
-    if not apart <= 2**-5 * largest:
-        raise ArithmeticError(f"its output is {apart:.2g} away from theirs, whose largest number is {largest:.2g}")
-
-
-def _seconds(compute: Callable[[], Tensor], device: torch.device) -> float:
-    """How long five calls of `compute` take, at best and once it is warm."""
-    taken = []
-    for _ in range(4):
-        start = time.perf_counter()
-        for _ in range(5):
-            compute()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        taken.append(time.perf_counter() - start)
-    return min(taken[1:])
-
-
-@as_one
 def depthwise_silu(
     x: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: float,
     stride: Sequence[int], zeros: Sequence[int],

@@ -15,9 +15,13 @@ import torch
 import warm
 from torch.utils._pytree import tree_leaves
 
-CALLS = os.path.join(os.path.dirname(__file__), "module.py")
-ENTERED = CALLS, "entered"  # the frame of a module's call
-ENGINE = tuple(os.path.dirname(file) + os.sep for file in (torch.__file__, warm.__file__, np.__file__, __file__))
+HERE = os.path.dirname(__file__)
+ENTERED = {  # the frames of modules' calls, and what holds the module there
+    (os.path.join(HERE, "module.py"), "_call_impl"): "self",
+    (os.path.join(HERE, "block.py"), "call"): "child",
+    (os.path.join(HERE, "block.py"), "alone"): "self",
+}
+ENGINE = tuple(os.path.dirname(file) + os.sep for file in (torch.__file__, warm.__file__, np.__file__, HERE))
 STANDARD = os.path.dirname(os.__file__) + os.sep
 INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]")
 KINDS = RuntimeError, ValueError, TypeError, IndexError, AssertionError  # what a wrong shape is met with
@@ -35,7 +39,7 @@ def located(error: Exception, met: list[str] | None = None) -> Exception:
         return error
     own = [(frame, line) for frame, line in others if is_users(frame.f_code.co_filename)]
     frame, line = (own or others)[-1]
-    blocks = [_block(frame) for frame, _ in frames if (frame.f_code.co_filename, frame.f_code.co_name) == ENTERED]
+    blocks = [_block(frame) for frame, _ in frames if called(frame) is not None]
     after = f", after {', '.join(met[-4:])}" if met else ""
     said = [
         f"at {_place(frame, line)}",
@@ -47,9 +51,23 @@ def located(error: Exception, met: list[str] | None = None) -> Exception:
     if plain and len(error.args) == 1 and isinstance(error.args[0], str) and not vars(error).get("is_located"):
         error.args = ("\n  ".join([error.args[0], *said]),)
         vars(error)["is_located"] = True
-    if error.__cause__ is not None and frames[-1][0].f_code.co_filename == CALLS:
+    if error.__cause__ is not None and frames[-1][0].f_code.co_filename.startswith(HERE):
         error.__cause__.__traceback__ = None
     return error.with_traceback(_only(others))
+
+
+def called(frame: FrameType) -> Any:
+    """The module that is called in a frame of the engine's; None in all other frames."""
+    name = ENTERED.get((frame.f_code.co_filename, frame.f_code.co_name))
+    return frame.f_locals.get(name) if name else None
+
+
+def caller() -> str:
+    """The user's line that is running, as Python names it."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not is_users(frame.f_code.co_filename):
+        frame = frame.f_back
+    return _place(frame, frame.f_lineno) if frame is not None else "a line of no file"
 
 
 def is_users(file: str) -> bool:
@@ -91,7 +109,7 @@ def _shape(x: Any) -> str:
 
 def _block(frame: FrameType) -> str:
     """The module that was called in a frame, and the shapes that it was given."""
-    module = frame.f_locals["self"]
+    module: Any = called(frame)
     given = ", ".join(str(tuple(x.shape)) for x in tree_leaves(frame.f_locals["args"]) if isinstance(x, torch.Tensor))
     path = f"'{module._path}', " if module._path else ""
     return f"in {path}{module._get_name()}, given {given}"

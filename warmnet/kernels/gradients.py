@@ -1,14 +1,12 @@
-"""Three gradients that take less than torch's own, on a CPU: of depthwise convolutions, of means, and of normalization.
+"""Two gradients that take less than torch's own, on a CPU: of depthwise convolutions, time, and of normalization, memory.
 
-The first two take less time, the third less memory. The kernels are torch's, called otherwise, so that what comes out differs
-by rounding at most; it has gradients of its own.
+The kernels are torch's, called otherwise, so that what comes out differs by rounding at most; it has gradients of its own.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,33 +14,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
-from torch.overrides import _len_torch_function_stack, handle_torch_function
+
+from .padding import widened
+from .rules import HALVES, splits_columns
 
 WIDTH = 3  # columns of a kernel whose gradient is fast: that of a 5x5 takes five times as long as that of a 5x3
-CACHED = 2**22  # numbers of the images that a gradient is computed of at once: 16 MB in float32
-HALVES = torch.bfloat16, torch.float16
+SUMMED = 256  # outputs that one call of torch's adds up
 
 Gradients = tuple[Tensor | None, ...]
 
 
-def is_slow(dtype: torch.dtype, kernel: Sequence[int], stride: Sequence[int], one_sided: bool) -> bool:
-    """Whether `depthwise` goes back in less time than torch or, where the zeros are `one_sided`, with less memory."""
-    return one_sided or kernel[-1] > WIDTH or (dtype in HALVES and max(stride) > 1)
-
-
-def as_one(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`function`, which those who follow torch's functions, such as a replay's tape, see as one of them."""
-
-    @functools.wraps(function)
-    def call(*args: Any) -> Tensor:
-        if _len_torch_function_stack():
-            return handle_torch_function(call, (), *args)
-        return function(*args)
-
-    return call
-
-
-@as_one
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], zeros: Sequence[int]) -> Tensor:
     """A depthwise convolution of (B, C, H, W) with (C, 1, h, w), H and W padded with so many `zeros`, an odd one last."""
     if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
@@ -53,11 +34,6 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[i
 def _autocast(x: Any) -> Any:
     casts = x is not None and x.is_floating_point() and x.dtype != torch.float64
     return x.to(torch.get_autocast_dtype("cpu")) if casts else x
-
-
-def widened(weight: Tensor, zeros: Sequence[int]) -> Tensor:
-    """The kernel with the odd row and column of zeros put first, so that equal padding on both sides does the same."""
-    return F.pad(weight, [side for n in reversed(zeros) for side in (n % 2, 0)]) if any(n % 2 for n in zeros) else weight
 
 
 class _Depthwise(Function):
@@ -91,15 +67,17 @@ def _of_input(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], ze
 
 
 def _of_kernel(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], zeros: Sequence[int]) -> Tensor:
-    """The gradient of the kernel, a few of its columns at a time, each from `x` moved to where it needs no zeros."""
+    """The gradient of the kernel: torch's own of the padded picture; or a few columns of it at a time, where that is faster."""
     (high, wide), (top, left) = x.shape[2:], (n // 2 for n in zeros)
     rows, columns = (s * (n - 1) for s, n in zip(stride, grad.shape[2:]))
-    images = max(1, CACHED * len(x) // max(1, x.numel()))
+    together = max(1, SUMMED // math.prod(grad.shape[2:]))  # images: more in one sum would round more than torch does
+    if not splits_columns(x, weight.shape[2:]):
+        together = len(x)
     found = []
-    for part in weight.split(WIDTH, -1):
+    for part in weight.split(WIDTH if together < len(x) else weight.shape[-1], -1):
         h, w = part.shape[2:]
         pads = left, columns + w - wide - left, top, rows + h - high - top
-        few = [_backward(g, F.pad(y, pads), part, stride, [0, 0], 1) for g, y in zip(grad.split(images), x.split(images))]
+        few = [_backward(g, F.pad(y, pads), part, stride, [0, 0], 1) for g, y in zip(grad.split(together), x.split(together))]
         found.append(few[0] if len(few) == 1 else torch.stack(few).sum(0))
         left -= w
     return torch.cat(found, -1)
@@ -114,24 +92,6 @@ def _backward(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], pa
     return found[which]
 
 
-@as_one
-def averaged(x: Tensor) -> Tensor:
-    """The mean of every map: (B, C, H, W) -> (B, C, 1, 1). Its gradient is an expanded view, as a sum's is, and no map."""
-    return _Averaged.apply(x)
-
-
-class _Averaged(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.shape = x.shape
-        return F.adaptive_avg_pool2d(x, 1)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return (grad / math.prod(ctx.shape[-2:])).expand(ctx.shape)
-
-
-@as_one
 def normalized_silu(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, momentum: float, eps: float) -> Tensor:
     """silu(batch_norm(x)) in training: (B, C, *), (C,) each -> (B, C, *). One map less is kept for going back.
 
@@ -158,7 +118,8 @@ class _NormalizedSilu(Function):
             gate = y.sigmoid()
             grad = grad * gate * (1 + y * (1 - gate))
         else:
-            y = torch.batch_norm(x, weight, bias, mean, invstd**-2 - eps, False, 0.0, eps, False)
+            scale = weight * invstd  # as the forward has it, so that the bits are the same
+            y = torch.batch_norm(x, scale, bias.to(scale.dtype), mean, torch.ones_like(mean), False, 0.0, 0.0, False)
             grad = aten.silu_backward.grad_input(grad, y, grad_input=y)
         needed = ctx.needs_input_grad[:3]
         found = aten.native_batch_norm_backward(grad, x, weight, None, None, mean, invstd, True, eps, needed)

@@ -1,0 +1,134 @@
+"""Forwards and training steps of b0 beside timm's, torchvision's and ResNet-50's."""
+
+import time
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from gpu_contenders import MINE, TIMM, TORCHVISION, amp, apart, contenders, pictures, put
+from gpu_run import LATE, Add, Row, Settings, reason
+from gpu_turns import Calls, captured, contest, peak_bytes, seconds_of
+from torch import Tensor, nn
+
+LIBRARIES = TIMM, TORCHVISION
+NEEDS_CUDA = "not measured: needs --device cuda"
+ALLOWED = 0.1  # of the largest logit: what bfloat16 may make of it, and a network that computes something else does not
+
+
+def forward(settings: Settings, add: Add, until: float) -> None:
+    """As it comes, and as a CUDA graph; in bf16 and channels_last."""
+    torch.backends.cudnn.benchmark = True
+    networks, wanted = in_bf16(settings)
+    for batch in settings.batches:
+        x = put(pictures(batch, settings.side), settings).bfloat16()
+        calls = {name: partial(network, x) for name, network in networks.items()}
+        for mode in "eager", "eager, CUDA graph":
+            add(of_forwards(settings, mode, batch, calls, wanted, until))
+
+
+def compiled(settings: Settings, add: Add, until: float) -> None:
+    """torch.compile'd, and that as a CUDA graph. Compiling takes long: batches near 64 come first, ResNet-50 last in each.
+
+    The dry run's backend is not Inductor, and its contenders are two: a C++ compiler would take minutes.
+    """
+    torch.backends.cudnn.benchmark = True
+    networks, wanted = in_bf16(settings)
+    backend, longest = "inductor", 0.0
+    if settings.tiny:
+        backend, networks = "aot_eager", {name: networks[name] for name in (MINE, TIMM)}
+    for batch in sorted(settings.batches, key=lambda batch: abs(batch - 64)):
+        torch._dynamo.reset()
+        x = put(pictures(batch, settings.side), settings).bfloat16()
+        calls, cells = Calls(), dict[str, Row]()
+        for name, network in networks.items():
+            began = time.monotonic()
+            if began + 1.2 * longest + 2 * settings.rounds * settings.turn * len(networks) > until:
+                cells[name] = {"missing": LATE}
+                continue
+            calls[name] = torch.no_grad()(partial(torch.compile(network, dynamic=False, backend=backend), x))
+            try:
+                seconds_of(calls[name], 1)
+                cells[name] = {"compiling": time.monotonic() - began}
+            except Exception as error:  # of a compiler, a driver: anything
+                cells[name] = {"missing": reason(error)}
+                del calls[name]
+            longest = max(longest, time.monotonic() - began)
+        for mode in "compiled", "compiled, CUDA graph":
+            add({**of_forwards(settings, mode, batch, calls, wanted, until, cells), "backend": backend})
+
+
+def in_bf16(settings: Settings) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
+    """The contenders, and what each makes of two pictures in float32."""
+    networks = {name: put(network.eval(), settings) for name, network in contenders().items()}
+    x = put(pictures(2, settings.side), settings)
+    with torch.no_grad():
+        wanted = {name: network(x).cpu() for name, network in networks.items()}
+    return {name: network.bfloat16() for name, network in networks.items()}, wanted
+
+
+def of_forwards(
+    settings: Settings, mode: str, batch: int, calls: Calls, wanted: dict[str, Tensor], until: float,
+    known: dict[str, Row] | None = None,
+) -> Row:  # fmt: skip
+    """The contest of those calls, each of which must give the wanted logits of its first pictures, and their peaks."""
+    row: Row = {"mode": mode, "batch": batch, "side": settings.side, "precision": "bf16"}
+    graphs = mode.endswith("CUDA graph")
+    if graphs and settings.device != "cuda":
+        return row | {"missing": NEEDS_CUDA}
+    if time.monotonic() > until:
+        return row | {"missing": LATE}
+    cells = {name: dict(cell) for name, cell in (known or dict.fromkeys(calls, {})).items()}
+    ready = Calls()
+    with torch.no_grad():
+        for name, call in calls.items():
+            try:
+                call()  # chooses its algorithms
+                cells[name]["peak bytes"] = peak_bytes(call)
+                ready[name] = captured(call) if graphs else call
+                away = apart(ready[name](), wanted[name][:batch])
+                assert away <= ALLOWED, f"its logits are {away:.1e} of the largest away from float32's"
+                cells[name]["error"] = away
+            except Exception as error:  # of a library, a compiler, a driver: anything
+                ready.pop(name, None)
+                cells[name]["missing"] = reason(error)
+        return contest(row, ready, cells, LIBRARIES, until, settings.rounds, settings.turn)
+
+
+def training(settings: Settings, add: Add, until: float) -> None:
+    """AMP bf16, channels_last, fused AdamW, nothing random in the networks. A peak is of weights, optimizer and step."""
+    torch.backends.cudnn.benchmark = True
+    for batch in settings.training_batches:
+        row: Row = {"batch": batch, "side": settings.side, "precision": "AMP bf16"}
+        if time.monotonic() > until:
+            add(row | {"missing": LATE})
+            continue
+        x = put(pictures(batch, settings.side), settings)
+        labels = torch.arange(batch, device=settings.device) % 1000
+        calls, cells, first = Calls(), dict[str, Row](), dict[str, Tensor]()
+        for name, network in contenders().items():
+            before = torch.cuda.memory_allocated() if settings.device == "cuda" else None
+            cells[name] = {}
+            try:
+                network = put(network.train(), settings)
+                optimizer = torch.optim.AdamW(network.parameters(), 1e-4, fused=True)
+                calls[name] = partial(step, settings, network, optimizer, x, labels)
+                first[name] = calls[name]()  # makes the optimizer's state
+                cells[name]["peak bytes"] = peak_bytes(calls[name], before)
+            except Exception as error:  # of a library, a driver: anything
+                calls.pop(name, None)
+                cells[name]["missing"] = reason(error)
+        found = contest(row, calls, cells, LIBRARIES, until, settings.rounds, settings.turn)
+        for name, call in calls.items():
+            if "missing" not in found["cells"][name] and not call() < first[name]:
+                found["cells"][name]["missing"] = "failed: it does not learn"
+        add(found)
+
+
+def step(settings: Settings, network: nn.Module, optimizer: Any, x: Tensor, labels: Tensor) -> Tensor:
+    with amp(settings, torch.bfloat16):
+        loss = F.cross_entropy(network(x), labels)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.detach()

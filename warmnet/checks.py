@@ -1,0 +1,88 @@
+"""Whether settings are what they must be: each error names the setting, its value and what is allowed."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+from torch import Tensor
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """`value`, a whole number of any kind, as an int."""
+    refuse_tensor(name, value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{name}={value!r} must be a whole number, at least {least}, and is a {type(value).__name__}.")
+    if number < least:
+        raise ValueError(f"{name}={value!r} must be at least {least}.")
+    return number
+
+
+def positive(name: str, value: Any) -> None:
+    """Refuse what is no finite number above 0."""
+    _number(name, value, 0 < value < math.inf if _is_number(value) else False, "above 0")
+
+
+def not_negative(name: str, value: Any) -> None:
+    """Refuse what is no finite number, at least 0."""
+    _number(name, value, 0 <= value < math.inf if _is_number(value) else False, "at least 0")
+
+
+def share(name: str, value: Any) -> None:
+    """Refuse what is no number at least 0 and below 1."""
+    _number(name, value, 0 <= value < 1 if _is_number(value) else False, "at least 0 and below 1")
+
+
+def spread(name: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:
+    """A setting's whole number for each of `count` dimensions."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * count
+    if len(values) != count:
+        raise ValueError(f"{name}={value!r} has {len(values)} numbers and must have one, or {count}, one for each dimension.")
+    return tuple(whole(name, each, least) for each in values)
+
+
+def refuse_tensor(name: str, value: Any) -> None:
+    """Refuse a tensor, which was computed from the sample of the dry run and would be kept for all other inputs."""
+    if any(isinstance(each, Tensor) for each in (value if isinstance(value, (tuple, list)) else [value])):
+        same = " TensorFlow's rule is padding='same', which is computed from every input's size." if name == "padding" else ""
+        raise TypeError(
+            f"{name}={value!r} is a tensor, computed from one input, and a layer keeps its settings for all inputs. It must be "
+            f"a plain number, or a tuple of such.{same}"
+        )
+
+
+def _number(name: str, value: Any, fits: bool, allowed: str) -> None:
+    refuse_tensor(name, value)
+    if not _is_number(value):
+        raise TypeError(f"{name}={value!r} must be a number {allowed}, and is a {type(value).__name__}.")
+    if not fits:
+        raise ValueError(f"{name}={value!r} must be {allowed}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def settings(**values: Any) -> None:
+    """Refuse what a network's setting of that name can't be."""
+    for name, value in values.items():
+        if name == "stages":
+            for row in value:
+                settings(**dict(zip(_STAGE, row)))
+        elif name in _WHOLE:
+            whole(name, value, _WHOLE[name])
+        elif name in ("width", "depth"):
+            positive(name, value)
+        elif name == "se_ratio":
+            not_negative(name, value)
+        elif name == "drop_connect" or (name == "dropout" and value is not None):
+            share(name, value)
+
+
+_STAGE = "size", "expand", "kernel", "stride", "repeat"
+_WHOLE = dict.fromkeys(("resolution", "in_channels", "stem", "stem_stride", "head", *_STAGE), 1) | {"num_classes": 0}

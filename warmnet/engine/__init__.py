@@ -1,0 +1,1 @@
+"""Plain forward functions become ordinary PyTorch modules."""

@@ -1,0 +1,247 @@
+"""The dry run: one call of a forward on a sample input that makes all its layers, and leaves no other trace."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves, tree_map
+
+from ..errors import NotWarmError, SealedError
+from .draws import OwnDraws
+from .layers import Layered, join, thread
+from .location import located
+
+COMPARE = "Compare those of tensors: y.shape == x.shape."
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) -> Model:
+    """`model` with all its layers, made by one dry run of its forward on a sample input. This is also `warm.up`.
+
+    The dry run is in eval mode without gradients and leaves no trace: statistics are fresh, and nothing is drawn from torch's
+    own random generators. Initial values depend on the seed and each layer's path alone, not on the sample, the device or
+    other layers. A forward that raises leaves the model as it was.
+
+    - `data`: each input of `forward`: a tensor or array, its shape as a list of int, or a list or dict of these.
+    - `device`: where the layers go, `'meta'` included. Default: torch's default device.
+    - `seed`: default: the seed of torch's generator, the one `torch.manual_seed` was last called with.
+    """
+    Build(model, device, torch.initial_seed() if seed is None else seed).run(data)
+    return model
+
+
+def adopt(model: Model, *data: Any) -> Model:
+    """`model`, a built network whose layers were given other numbers of channels, as by pruning, taken as it now is.
+
+    One dry run asks for its layers with the sizes that they now have. From then on it is called, trained, copied and saved by
+    `torch.save(model)` as before. What else differs from the build, or is not reached any more, is an error, and the model
+    stays as it was.
+
+    - `data`: a sample of each input, as for `up`. Default: one like that of the build.
+    """
+    if not getattr(model, "_sealed", False):
+        raise NotWarmError(f"{type(model).__name__} is no built WarmModule. Build it first: warmnet.up(model, [1, 3, 32, 32]).")
+    Build(model, None, 0, adopting=True).run(data or model._sample)
+    vars(model)["_is_adopted"] = True
+    return model
+
+
+def _form(x: torch.Tensor) -> Any:
+    """What a sample was: its shape, or if it was of whole numbers their kind, too."""
+    return [*x.shape] if x.is_floating_point() else torch.empty_like(x, device="meta")
+
+
+@contextmanager
+def starting_from(values: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """The next network built within it takes these tensors, by path, as they are instead of initial values, if they fit."""
+    was, thread.values = thread.values, values
+    try:
+        yield
+    finally:
+        thread.values = was
+
+
+class Build:
+    """One dry run: the target device, the seed, the modules to seal after it, and what to take back if it fails."""
+
+    making = ""  # the path of the layer that is being made
+    values: Mapping[str, torch.Tensor]  # what layers start from
+
+    def __init__(self, root: nn.Module, device: Any, seed: int, adopting: bool = False):
+        self.modes = {module: module.training for module in root.modules()}
+        layered = {path: module for path, module in root.named_modules() if isinstance(module, Layered)}
+        if device is None:  # a built model stays where it is
+            sealed = all(module._sealed for module in layered.values())
+            device = next((p.device for p in root.parameters() if sealed), torch.get_default_device())
+        self.root, self.seed, self.draws = root, seed, OwnDraws(seed)
+        self.values, thread.values = thread.values, {}  # which are this network's, and of none that is built in it
+        self.takes_parameters = torch.device(device).type != "meta" and _new_parameters_are_on_meta()
+        self.device = torch.device("meta" if self.takes_parameters else device)
+        self.birthplace = torch.device(
+            "meta" if torch.device(device).type == "meta" else "cpu"
+        )  # values do not depend on the device
+        self.open = [*layered.values()]
+        self.outputs: list[str] = []  # of blocks so far, in words
+        self.operations: list[int] = []  # how many there were until each of these
+        self.made: list[tuple[Layered, str]] = []
+        self.sizes: list[tuple[Any, int]] = []  # that layers had before
+        self.buffers: list[tuple[nn.Module, str, torch.Tensor]] = []  # to be given back after the dry run
+        self.adopted = {module: module._built for module in self.open if adopting}
+        homes: Any = [tensors for module in self.modes for tensors in (module._parameters, module._buffers)]
+        self.tensors = [(home, key, x, x.data) for home in homes for key, x in home.items() if x is not None]
+        for path, module in layered.items():
+            module._path = path
+            if adopting:
+                module._built = {}
+
+    def run(self, data: Any) -> None:
+        """Call the model once and seal it, or raise what is wrong with it, which stays as it was."""
+        was = thread.calls, thread.build, thread.tap
+        with torch.inference_mode(False), torch.no_grad(), self.draws:
+            try:
+                sample = [_sample(each, self.device) for each in data]
+                height = next((x.shape[2] for x in tree_leaves(sample) if isinstance(x, torch.Tensor) and x.ndim > 2), None)
+                thread.calls, thread.build, thread.tap = [], self, functools.partial(self.measure, height)
+                y = self._started()(*sample)
+                if isinstance(self.root, Layered):
+                    self.measure(height, self.root, y)
+                self._check()
+                root: Any = self.root
+                root._sample, root._operations = tree_map(_form, sample), self.operations
+            except Exception as error:
+                self._undo()
+                raise located(error, self.outputs)  # noqa: B904  it is the same error
+            except BaseException:
+                self._undo()
+                raise
+            finally:
+                thread.calls, thread.build, thread.tap = was
+                self._end()
+
+    def _started(self) -> nn.Module:
+        """The model on the target device, in eval mode; its own train() may ask for layers that are not there yet."""
+        for module in self.modes:
+            module.training = False
+        return self.root.to(self.device)
+
+    def take(self, parent: Layered, name: str, make: Callable[..., nn.Module], *args: Any) -> None:
+        """Give the module a child from `make(*args)`, unless it is adopted with one; and note how large it is."""
+        if name not in parent._modules:
+            operations = self.draws.operations
+            parent.add_module(name, self.fresh(parent, name, make, *args))
+            self.draws.operations = operations  # of the forward alone
+        child: Any = parent._modules[name]
+        size = getattr(child, "out_channels", getattr(child, "out_features", None))
+        if isinstance(size, int):
+            self.sizes.append((child, getattr(child, "_size", size)))
+            child._size = size
+
+    def fresh(self, parent: Layered, name: str, make: Callable[..., nn.Module], *args: Any, **kw: Any) -> nn.Module:
+        """`make(*args, **kw)`, its random numbers decided by the seed and its path."""
+        self.making = join(parent._path, name)
+        self.restart_draws()
+        with self.birthplace if torch.get_default_device() != self.birthplace else nullcontext():
+            child = make(*args, **kw)
+        for home in (child._parameters, child._buffers) if self.values else ():
+            for key, x in home.items():
+                if x is not None and self.is_given(key, x):
+                    value = self.values[f"{self.making}.{key}"].to(x.device, x.dtype)
+                    home[key] = nn.Parameter(value, x.requires_grad) if home is child._parameters else value  # type: ignore[assignment]
+        return child
+
+    def restart_draws(self, skip: bool = False) -> None:
+        """Begin anew with the random numbers of the layer that is being made; or `skip` all that would be drawn."""
+        digest = hashlib.blake2b(f"{self.seed}/{self.making}".encode(), digest_size=8).digest()
+        self.draws.restart(int.from_bytes(digest, "big", signed=True), skip)
+
+    def is_given(self, key: str, x: torch.Tensor) -> bool:
+        """Whether this tensor of the layer that is being made starts from a value that is given, and needs none of its own."""
+        value = self.values.get(f"{self.making}.{key}") if self.values else None
+        return value is not None and value.shape == x.shape
+
+    def adopt(self, parent: Layered, name: str, module: nn.Module) -> None:
+        """Take a new child in: on the target device, in the mode of the dry run."""
+        self.made.append((parent, name))
+        module.train(False)
+        if self.takes_parameters:
+            self.buffers += [(m, key, x) for m in module.modules() for key, x in m._buffers.items() if x is not None]
+        if self.device != self.birthplace:
+            module.to(self.device)
+        if isinstance(module, Layered):
+            module._path = join(parent._path, name)
+            self.open.append(module)
+
+    def measure(self, height: int | None, module: nn.Module, y: Any) -> None:
+        """Note what `Endpoints` says of a module beforehand: its channels, and the stride that led there."""
+        if isinstance(module, Layered) and isinstance(y, torch.Tensor):
+            self.outputs.append(f"{module._path} {tuple(y.shape)}")
+            self.operations.append(self.draws.operations)
+            module._channels = y.shape[1] if y.ndim > 1 else None
+            module._stride = height // y.shape[2] if height and y.ndim > 2 and height % y.shape[2] == 0 else None
+
+    def _check(self) -> None:
+        """Seal the modules; but first, when adopting, see that the forward still reaches all of them."""
+        for module, built in self.adopted.items():
+            if lost := [join(module._path, name) for name in built if name not in module._built]:
+                raise SealedError(
+                    f"The forward does not call {', '.join(lost)} any more. Does a condition compare sizes that have changed "
+                    f"with its settings? {COMPARE}"
+                )
+        known: Any = self.root._operations if self.adopted else self.operations
+        for before, after, output in zip(known, self.operations, self.outputs):
+            if before != after:
+                raise SealedError(
+                    f"The forward does {after} operations until the output of {output}, and did {before} when it was built. "
+                    f"Does a condition compare sizes that have changed with its settings? {COMPARE}"
+                )
+        for module in self.open:
+            module._sealed = True
+
+    def _undo(self) -> None:
+        for parent, name in self.made:
+            parent._modules.pop(name, None)
+            parent._built.pop(name, None)
+        self.made.clear()
+        for home, key, x, data in self.tensors:
+            x.data, home[key] = data, x
+        for module, built in self.adopted.items():
+            module._built = built
+        for child, size in self.sizes:
+            child._size = size
+
+    def _end(self) -> None:
+        for module, key, x in self.buffers:
+            module._buffers[key] = x
+        for module, mode in self.modes.items():
+            module.training = mode
+        for parent, name in self.made:
+            parent._modules[name].train(parent.training)  # type: ignore[union-attr]
+
+
+def _new_parameters_are_on_meta() -> bool:
+    """Whether somebody sends all new parameters to 'meta', as accelerate's `init_empty_weights` does."""
+    probe = nn.Module()
+    probe.register_parameter("weight", nn.Parameter(torch.empty(0, device="cpu")))
+    return probe.weight.is_meta  # type: ignore[return-value]
+
+
+def _sample(data: Any, device: torch.device) -> Any:
+    """`data` on `device`, with random tensors for shapes."""
+    if isinstance(data, torch.Tensor) and data.is_meta and device.type != "meta":
+        return torch.zeros_like(data, device=device)
+    if isinstance(data, (np.ndarray, torch.Tensor)):
+        return torch.as_tensor(data).to(device)
+    if isinstance(data, (list, tuple)) and all(isinstance(n, int) for n in data):
+        return torch.randn(*data, device=device)
+    if isinstance(data, (list, tuple)):
+        return [_sample(d, device) for d in data]
+    if isinstance(data, dict):
+        return {key: _sample(d, device) for key, d in data.items()}
+    raise TypeError(f"A sample is a tensor, an array, a shape, or a list or dict of these, not {data!r}.")

@@ -1,0 +1,119 @@
+"""PyWarm on this engine: its `up` and `forward`, mended. This is the only file that knows PyWarm's engine."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+import warm
+from torch import nn
+from torch.utils._pytree import tree_leaves
+from warm import engine, util
+
+from .. import checks
+from ..errors import MismatchError, NotWarmError, WarmError
+from . import build
+from .build import Build, Model
+from .layers import Layered, claim, current, join, thread, written
+from .location import caller
+
+if "ndim" in vars(torch.Tensor):
+    del torch.Tensor.ndim  # PyWarm's, a slower Python property; torch's own is the base class's
+activate, initialize_, permuted, torchs_own = engine.activate, engine.initialize_, engine.permute, engine.unused_kwargs
+_up, _forward, _parent, _auto_name = engine.prepare_model_, engine.forward, engine.get_default_parent, engine._auto_name
+
+
+def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) -> Model:
+    if (module := _without_init(model)) is not None:
+        raise NotWarmError(
+            f"{type(module).__name__}.__init__ does not call nn.Module's own. Make super().__init__() its first line.\n"
+            f"  at {caller()}"
+        )
+    if not any(isinstance(module, Layered) for module in model.modules()):
+        return _up(model, *data, device=device or "cpu")
+    for path, module in model.named_modules():
+        if engine.is_ready(module) and not isinstance(module, Layered):
+            raise NotWarmError(f"'{path}' is a PyWarm network. Let its class inherit from WarmModule to use it in another.")
+    return build.up(model, *data, device=device, seed=seed)
+
+
+up.__doc__ = build.up.__doc__
+
+
+def _without_init(module: nn.Module) -> nn.Module | None:
+    """The module, or one in it, whose class forgot `super().__init__()`."""
+    if "_modules" not in vars(module):
+        return module
+    return next(
+        (found for child in module._modules.values() if child is not None and (found := _without_init(child)) is not None), None
+    )
+
+
+def first_call(module: Layered, args: tuple[Any, ...]) -> None:
+    """Build a module that PyWarm's own `warm.up` is running (it was imported before warmnet); refuse any other."""
+    if _parent() is not module:
+        raise NotWarmError(
+            f"{type(module).__name__} has no layers yet. Call warm.up(model, [2, 3, 32, 32]), with the shape of a sample "
+            f"input, before its first use: best as the last line of its __init__."
+        )
+    engine.set_default_parent(None)
+    up(module, *args)
+
+
+def forward(
+    x: Any, base_class: Any, base_name: Any = None, name: Any = None, base_arg: Any = None, base_kw: Any = None,
+    parent: Any = None, infer_kw: Any = None, initialization: Any = None, share: bool = False, **kw: Any,
+) -> Any:  # fmt: skip
+    """PyWarm's `engine.forward`, its layers kept by the WarmModule being called and every keyword honoured."""
+    if not thread.calls and _parent() is not None:  # a network that does not inherit from WarmModule
+        return _forward(
+            x, base_class, base_name, name, base_arg, base_kw, parent, infer_kw, initialization=initialization, **kw
+        )
+    base_kw = {**torchs_own(kw), **(base_kw or {})}
+    kw = {key: value for key, value in kw.items() if key not in base_kw}
+    for key, value in base_kw.items():
+        checks.refuse_tensor(key, value)
+    kind = base_name or util.camel_to_snake(base_class.__name__)
+    home, name = claim(kind, base_kw, name, share)
+    if parent not in (None, home):
+        raise ValueError("parent= can only be the WarmModule being called. For a parent below it, write a @block.")
+
+    def make(*args: Any, **kw: Any) -> nn.Module:
+        child = base_class(*args, **kw)
+        for key, spec in (initialization or {}).items():
+            initialize_(getattr(child, key).detach(), spec)
+        return child
+
+    new = name not in home._built
+    fresh: Any = functools.partial(thread.build.fresh, home, name, make) if isinstance(thread.build, Build) else make
+    try:
+        y = _forward(x, fresh, name=name, base_arg=base_arg, base_kw=base_kw, parent=home, infer_kw=infer_kw, **kw)
+    except RuntimeError as error:
+        if new or isinstance(error, WarmError):
+            raise
+        given = [tuple(leaf.shape) for leaf in tree_leaves(x)]
+        raise MismatchError(
+            f"'{join(home._path, name)}' was built as {written(kind, base_kw)} and cannot take {given}: {error}"
+        ) from error
+    home._built[name] = kind, base_kw
+    return y
+
+
+def parent() -> Any:
+    """The module whose layers a call of this thread gets, for PyWarm's `engine.namespace`."""
+    return thread.calls[-1][0] if thread.calls else _parent()
+
+
+def counted(name: str, parent: Any) -> str:
+    """`name` with the number of its use in this call of the module, for PyWarm's `engine.namespace`."""
+    if not thread.calls and parent is not None:
+        return _auto_name(name, parent)
+    current(name)
+    used = thread.calls[-1][1]
+    used[name, "counted"] = count = used.get((name, "counted"), 0) + 1
+    return f"{name}_{count}"
+
+
+warm.up = engine.prepare_model_ = up
+engine.forward, engine.get_default_parent, engine._auto_name = forward, parent, counted
