@@ -202,6 +202,10 @@ def test_no_space_is_said_with_the_file_and_leaves_no_run(tmp_path, capsys):
     assert os.listdir(tmp_path) == ["digits"]
 
 
+def is_newer(one, other):
+    return one.exists() and other.exists() and one.stat().st_mtime_ns > other.stat().st_mtime_ns
+
+
 def full(process):
     """No file of this process may grow any more: as on a disk that is full, writing fails."""
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
@@ -221,7 +225,7 @@ def test_a_run_that_is_ended_leaves_whole_files_and_no_traceback(tmp_path, end, 
     folder, run = write_digits(tmp_path / "digits", count=4), tmp_path / "run"
     process = Command(["train", folder, "--resolution=32", "--epochs=9999", f"--out={run}"], tmp_path / "said")
     try:
-        until((run / "metrics.csv").exists, process)  # it is somewhere in the next epochs
+        until(lambda: is_newer(run / "checkpoint.pt", run / "metrics.csv"), process)  # it is in the next epoch
         end(process)
         ended, err = process.end()
     finally:
@@ -233,6 +237,7 @@ def test_a_run_that_is_ended_leaves_whole_files_and_no_traceback(tmp_path, end, 
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
     assert epoch - len(rows) in (0, 1), "weights are written first"
+    assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] > 0
     assert main(["predict", str(run), str(folder / "1" / "00.png")]) == 0
 
 

@@ -126,7 +126,7 @@ def test_a_signal_ends_the_process_with_what_to_do_next_and_that_works(tmp_path)
     before = metrics(run)
     process = Command(shlex.split(line.partition("It goes on with: warmnet ")[2]), tmp_path / "second")
     try:
-        until(lambda: len(metrics(run)) > len(before) + 1, process)
+        until(lambda: int(metrics(run)[-1][0]) > int(before[-1][0]) + 1, process)
     finally:
         process.kill()
     rows = metrics(run)
