@@ -21,7 +21,7 @@ from warm import functional as pywarm
 from warm.functional import identity
 
 from . import checks
-from .engine.layers import explained, is_bare, is_plain_call, labels, layer, refuse_fx, resized, thread
+from .engine.layers import are_bare, explained, labels, layer, refuse_fx, resized, thread
 from .engine.pywarm import activate, initialize_, permuted, torchs_own
 from .kernels import gradients, rules
 from .kernels.folding import folded
@@ -82,7 +82,7 @@ def conv_batch_norm(
     convolution = _as_built(layer("conv", settings, names[0], False, _new_conv, x, init_weight, None), "out_channels")
     asked = eps, momentum, True, True, x.ndim
     norm = layer("batch_norm", asked, names[1], False, _new_batch_norm, x, size)
-    if torch.is_grad_enabled() or norm.training or not rules.is_plain(x) or not _are_bare(convolution, norm):
+    if torch.is_grad_enabled() or norm.training or not _are_torchs(convolution, norm):
         return _normalized(norm, _convolved(convolution, x), activation)
     y = _inferred(convolution, norm, x)
     in_place = callable(activation) and activation in _IN_PLACE
@@ -328,13 +328,13 @@ def _activated(y: Tensor, activation: Any) -> Tensor:
 def _convolved(module: Any, x: Tensor) -> Tensor:
     """`module(x)`; a bare one without `nn.Module.__call__`, and with the gradients that are faster."""
     held = module._parameters
-    if not rules.is_plain(x) or not _are_bare(module) or "weight" not in held or module.padding_mode != "zeros":
+    if not _are_torchs(module) or "weight" not in held or module.padding_mode != "zeros":
         return _called(module, x)
     try:
-        if torch.is_grad_enabled() and module.groups > 1 and rules.is_depthwise(x, held["weight"], module.dilation):
-            zeros = _zeros(module, x)
-            if rules.has_slow_gradients(x, module.kernel_size, module.stride, zeros) and rules.is_plain(held["weight"]):
-                return gradients.depthwise(x, held["weight"], held["bias"], module.stride, zeros)
+        if torch.is_grad_enabled() and module.groups > 1 and rules.is_plain(x):
+            weight, zeros = held["weight"], _zeros(module, x)
+            if rules.is_depthwise(x, weight, module.dilation) and rules.has_slow_gradients(x, weight, module.stride, zeros):
+                return gradients.depthwise(x, weight, held["bias"], module.stride, zeros)
         return _convolution(module, x, held["weight"], held["bias"])
     except RuntimeError as error:
         explained(module, x, error)
@@ -343,10 +343,10 @@ def _convolved(module: Any, x: Tensor) -> Tensor:
 
 def _normalized(norm: Any, x: Tensor, activation: Any) -> Tensor:
     """`activation(norm(x))`; SiLU's input is not kept for going back where that is much."""
-    if activation is F.silu and torch.is_grad_enabled() and rules.is_plain(x) and rules.recomputes(x) and _are_bare(norm):
+    if activation is F.silu and torch.is_grad_enabled() and _are_torchs(norm) and rules.recomputes(x):
         tensors = norm.weight, norm.bias, norm.running_mean, norm.running_var
         trains = norm.training and norm.momentum is not None and norm.track_running_stats
-        if trains and x.shape[1] == norm.num_features and rules.is_plain(*tensors, norm.num_batches_tracked):
+        if trains and x.shape[1] == norm.num_features and rules.is_plain(x, *tensors, norm.num_batches_tracked):
             if norm.weight.dtype in ((x.dtype, torch.float32) if x.dtype in rules.HALVES else (x.dtype,)):
                 norm.num_batches_tracked.add_(1)
                 return gradients.normalized_silu(x, *tensors, norm.momentum, norm.eps)
@@ -361,9 +361,10 @@ def _inferred(convolution: Any, norm: Any, x: Tensor) -> Tensor:
         return _called(norm, _called(convolution, x))
     tensors = weight, held["weight"], held["bias"], mean, var
     try:
-        outputs = x.numel() // convolution.in_channels * convolution.out_channels // math.prod(convolution.stride)
-        if rules.folds(outputs, x, weight) and convolution.bias is None and rules.are_alike(x, *tensors):
-            return _convolution(convolution, x, *folded(*tensors, norm.eps))
+        outputs = x.numel() // convolution.in_channels * convolution.out_channels
+        if outputs >= rules.LARGE and rules.folds(outputs // math.prod(convolution.stride), x, weight):
+            if convolution.bias is None and rules.are_alike(x, *tensors):
+                return _convolution(convolution, x, *folded(*tensors, norm.eps))
         y = _convolution(convolution, x, weight, convolution._parameters["bias"])
         cudnn = y.is_cuda and torch.backends.cudnn.enabled
         return torch.batch_norm(y, held["weight"], held["bias"], mean, var, False, 0.0, norm.eps, cudnn)
@@ -374,6 +375,8 @@ def _inferred(convolution: Any, norm: Any, x: Tensor) -> Tensor:
 
 def _convolution(module: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """What a convolution of W's computes, with other tensors."""
+    if type(module) is nn.Conv2d:
+        return F.conv2d(x, weight, bias, module.stride, module.padding, module.dilation, module.groups)
     if isinstance(module, _Same):
         return same_conv(x, weight, bias, module.kernel_size, module.stride, module.dilation, module.groups)
     return convolve(x, weight, bias, module.stride, module.padding, module.dilation, module.groups)
@@ -386,15 +389,13 @@ def _zeros(module: Any, x: Tensor) -> list[int]:
     return [2 * n for n in module.padding]
 
 
-def _are_bare(*modules: Any) -> bool:
+def _are_torchs(*modules: Any) -> bool:
     """Whether a call of each is what torch, or W, wrote for its class, and nothing else."""
-    if not is_plain_call() or _BATCH_NORM is not F.batch_norm or (F.conv1d, F.conv2d, F.conv3d) != _CONVOLUTIONS:
-        return False
     for module in modules:
         kind = type(module)
-        if _FORWARDS.get(kind) is not kind.forward or not is_bare(module):
+        if _FORWARDS.get(kind) is not kind.forward:
             return False
-    return True
+    return thread.calls[-1][3] and are_bare(*modules)
 
 
 class _Same(_ConvNd):
@@ -468,4 +469,3 @@ _FORWARDS: dict[type, Any] = {  # of the classes whose layers stand-ins may comp
         nn.Conv1d, nn.Conv2d, nn.Conv3d, SameConv1d, SameConv2d, SameConv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d
     )
 }  # fmt: skip
-_BATCH_NORM, _CONVOLUTIONS = F.batch_norm, (F.conv1d, F.conv2d, F.conv3d)

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from ..errors import SealedError, WarmError
-from .layers import Layered, is_bare, is_plain_call, layer, thread
+from .layers import Layered, are_bare, layer, nobody_follows, thread
 from .location import located
 
 
@@ -36,9 +36,11 @@ class Block(Layered):
 
     def forward(self, *args: Any, **kw: Any) -> Any:
         calls = thread.calls
-        if calls and calls[-1][0] is self:  # by its function, see `block`
-            return calls[-1][2](*args, **kw)  # type: ignore[misc]
-        return self.alone(*args, **kw)
+        if not calls or calls[-1][0] is not self:
+            return self.alone(*args, **kw)
+        _, used, function, _ = calls[-1]  # of its function's own call, see `block`
+        calls[-1] = self, used, function, nobody_follows()
+        return function(*args, **kw)  # type: ignore[misc]
 
     def alone(self, *args: Any, **kw: Any) -> Any:
         """The output of a call that is not its function's, which leaves out the settings."""
@@ -46,7 +48,7 @@ class Block(Layered):
         depth = len(calls)
         function = self.function
         args, kw = self._completed(args, kw)
-        calls.append((self, {}, function))
+        calls.append((self, {}, function, nobody_follows()))
         try:
             y = function(*args, **kw)
             if thread.tap is not None:
@@ -181,9 +183,10 @@ def block(function: Callable[..., Any]) -> Callable[..., Any]:
                 child._function.call = call
             calls = thread.calls
             depth = len(calls)
-            calls.append((child, {}, function))
+            direct = calls[-1][3] and are_bare(child) and type(child).forward is Block.forward
+            calls.append((child, {}, function, direct))
             try:
-                y = function(*args, **kw) if _is_bare(child) else child(*args, **kw)
+                y = function(*args, **kw) if direct else child(*args, **kw)
             finally:
                 del calls[depth:]
             if y is None:
@@ -198,11 +201,6 @@ def block(function: Callable[..., Any]) -> Callable[..., Any]:
         return _replaced(child, function, args, kw)
 
     return call
-
-
-def _is_bare(child: Block) -> bool:
-    """Whether a call of `child` is its function's and nothing else."""
-    return is_bare(child) and type(child).forward is Block.forward and is_plain_call()
 
 
 def _replaced(child: nn.Module, function: Callable[..., Any], args: tuple[Any, ...], kw: dict[str, Any]) -> Any:

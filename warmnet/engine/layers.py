@@ -12,8 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import fx, nn
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules.module import (
+    _global_backward_hooks,
+    _global_backward_pre_hooks,
+    _global_forward_hooks,
+    _global_forward_pre_hooks,
+)
 
 from ..errors import MismatchError, NameTakenError, NotWarmError, SealedError
 from .location import called
@@ -45,9 +51,10 @@ class Layered(nn.Module):
 
 
 class _Thread(threading.local):
-    """What this thread is at: the modules being called, the innermost last, each with the names that it has used so far.
+    """What this thread is at: the modules being called, the innermost last.
 
-    For a block that its function calls there is the function, too.
+    Each has with it the names that it has used so far, the function if it is a block that its function calls, and whether what
+    is in it may be computed without `nn.Module.__call__`.
     """
 
     build: Build | None = None
@@ -55,11 +62,12 @@ class _Thread(threading.local):
     values: Mapping[str, torch.Tensor] = {}  # noqa: RUF012  the next build starts from these
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Layered, dict[Any, int], Callable[..., Any] | None]] = []
+        self.calls: list[tuple[Layered, dict[Any, int], Callable[..., Any] | None, bool]] = []
 
 
 thread = _Thread()
-_CALL = nn.Module.__call__
+_ORIGINALS = nn.Module.__call__, F.conv1d, F.conv2d, F.conv3d, F.batch_norm
+_GLOBAL_HOOKS = _global_forward_hooks, _global_forward_pre_hooks, _global_backward_hooks, _global_backward_pre_hooks
 labels: dict[str, tuple[str, ...]] = {}  # kind of layer: what its settings are called, for messages
 SIZES = {"size", "groups", "shape"}  # settings that a pruned network may change, see `adopt`
 
@@ -71,7 +79,7 @@ def layer(kind: str, asked: tuple[Any, ...], name: str | None, share: bool, make
     settings, must be the same at every call. `share=True` lets a name be used more than once in a forward.
     """
     if thread.calls and not share:  # a built layer, the first time in this call; all else is claimed
-        parent, used, _ = thread.calls[-1]
+        parent, used, *_ = thread.calls[-1]
         key = name
         if key is None:
             count = used.get((kind,), 0) + 1
@@ -90,19 +98,22 @@ def layer(kind: str, asked: tuple[Any, ...], name: str | None, share: bool, make
     return parent._modules[name]
 
 
-def is_plain_call() -> bool:
-    """Whether a module may be computed without `nn.Module.__call__`: nobody follows this thread's calls of modules."""
+def nobody_follows() -> bool:
+    """Whether modules may be computed without `nn.Module.__call__`: nothing of torch's that follows calls, or is patched."""
     if torch._C._get_tracing_state() is not None or torch.compiler.is_compiling():
         return False
-    return not _has_any_global_hook() and nn.Module.__call__ is _CALL
+    return nn.Module.__call__ is _ORIGINALS[0] and (F.conv1d, F.conv2d, F.conv3d, F.batch_norm) == _ORIGINALS[1:]
 
 
-def is_bare(module: nn.Module) -> bool:
-    """Whether a call of `module` is its class's forward and nothing else: it has no hooks, and nothing is patched on it."""
-    own = module.__dict__
-    if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]:
-        return False
-    return "forward" not in own and "_call_impl" not in own and module._compiled_call_impl is None
+def are_bare(*modules: nn.Module) -> bool:
+    """Whether a call of each is its class's forward and nothing else: it has no hooks, and nothing is patched on it."""
+    for module in modules:
+        own = module.__dict__
+        if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]:
+            return False
+        if "forward" in own or "_call_impl" in own or module._compiled_call_impl is not None:
+            return False
+    return not any(_GLOBAL_HOOKS)
 
 
 def claim(kind: str, asked: Any, name: str | None, share: bool) -> tuple[Layered, str]:
@@ -138,7 +149,7 @@ def current(kind: str) -> tuple[Layered, dict[Any, int]]:
             f"forward of a warmed-up WarmModule, and the module itself: model(x), not model.forward(x). "
             f"(torch.utils.checkpoint, too, takes the built module and not the function.)"
         )
-    parent, used, _ = thread.calls[-1]
+    parent, used, *_ = thread.calls[-1]
     return parent, used
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from ..errors import WarmError
 from . import pywarm
-from .layers import Layered, refuse_fx, thread
+from .layers import Layered, nobody_follows, refuse_fx, thread
 from .location import located
 
 
@@ -50,7 +50,7 @@ def _entering() -> Any:
             pywarm.first_call(self, args)
         calls = thread.calls
         depth = len(calls)  # a stack: a variable that is set and set back, torch 2.11 would compile anew at each call
-        calls.append((self, {}, None))
+        calls.append((self, {}, None, nobody_follows()))
         try:
             y = nn.Module._call_impl(self, *args, **kw)
             if y is None and thread.build is not None:

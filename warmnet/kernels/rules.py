@@ -60,9 +60,10 @@ def is_depthwise(x: Tensor, weight: Tensor, dilation: Sequence[int]) -> bool:
     return fits and 1 < x.shape[1] == weight.shape[0] and weight.shape[1] == 1
 
 
-def has_slow_gradients(x: Tensor, kernel: Sequence[int], stride: Sequence[int], zeros: Sequence[int]) -> bool:
+def has_slow_gradients(x: Tensor, weight: Tensor, stride: Sequence[int], zeros: Sequence[int]) -> bool:
     """Whether a depthwise convolution's gradients take torch more time, or memory, than `gradients.depthwise`."""
-    return any(n % 2 for n in zeros) or splits_columns(x, kernel) or (x.dtype in HALVES and max(stride) > 1)
+    faster = any(n % 2 for n in zeros) or splits_columns(x, weight.shape[2:]) or (x.dtype in HALVES and max(stride) > 1)
+    return faster and is_plain(weight)
 
 
 def splits_columns(x: Tensor, kernel: Sequence[int]) -> bool:
