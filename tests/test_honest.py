@@ -1085,3 +1085,16 @@ def test_a_network_in_a_torch_package_computes_the_same(tmp_path):
     alone = load()
     assert same(alone.residual_1(alone.stem(x)), model.residual_1(model.stem(x)))
     assert type(alone).__module__ != "networks", "the importer has a copy of its own"
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_a_layer_of_another_kind_may_take_a_layers_place(gradients):
+    """A normalization a convolution's, and a convolution a normalization's."""
+    model = made()
+    with torch.set_grad_enabled(gradients):
+        model.stem.conv, model.stem.bn = fill(nn.Sequential(nn.BatchNorm2d(3)))[0].eval(), nn.Identity()
+        assert torch.equal(model.stem(LARGE), F.silu(model.stem.conv(LARGE)))
+        block = made().train().stage_1.mb_block_1.depthwise
+        block.bn = fill(nn.Sequential(nn.Conv2d(8, 8, 1)))[0]
+        x = torch.randn(16, 8, 64, 64)
+        assert torch.equal(block(x), F.silu(block.bn(block.conv(x))))

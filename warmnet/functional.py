@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from warm import functional as pywarm
 from warm.functional import identity
@@ -82,7 +83,7 @@ def conv_batch_norm(
     convolution = _as_built(layer("conv", settings, names[0], False, _new_conv, x, init_weight, None), "out_channels")
     asked = eps, momentum, True, True, x.ndim
     norm = layer("batch_norm", asked, names[1], False, _new_batch_norm, x, size)
-    if torch.is_grad_enabled() or norm.training or not _are_torchs(convolution, norm):
+    if torch.is_grad_enabled() or norm.training or not _are_torchs((convolution, _ConvNd), (norm, _BatchNorm)):
         return _normalized(norm, _convolved(convolution, x), activation)
     y = _inferred(convolution, norm, x)
     in_place = callable(activation) and activation in _IN_PLACE
@@ -328,7 +329,7 @@ def _activated(y: Tensor, activation: Any) -> Tensor:
 def _convolved(module: Any, x: Tensor) -> Tensor:
     """`module(x)`; a bare one without `nn.Module.__call__`, and with the gradients that are faster."""
     held = module._parameters
-    if not _are_torchs(module) or "weight" not in held or module.padding_mode != "zeros":
+    if not _are_torchs((module, _ConvNd)) or "weight" not in held or module.padding_mode != "zeros":
         return _called(module, x)
     try:
         if torch.is_grad_enabled() and module.groups > 1 and rules.is_plain(x):
@@ -343,7 +344,7 @@ def _convolved(module: Any, x: Tensor) -> Tensor:
 
 def _normalized(norm: Any, x: Tensor, activation: Any) -> Tensor:
     """`activation(norm(x))`; SiLU's input is not kept for going back where that is much."""
-    if activation is F.silu and torch.is_grad_enabled() and _are_torchs(norm) and rules.recomputes(x):
+    if activation is F.silu and torch.is_grad_enabled() and _are_torchs((norm, _BatchNorm)) and rules.recomputes(x):
         tensors = norm.weight, norm.bias, norm.running_mean, norm.running_var
         trains = norm.training and norm.momentum is not None and norm.track_running_stats
         if trains and x.shape[1] == norm.num_features and rules.is_plain(x, *tensors, norm.num_batches_tracked):
@@ -389,13 +390,13 @@ def _zeros(module: Any, x: Tensor) -> list[int]:
     return [2 * n for n in module.padding]
 
 
-def _are_torchs(*modules: Any) -> bool:
-    """Whether a call of each is what torch, or W, wrote for its class, and nothing else."""
-    for module in modules:
+def _are_torchs(*layers: tuple[Any, Any]) -> bool:
+    """Whether each module is of that kind, and its call what torch, or W, wrote for its class, and nothing else."""
+    for module, base in layers:
         kind = type(module)
-        if _FORWARDS.get(kind) is not kind.forward:
+        if _FORWARDS.get(kind) is not kind.forward or not (isinstance(module, base) and are_bare(module)):
             return False
-    return thread.calls[-1][3] and are_bare(*modules)
+    return thread.calls[-1][3]
 
 
 class _Same(_ConvNd):
