@@ -28,7 +28,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import warm
-from alive import fill
+from alive import error, fill
 from torch import nn
 from torch.func import functional_call
 from torch.nn.modules import module as hooks
@@ -1098,3 +1098,57 @@ def test_a_layer_of_another_kind_may_take_a_layers_place(gradients):
         block.bn = fill(nn.Sequential(nn.Conv2d(8, 8, 1)))[0]
         x = torch.randn(16, 8, 64, 64)
         assert torch.equal(block(x), F.silu(block.bn(block.conv(x))))
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize(
+    "place, name",
+    [
+        (nn.Module, "_call_impl"), (nn.Module, "__call__"), (nn.Conv2d, "__call__"),
+        (nn.Conv2d, "_conv_forward"), ("stem.conv", "_conv_forward"), ("stem.bn", "_call_impl"), ("stem.bn", "_check_input_dim"),
+    ],
+)  # fmt: skip
+def test_a_method_that_somebody_replaced_is_called(place, name, gradients, monkeypatch):
+    model, seen = made(stem_stride=1), []
+    home = model.get_submodule(place) if isinstance(place, str) else place
+    original = getattr(home, name)
+
+    def counting(*args, **kw):
+        seen.append(name)
+        return original(*args, **kw)
+
+    monkeypatch.setattr(home, name, counting)
+    with torch.set_grad_enabled(gradients):
+        model(X)
+    assert len(seen) >= (1 if isinstance(place, str) else 10)
+
+
+def test_tensors_that_are_no_parameters_any_more_are_taken_as_they_are():
+    model = made()
+    with torch.no_grad():
+        for layer, key in (model.stem.conv, "bias"), (model.stem.bn, "bias"), (model.stage_1.mb_block_1.depthwise.bn, "weight"):
+            before = model(X)
+            delattr(layer, key)
+            setattr(layer, key, torch.full((8,), 0.3))
+            after = model(X)
+            assert error(after, before) > 1e-3 and torch.equal(after, model.train(False)(X))
+        stem = F.silu(model.stem.bn(model.stem.conv(X)))
+        assert error(model.stem(X), stem) < 1e-5
+
+
+class Clipped:
+    """An activation that cannot be hashed."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        return False
+
+    def __call__(self, x):
+        return x.clamp(min=0)
+
+
+def test_an_activation_may_be_any_function():
+    model = fill(warmnet.WarmEfficientNet(TINY, 10, act=Clipped())).eval()
+    other = fill(warmnet.WarmEfficientNet(TINY, 10, act=F.relu)).eval()
+    assert torch.equal(called(model), called(other))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -86,7 +87,7 @@ def conv_batch_norm(
     if torch.is_grad_enabled() or norm.training or not _are_torchs((convolution, _ConvNd), (norm, _BatchNorm)):
         return _normalized(norm, _convolved(convolution, x), activation)
     y = _inferred(convolution, norm, x)
-    in_place = callable(activation) and activation in _IN_PLACE
+    in_place = type(activation) is FunctionType and activation in _IN_PLACE
     return activation(y, inplace=True) if in_place else _activated(y, activation)
 
 
@@ -329,7 +330,7 @@ def _activated(y: Tensor, activation: Any) -> Tensor:
 def _convolved(module: Any, x: Tensor) -> Tensor:
     """`module(x)`; a bare one without `nn.Module.__call__`, and with the gradients that are faster."""
     held = module._parameters
-    if not _are_torchs((module, _ConvNd)) or "weight" not in held or module.padding_mode != "zeros":
+    if not _are_torchs((module, _ConvNd)) or not held.keys() >= _TENSORS or module.padding_mode != "zeros":
         return _called(module, x)
     try:
         if torch.is_grad_enabled() and module.groups > 1 and rules.is_plain(x):
@@ -356,17 +357,20 @@ def _normalized(norm: Any, x: Tensor, activation: Any) -> Tensor:
 
 def _inferred(convolution: Any, norm: Any, x: Tensor) -> Tensor:
     """norm(convolution(x)) in inference, of bare layers; in one go where that is faster."""
-    weight, held = convolution._parameters.get("weight"), norm._parameters
+    kernel, held = convolution._parameters, norm._parameters
     mean, var = norm._buffers.get("running_mean"), norm._buffers.get("running_var")
-    if mean is None or var is None or "weight" not in held or weight is None or convolution.padding_mode != "zeros":
+    if mean is None or var is None or not (kernel.keys() >= _TENSORS and held.keys() >= _TENSORS):
         return _called(norm, _called(convolution, x))
+    if convolution.padding_mode != "zeros":
+        return _called(norm, _called(convolution, x))
+    weight = kernel["weight"]
     tensors = weight, held["weight"], held["bias"], mean, var
     try:
         outputs = x.numel() // convolution.in_channels * convolution.out_channels
         if outputs >= rules.LARGE and rules.folds(outputs // math.prod(convolution.stride), x, weight):
-            if convolution.bias is None and rules.are_alike(x, *tensors):
+            if kernel["bias"] is None and rules.are_alike(x, *tensors):
                 return _convolution(convolution, x, *folded(*tensors, norm.eps))
-        y = _convolution(convolution, x, weight, convolution._parameters["bias"])
+        y = _convolution(convolution, x, weight, kernel["bias"])
         cudnn = y.is_cuda and torch.backends.cudnn.enabled
         return torch.batch_norm(y, held["weight"], held["bias"], mean, var, False, 0.0, norm.eps, cudnn)
     except RuntimeError:
@@ -393,8 +397,7 @@ def _zeros(module: Any, x: Tensor) -> list[int]:
 def _are_torchs(*layers: tuple[Any, Any]) -> bool:
     """Whether each module is of that kind, and its call what torch, or W, wrote for its class, and nothing else."""
     for module, base in layers:
-        kind = type(module)
-        if _FORWARDS.get(kind) is not kind.forward or not (isinstance(module, base) and are_bare(module)):
+        if not isinstance(module, base) or _METHODS.get(type(module)) != _methods(type(module)) or not are_bare(module):
             return False
     return thread.calls[-1][3]
 
@@ -464,8 +467,14 @@ def _memory(y: Tensor, memory: Tensor, **kw: Any) -> Tensor:
     return memory
 
 
-_FORWARDS: dict[type, Any] = {  # of the classes whose layers stand-ins may compute
-    kind: kind.forward
+def _methods(kind: Any) -> tuple[Any, ...]:
+    """What a call of a module of that class comes down to."""
+    return kind.__call__, kind._call_impl, kind.forward, getattr(kind, "_conv_forward", None)
+
+
+_TENSORS = {"weight", "bias"}
+_METHODS: dict[type, Any] = {  # of the classes whose layers stand-ins may compute
+    kind: _methods(kind)
     for kind in (
         nn.Conv1d, nn.Conv2d, nn.Conv3d, SameConv1d, SameConv2d, SameConv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d
     )

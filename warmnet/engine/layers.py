@@ -66,8 +66,14 @@ class _Thread(threading.local):
 
 
 thread = _Thread()
-_ORIGINALS = nn.Module.__call__, F.conv1d, F.conv2d, F.conv3d, F.batch_norm
 _GLOBAL_HOOKS = _global_forward_hooks, _global_forward_pre_hooks, _global_backward_hooks, _global_backward_pre_hooks
+_METHODS = (
+    "forward",
+    "_call_impl",
+    "_wrapped_call_impl",
+    "_conv_forward",
+    "_check_input_dim",
+)  # that a module may get of its own
 labels: dict[str, tuple[str, ...]] = {}  # kind of layer: what its settings are called, for messages
 SIZES = {"size", "groups", "shape"}  # settings that a pruned network may change, see `adopt`
 
@@ -102,7 +108,13 @@ def nobody_follows() -> bool:
     """Whether modules may be computed without `nn.Module.__call__`: nothing of torch's that follows calls, or is patched."""
     if torch._C._get_tracing_state() is not None or torch.compiler.is_compiling():
         return False
-    return nn.Module.__call__ is _ORIGINALS[0] and (F.conv1d, F.conv2d, F.conv3d, F.batch_norm) == _ORIGINALS[1:]
+    return _patchable() == _ORIGINALS
+
+
+def _patchable() -> tuple[Any, ...]:
+    """What of torch's others put functions of their own in the place of."""
+    module = nn.Module
+    return module.__call__, module._wrapped_call_impl, module._call_impl, F.conv1d, F.conv2d, F.conv3d, F.batch_norm
 
 
 def are_bare(*modules: nn.Module) -> bool:
@@ -111,9 +123,12 @@ def are_bare(*modules: nn.Module) -> bool:
         own = module.__dict__
         if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]:
             return False
-        if "forward" in own or "_call_impl" in own or module._compiled_call_impl is not None:
+        if module._compiled_call_impl is not None or not own.keys().isdisjoint(_METHODS):
             return False
     return not any(_GLOBAL_HOOKS)
+
+
+_ORIGINALS = _patchable()
 
 
 def claim(kind: str, asked: Any, name: str | None, share: bool) -> tuple[Layered, str]:
