@@ -1105,7 +1105,8 @@ def test_a_layer_of_another_kind_may_take_a_layers_place(gradients):
     "place, name",
     [
         (nn.Module, "_call_impl"), (nn.Module, "__call__"), (nn.Conv2d, "__call__"),
-        (nn.Conv2d, "_conv_forward"), ("stem.conv", "_conv_forward"), ("stem.bn", "_call_impl"), ("stem.bn", "_check_input_dim"),
+        (nn.Conv2d, "_conv_forward"), ("stem.conv", "_conv_forward"), ("stem.bn", "_call_impl"),
+        ("stem.bn", "_check_input_dim"),
     ],
 )  # fmt: skip
 def test_a_method_that_somebody_replaced_is_called(place, name, gradients, monkeypatch):

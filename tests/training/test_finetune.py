@@ -43,7 +43,7 @@ FIVES = digits(range(5, 10), 50)
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A run on the digits 0 to 4."""
-    return training.fit(digits(range(5)), replace(DIGITS, epochs=5), tmp_path_factory.mktemp("source"), variant=TINY).folder
+    return training.fit(digits(range(5)), replace(DIGITS, epochs=3), tmp_path_factory.mktemp("source"), variant=TINY).folder
 
 
 def loaded(folder):

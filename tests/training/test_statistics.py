@@ -99,7 +99,7 @@ def test_after_an_error_the_statistics_are_as_before_too(error, stop):
 
 
 def test_a_network_whose_statistics_were_spoilt_recovers_its_accuracy(tmp_path):
-    data = replace(DATA, held_out=DATA.held_out[::2])
+    data = replace(DATA, train=DATA.train[::2], held_out=DATA.held_out[::2])
     run = training.fit(data, replace(DIGITS, epochs=4), tmp_path, variant=TINY)
     model = warmnet.WarmEfficientNet.from_pretrained(run.folder)
 

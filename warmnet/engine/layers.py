@@ -67,13 +67,7 @@ class _Thread(threading.local):
 
 thread = _Thread()
 _GLOBAL_HOOKS = _global_forward_hooks, _global_forward_pre_hooks, _global_backward_hooks, _global_backward_pre_hooks
-_METHODS = (
-    "forward",
-    "_call_impl",
-    "_wrapped_call_impl",
-    "_conv_forward",
-    "_check_input_dim",
-)  # that a module may get of its own
+_METHODS = "forward", "_call_impl", "_conv_forward", "_check_input_dim"  # which somebody may put on a module
 labels: dict[str, tuple[str, ...]] = {}  # kind of layer: what its settings are called, for messages
 SIZES = {"size", "groups", "shape"}  # settings that a pruned network may change, see `adopt`
 
@@ -113,8 +107,7 @@ def nobody_follows() -> bool:
 
 def _patchable() -> tuple[Any, ...]:
     """What of torch's others put functions of their own in the place of."""
-    module = nn.Module
-    return module.__call__, module._wrapped_call_impl, module._call_impl, F.conv1d, F.conv2d, F.conv3d, F.batch_norm
+    return nn.Module.__call__, nn.Module._call_impl, F.conv1d, F.conv2d, F.conv3d, F.batch_norm
 
 
 def are_bare(*modules: nn.Module) -> bool:
