@@ -1153,3 +1153,32 @@ def test_an_activation_may_be_any_function():
     model = fill(warmnet.WarmEfficientNet(TINY, 10, act=Clipped())).eval()
     other = fill(warmnet.WarmEfficientNet(TINY, 10, act=F.relu)).eval()
     assert torch.equal(called(model), called(other))
+
+
+def test_a_replaced_convolution_may_pad_by_torchs_own_same():
+    model = warmed(lambda x: W.conv(x, 4, 3, groups=4, padding="same"), (1, 4, 8, 8))
+    model.conv_1 = nn.Conv2d(4, 4, 3, padding="same", groups=4)
+    x = torch.randn(2, 4, 8, 8)
+    assert torch.equal(model(x), model.conv_1(x))
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_a_network_of_another_precision_is_adopted(kind):
+    model = warmed(lambda x: W.linear(W.conv(x, 8, 3, name="conv").mean((2, 3)), 5, name="out"), (1, 3, 16, 16)).to(kind)
+    model.conv.weight, model.conv.bias, model.conv.out_channels = *(nn.Parameter(p[:6]) for p in model.conv.parameters()), 6
+    model.out.weight, model.out.in_features = nn.Parameter(model.out.weight[:, :6]), 6
+    x = torch.randn(2, 3, 16, 16, dtype=kind)
+    with pytest.raises(MismatchError, match=r"'conv' was built with 8 .* now has 6.*warmnet\.adopt\(model\)"):
+        model(x)
+    assert torch.equal(warmnet.adopt(model)(x), model.out(model.conv(x).mean((2, 3))))
+
+
+def test_what_draws_without_a_generator_leaves_torchs_as_it_was():
+    state = torch.get_rng_state()
+    warmed(lambda x: torch.native_dropout(W.conv(x, 4, 3), 0.5, True)[0], (1, 3, 8, 8))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_class_is_no_network():
+    with pytest.raises(TypeError, match=r"takes a module, such as Net\(\), and not .*Small"):
+        warmnet.up(Small, [1, 3, 8, 8])

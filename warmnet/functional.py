@@ -333,7 +333,7 @@ def _convolved(module: Any, x: Tensor) -> Tensor:
     if not _are_torchs((module, _ConvNd)) or not held.keys() >= _TENSORS or module.padding_mode != "zeros":
         return _called(module, x)
     try:
-        if torch.is_grad_enabled() and module.groups > 1 and rules.is_plain(x):
+        if torch.is_grad_enabled() and module.groups > 1 and not isinstance(module.padding, str) and rules.is_plain(x):
             weight, zeros = held["weight"], _zeros(module, x)
             if rules.is_depthwise(x, weight, module.dilation) and rules.has_slow_gradients(x, weight, module.stride, zeros):
                 return gradients.depthwise(x, weight, held["bias"], module.stride, zeros)

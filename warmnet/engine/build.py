@@ -107,6 +107,9 @@ class Build:
         with torch.inference_mode(False), torch.no_grad(), self.draws:
             try:
                 sample = [_sample(each, self.device) for each in data]
+                if self.adopted:
+                    kind = next((p.dtype for p in self.root.parameters() if p.is_floating_point()), torch.float32)
+                    sample = tree_map(lambda x: x.to(kind) if x.is_floating_point() else x, sample)
                 height = next((x.shape[2] for x in tree_leaves(sample) if isinstance(x, torch.Tensor) and x.ndim > 2), None)
                 thread.calls, thread.build, thread.tap = [], self, functools.partial(self.measure, height)
                 y = self._started()(*sample)

@@ -41,6 +41,9 @@ class OwnDraws(TorchDispatchMode):
         kw = kw or {}
         self.operations += 1
         drawing = _with_generator(function)
+        if drawing is None and torch.Tag.nondeterministic_seeded in function.tags:  # such as native_dropout
+            with torch.random.fork_rng():
+                return function(*args, **kw)
         if drawing is None or kw.get("generator") is not None:
             return function(*args, **kw)
         given = args[0].device if args and isinstance(args[0], torch.Tensor) else kw.get("device")

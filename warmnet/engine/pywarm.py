@@ -25,6 +25,8 @@ _up, _forward, _parent, _auto_name = engine.prepare_model_, engine.forward, engi
 
 
 def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) -> Model:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"up takes a module, such as Net(), and not {model!r}.")
     if (module := _without_init(model)) is not None:
         raise NotWarmError(
             f"{type(module).__name__}.__init__ does not call nn.Module's own. Make super().__init__() its first line.\n"
