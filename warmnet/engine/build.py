@@ -112,7 +112,8 @@ class Build:
                     sample = tree_map(lambda x: x.to(kind) if x.is_floating_point() else x, sample)
                 height = next((x.shape[2] for x in tree_leaves(sample) if isinstance(x, torch.Tensor) and x.ndim > 2), None)
                 thread.calls, thread.build, thread.tap = [], self, functools.partial(self.measure, height)
-                y = self._started()(*sample)
+                network, self.draws.operations = self._started(), 0
+                y = network(*sample)
                 if isinstance(self.root, Layered):
                     self.measure(height, self.root, y)
                 self._check()
