@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["TRITON_INTERPRET"] = "1"  # for the stages; triton reads it when it is imported, as torch may do
     record = Record(options.out, {**about(options), "began": now()})
     stages = {name: stage for name, stage in STAGES.items() if name in options.stages}
-    failed = run(stages, settings, record, began + 60 * options.minutes)
+    minutes = options.minutes or (60 if options.tiny else 8.5)  # a dry run takes two, and on a busy machine more
+    failed = run(stages, settings, record, began + 60 * minutes)
     record.content["ended"] = now()
     record.save()
     print(f"\n{options.out}: {len(stages) - len(failed)} of {len(stages)} stages done")
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser("benchmarks/gpu.sh", description="What only a GPU can tell of warmnet, in one run.")
     found.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     found.add_argument("--tiny", action="store_true", help="just see that everything runs")
-    found.add_argument("--minutes", type=float, default=8.5, help="to take in all; default: 8.5")
+    found.add_argument("--minutes", type=float, help="to take in all; default: 8.5, and 60 for a dry run")
     found.add_argument("--stages", type=chosen, default=[*STAGES], help=f"of {','.join(STAGES)}; default: all")
     folder = Path(os.environ.get("OUT") or Path(__file__).parent)
     found.add_argument("--out", type=Path, default=folder / "gpu.json", help=f"default: {folder / 'gpu.json'}")
