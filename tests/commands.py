@@ -4,8 +4,9 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from itertools import count
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 
 from waiting import LIMIT
@@ -40,6 +41,9 @@ class Command:
         return self.process.exitcode
 
     def kill(self):
+        """End it, and what it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self.process.kill()
 
     def end(self):
@@ -57,6 +61,7 @@ def _work(words, path, kill_at, since):
     from warmnet.cli import main
 
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with the tests, whatever ends them
+    set_start_method(None, force=True)  # its workers are started as a user's are, not as it was itself
     os.setpgid(0, 0)  # a group of its own
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream, ending in (sys.stdout, ".out"), (sys.stderr, ".err"):

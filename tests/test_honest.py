@@ -1182,3 +1182,12 @@ def test_what_draws_without_a_generator_leaves_torchs_as_it_was():
 def test_a_class_is_no_network():
     with pytest.raises(TypeError, match=r"takes a module, such as Net\(\), and not .*Small"):
         warmnet.up(Small, [1, 3, 8, 8])
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("key, value", [("padding", (1, 1)), ("padding_mode", "circular")])
+def test_padding_that_is_set_on_a_same_convolution_is_refused(key, value, gradients):
+    model = made()
+    setattr(model.stem.conv, key, value)
+    with torch.set_grad_enabled(gradients), pytest.raises(ValueError, match="SameConv2d pads by itself.*Put torch's own"):
+        model(X)

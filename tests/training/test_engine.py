@@ -1,6 +1,7 @@
 """Precision, accumulation, recomputation and compilation change how a run is computed, and hardly what comes out."""
 
 from dataclasses import replace
+from functools import partial
 
 import alive
 import pytest
@@ -23,6 +24,7 @@ TINY = warmnet.Variant(width=0.25, depth=0.1, resolution=32, dropout=0.2)
 SMALL = replace(DIGITS, epochs=5, batch_size=24)
 pytestmark = pytest.mark.usefixtures("undrawn")
 SHORT = replace(SMALL, epochs=2, batch_size=16)
+THREE_BLOCKS = {"stages": [[16, 1, 3, 1, 1], [24, 6, 3, 2, 1], [40, 6, 5, 2, 1]], "momentum": 0.1}
 ONE_BLOCK = {"stages": [[8, 1, 3, 1, 1]], "stem": 8, "head": 16, "momentum": 0.1, "se_ratio": 0.0}
 
 
@@ -38,12 +40,15 @@ ONE_BLOCK = {"stages": [[8, 1, 3, 1, 1]], "stem": 8, "head": 16, "momentum": 0.1
     ids=["plain", "bf16", "accumulate", "recompute", "all of them"],
 )
 def test_it_learns(tmp_path, engine):
-    run = training.fit(DATA, SMALL, tmp_path, variant=TINY, engine=engine)
+    run = training.fit(DATA, replace(SMALL, epochs=3, network=THREE_BLOCKS), tmp_path, variant=TINY, engine=engine)
     assert run.history[-1].train_loss < 0.75 * run.history[0].train_loss
     assert run.history[-1].held_out_accuracy > 0.9, "half of them by chance"
 
 
-def test_it_learns_compiled(tmp_path):
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_it_learns_compiled(tmp_path, monkeypatch, backend):
+    """In the default run without what takes a C++ compiler half a minute."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     torch._dynamo.reset()
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     recipe = replace(SMALL, network=ONE_BLOCK)

@@ -31,12 +31,13 @@ TINY = warmnet.Variant(width=0.25, depth=0.1, resolution=32, dropout=0.2)
 ALL = training.digits()
 DATA = replace(ALL, train=ALL.train[:1430:10], held_out=ALL.held_out[::10])  # 143 and 37: neither is even
 STEPS, EPOCHS = 6, 2
-SMALL = replace(DIGITS, epochs=EPOCHS, batch_size=24, ema="paper")
-STILL = {"dropout": 0.0, "drop_connect": 0.0}
+STAGES = {"stages": [[16, 1, 3, 1, 1], [24, 6, 3, 2, 1], [40, 6, 5, 2, 1]]}
+SMALL = replace(DIGITS, epochs=EPOCHS, batch_size=24, ema="paper", network={**DIGITS.network, **STAGES})
+STILL = {"dropout": 0.0, "drop_connect": 0.0, **STAGES}
 # Without anything random in the network, and with its statistics frozen, the division into processes changes no number.
 EXACT = replace(RECIPES["finetune"], epochs=EPOCHS, batch_size=24, resolution=32, crop=1.0, optimizer="sgd", lr=2e-3,
                 sampling="shift", patience=None, layer_decay=1.0, network=STILL)  # fmt: skip
-UNFREEZE = replace(EXACT, epochs=3, unfreeze=2)
+UNFREEZE = replace(EXACT, epochs=3, unfreeze=2, lr=1e-2)
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 

@@ -67,7 +67,6 @@ class _Thread(threading.local):
 
 thread = _Thread()
 _GLOBAL_HOOKS = _global_forward_hooks, _global_forward_pre_hooks, _global_backward_hooks, _global_backward_pre_hooks
-_METHODS = "forward", "_call_impl", "_conv_forward", "_check_input_dim"  # which somebody may put on a module
 labels: dict[str, tuple[str, ...]] = {}  # kind of layer: what its settings are called, for messages
 SIZES = {"size", "groups", "shape"}  # settings that a pruned network may change, see `adopt`
 
@@ -116,7 +115,9 @@ def are_bare(*modules: nn.Module) -> bool:
         own = module.__dict__
         if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]:
             return False
-        if module._compiled_call_impl is not None or not own.keys().isdisjoint(_METHODS):
+        if "forward" in own or "_call_impl" in own or "_conv_forward" in own or "_check_input_dim" in own:
+            return False
+        if module._compiled_call_impl is not None:
             return False
     return not any(_GLOBAL_HOOKS)
 
