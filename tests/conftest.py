@@ -4,12 +4,14 @@ import socket
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: in small tensors threads only wait for each other
 
 import pytest  # noqa: E402
-import torch  # noqa: E402
 
 
 def pytest_runtest_setup(item):
-    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
 
 
 @pytest.fixture

@@ -21,15 +21,21 @@ from warmnet.deployment.pictures import drawn
 from warmnet.errors import InputError, MissingExtra
 
 FAST = "onnx", "openvino", "torch"  # to make
+EVERY = [*FAST, pytest.param("aoti", marks=pytest.mark.slow)]  # a C++ compiler's work
 
 
 @pytest.fixture(scope="module")
 def files(model, tmp_path_factory):
-    """A file of each engine, of one network."""
+    """A file of each engine, of one network, made when it is asked for."""
     folder = tmp_path_factory.mktemp("exported")
-    for engine in ENGINES:
-        export(model, folder / "network", engine)
-    return {engine: exported_path(folder / "network", engine) for engine in ENGINES}
+
+    class Files(dict):
+        def __missing__(self, engine):
+            export(model, folder / "network", engine)
+            self[engine] = exported_path(folder / "network", engine)
+            return self[engine]
+
+    return Files()
 
 
 def apart(predictor, model, inputs):
@@ -39,7 +45,7 @@ def apart(predictor, model, inputs):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", EVERY)
 def test_it_is_the_model_for_every_batch(files, model, engine, threads):
     predictor = open_exported(files[engine], threads)
     inputs = drawn(predictor.about, 101).inputs
@@ -47,7 +53,7 @@ def test_it_is_the_model_for_every_batch(files, model, engine, threads):
         assert apart(predictor, model, inputs[:batch]) < 1e-5
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", EVERY)
 def test_all_about_the_network_is_in_the_file(files, model, engine):
     predictor = open_exported(files[engine])
     assert (predictor.classes, predictor.preprocessing) == (model.classes, model.preprocessing)
@@ -111,7 +117,7 @@ def test_other_inputs_than_the_networks_are_refused(files):
         predictor([])
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", EVERY)
 @pytest.mark.parametrize("part", [0.05, 0.5, 0.9])
 def test_a_changed_or_cut_file_is_refused(files, tmp_path, engine, part):
     kinds = [".xml", ".bin"] if engine == "openvino" else [ENGINES[engine].suffix]
@@ -142,6 +148,7 @@ def test_a_foreign_file_is_refused(files, tmp_path, name):
         open_exported(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_machine_code_of_another_machine_is_refused(files, tmp_path):
     path = tmp_path / "other.aoti.pt2"
     with zipfile.ZipFile(files["aoti"]) as read, zipfile.ZipFile(path, "w") as written:

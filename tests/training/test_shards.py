@@ -10,6 +10,7 @@ import braceexpand
 import numpy as np
 import pytest
 import webdataset
+from commands import FORKS
 from pictures import write_digits
 from PIL import Image
 from sklearn.datasets import load_sample_image
@@ -141,11 +142,11 @@ def test_val_shards_are_held_out(tmp_path):
     assert len(shards(f"{tmp_path}/train-*.tar").held_out) == 2, "only what is named is read"
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", [multiprocessing.get_context("fork"), FORKS], ids=["fork", "forkserver"])
 def test_workers_read_members_by_turns_from_one_shard(tmp_path, context):
     members = index(write(tmp_path / "x.tar", photo_files()))
     order = random.Random(0).choices(members, k=100)
-    with multiprocessing.get_context(context).Pool(2) as pool:
+    with context.Pool(2) as pool:
         read = pool.map(Member.read, order, chunksize=1)
     assert read == [photo_files()[member.name] for member in order]
 
