@@ -13,7 +13,7 @@ from peers.libraries import PEERS, pair, timm, torchvision  # noqa: E402
 
 # isort: off
 import warmnet  # noqa: E402
-from warmnet.weights.timm import NATIVE  # noqa: E402
+from warmnet.weights.lineages.timm import NATIVE  # noqa: E402
 
 MINE, RESNET = "warmnet", "ResNet-50"
 LIBRARIES = {"timm tf": "timm", "timm": None, "torchvision": "torchvision", "lukemelas": "lukemelas", "Keras": "keras"}

@@ -23,10 +23,10 @@ from onnxruntime import quantization
 from PIL import Image
 from torch import Tensor, nn
 
+from warmnet.data.preprocessing import Preprocessing
 from warmnet.deployment import export, open_exported
 from warmnet.deployment.engines import openvino_core
 from warmnet.deployment.onnx_graph import quiet
-from warmnet.preprocessing import Preprocessing
 from warmnet.training import Data
 from warmnet.training.data import Sample
 

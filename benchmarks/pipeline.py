@@ -39,7 +39,7 @@ from PIL import Image  # noqa: E402
 from sklearn.datasets import load_sample_image  # noqa: E402
 
 import warmnet  # noqa: E402
-from warmnet.preprocessing import Preprocessing, read_image  # noqa: E402
+from warmnet.data.preprocessing import Preprocessing, read_image  # noqa: E402
 from warmnet.training.data import augment  # noqa: E402
 from warmnet.training.recipe import PAPER  # noqa: E402
 from warmnet.training.rmsprop import RMSpropTF  # noqa: E402

@@ -12,7 +12,7 @@ from pathlib import Path
 from waiting import LIMIT
 
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["warmnet.cli", "warmnet.training", "torch.utils.tensorboard"])
+FORKS.set_forkserver_preload(["warmnet.cli.main", "warmnet.training", "torch.utils.tensorboard"])
 FILES = "open", "os.", "shutil."  # what Python tells of that is done with files
 SMALL = "--set=network={'stages':[[8,2,3,2,1],[16,2,5,2,2]],'stem':8,'head':32,'momentum':0.1}"  # soon trained and exported
 
@@ -58,7 +58,7 @@ class Command:
 
 
 def _work(words, path, kill_at, since):
-    from warmnet.cli import main
+    from warmnet.cli.main import main
 
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with the tests, whatever ends them
     set_start_method(None, force=True)  # its workers are started as a user's are, not as it was itself

@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from alive import error, fill
+from small_networks import Small, images
 
 import warmnet
 import warmnet.functional as W
-from networks import Small, images
 from warmnet import WarmModule
 
 pytestmark = pytest.mark.gpu

@@ -11,57 +11,85 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOORS = (  # from the ground up; a file imports from lower floors, or from its own package
+FLOORS = (  # from the ground up; a file imports from lower floors, or from its own
     "errors",
+    "version",
     "checks",
     "kernels",
-    "memory",
+    "data",
     "engine",
     "functional",
-    "efficientnet",
-    "preprocessing",
-    "look",
-    "scaling",
+    "networks",
+    "summary",
     "weights",
-    "model_file",
-    "training",
+    "authoring",
     "deployment",
-    "workbench",
+    "training",
     "cli",
     "__main__",
 )
+MODULES = {  # by name: 'warmnet.engine.block', 'warmnet.engine'
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "warmnet").rglob("*.py"))
+}
+FILES = [name for name in MODULES if name != "warmnet"]  # warmnet/__init__.py gathers the public names, and nothing else
 
 
-def upward_imports(source: str, floor: str, level: int = 1) -> list[str]:
-    """What a file on that floor imports from above it; `level` is 1 for warmnet/x.py, 2 for warmnet/x/y.py."""
-    found = []
+def imported(source: str, package: str) -> set[str]:
+    """The modules of warmnet that a file of `package` imports: at its head, in functions, or for type checking."""
+    found = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.level == level:
-            names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
-            found += [name for name in names if name in FLOORS and FLOORS.index(name) >= FLOORS.index(floor)]
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == "warmnet":
-            found.append(node.module)
-    return found
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            home = ".".join(parts[: len(parts) + 1 - node.level] if node.level else [])
+            base = ".".join(filter(None, (home, node.module)))
+            names = {f"{base}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else base for name in names}
+    return {name for name in found if name.partition(".")[0] == "warmnet"}
 
 
-def files():
-    for path in sorted((ROOT / "warmnet").rglob("*.py")):
-        inner = path.relative_to(ROOT / "warmnet")
-        if inner != Path("__init__.py"):
-            yield pytest.param(path, inner.parts[0].removesuffix(".py"), len(inner.parts), id=str(inner))
+def floor(module: str) -> int:
+    return FLOORS.index(module.split(".")[1]) if module != "warmnet" else len(FLOORS)
 
 
-@pytest.mark.parametrize("path, floor, level", list(files()))
-def test_imports_go_down_only(path, floor, level):
-    assert floor in FLOORS, f"Give {floor} its place in FLOORS."
-    assert not upward_imports(path.read_text(), floor, level)
+def imports_of(module: str) -> set[str]:
+    path = MODULES[module]
+    return imported(path.read_text(), module if path.name == "__init__.py" else module.rpartition(".")[0])
 
 
-def test_an_upward_import_is_found():
-    assert upward_imports("from .efficientnet import STAGES", "functional") == ["efficientnet"]
-    assert upward_imports("def f():\n    from . import weights", "look") == ["weights"]
-    assert upward_imports("from ..cli import main", "training", 2) == ["cli"]
-    assert not upward_imports("from .engine.block import block", "functional")
+@pytest.mark.parametrize("module", FILES)
+def test_imports_go_down_only(module):
+    assert module.split(".")[1] in FLOORS, "Give it its place in FLOORS."
+    assert not [name for name in imports_of(module) if floor(name) > floor(module)]
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """The modules that import themselves by way of others."""
+
+    def reached(start: str) -> set[str]:
+        found, new = set[str](), imports[start] - {start}
+        while new:
+            found |= new
+            new = set().union(*(imports.get(name, set()) for name in new)) - found
+        return found
+
+    return [name for name in imports if name in reached(name)]
+
+
+@pytest.mark.xfail(reason="until data and the engine are laid out anew")
+def test_no_files_import_each_other_in_a_circle():
+    assert not circle({module: imports_of(module) for module in FILES})
+
+
+def test_an_upward_import_and_a_circle_are_found():
+    assert imported("from .networks.efficientnet import STAGES", "warmnet") == {"warmnet.networks.efficientnet"}
+    assert imported("def f():\n    from .. import weights", "warmnet.summary") == {"warmnet.weights"}
+    assert imported("if TYPE_CHECKING:\n    from ...cli import main", "warmnet.weights.lineages") == {"warmnet.cli.main"}
+    assert floor("warmnet.cli.main") > floor("warmnet.weights.lineages.timm") > floor("warmnet.networks.efficientnet")
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+    assert not circle({"a": {"b", "c"}, "b": {"c"}, "c": set()})
 
 
 def test_only_one_file_knows_the_engine():
@@ -89,7 +117,7 @@ def test_importing_warmnet_imports_nothing_heavy():
     )
     code = "import sys, torch; before = set(sys.modules); import warmnet; print(*set(sys.modules) - before)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert "warmnet.efficientnet" in loaded
+    assert "warmnet.networks.efficientnet" in loaded
     assert not [name for name in loaded if name.startswith(heavy)]
 
 
@@ -107,7 +135,7 @@ def code_lines(source: str) -> set[int]:
 
 
 def test_the_whole_of_efficientnet_is_at_most_150_lines_of_code():
-    source = (ROOT / "warmnet/efficientnet.py").read_text()
+    source = (ROOT / "warmnet/networks/efficientnet.py").read_text()
     assert 50 < len(code_lines(source)) <= 150
     functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
     assert all(node.end_lineno - node.lineno < 40 for node in functions)

@@ -1,7 +1,15 @@
 """EfficientNet as plain forward functions on PyWarm's lazy layers: exact, fast and safe to build on."""
 
+from .authoring.budgets import within
 from .deployment import Predictor, deploy, export, open_exported
-from .efficientnet import (
+from .engine.block import Block, block
+from .engine.build import adopt
+from .engine.endpoints import Endpoints
+from .engine.module import WarmModule
+from .engine.pywarm import up
+from .errors import MismatchError, NameTakenError, NotWarmError, SealedError, WarmError
+from .kernels.memory import keep_memory
+from .networks.efficientnet import (
     STAGES,
     VARIANTS,
     Stage,
@@ -9,22 +17,14 @@ from .efficientnet import (
     WarmEfficientNet,
     compound,
     conv_bn_act,
+    efficientnet,
     mb_block,
     squeeze_excitation,
     stage,
 )
-from .engine.block import Block, block
-from .engine.build import adopt
-from .engine.endpoints import Endpoints
-from .engine.module import WarmModule
-from .engine.pywarm import up
-from .errors import MismatchError, NameTakenError, NotWarmError, SealedError, WarmError
-from .look import diff, draw, tabulate
-from .memory import keep_memory
-from .scaling import within
+from .summary import diff, draw, tabulate
+from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, load, save, transplant
-
-__version__ = "0.1.0"
 
 __all__ = [
     "STAGES",
@@ -43,6 +43,7 @@ __all__ = [
     "WarmModule",
     "WeightsError",
     "WeightsWarning",
+    "__version__",
     "adopt",
     "block",
     "compound",
@@ -51,6 +52,7 @@ __all__ = [
     "deploy",
     "diff",
     "draw",
+    "efficientnet",
     "export",
     "keep_memory",
     "load",

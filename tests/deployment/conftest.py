@@ -2,7 +2,7 @@ import pytest
 from alive import fill
 
 import warmnet
-from warmnet.preprocessing import Preprocessing
+from warmnet.data.preprocessing import Preprocessing
 
 SMALL = warmnet.Variant(width=1.0, depth=1.0, resolution=64, dropout=0.2)
 STAGES = (warmnet.Stage(size=16, expand=2, kernel=5, stride=2, repeat=2),)

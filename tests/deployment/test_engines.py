@@ -10,14 +10,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from small_networks import Small
 
 import warmnet
-from networks import Small
 from warmnet.deployment import DeployError, engines, export, open_exported
-from warmnet.deployment.checked import reference
 from warmnet.deployment.engines import ENGINES, openvino_core
 from warmnet.deployment.export import exported_path
-from warmnet.deployment.pictures import drawn
+from warmnet.deployment.samples import drawn
+from warmnet.deployment.verification import reference
 from warmnet.errors import InputError, MissingExtra
 
 FAST = "onnx", "openvino", "torch"  # to make

@@ -11,11 +11,11 @@ from torch import nn
 
 import warmnet
 from warmnet.deployment import Check, DeployError, deploy, export, open_exported
-from warmnet.deployment.about import describe
 from warmnet.deployment.engines import ENGINES
 from warmnet.deployment.int8 import quantized
+from warmnet.deployment.metadata import describe
 from warmnet.deployment.onnx_graph import to_onnx
-from warmnet.deployment.pictures import drawn
+from warmnet.deployment.samples import drawn
 from warmnet.errors import InputError
 from warmnet.training.data import Data, Sample
 

@@ -9,8 +9,8 @@ from alive import error, fill
 
 import warmnet
 import warmnet.functional as W
-from warmnet.deployment.about import DeployError, describe
 from warmnet.deployment.frozen import freeze
+from warmnet.deployment.metadata import DeployError, describe
 from warmnet.deployment.onnx_graph import to_onnx
 
 

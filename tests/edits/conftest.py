@@ -1,1 +1,1 @@
-collect_ignore_glob = ["*.py"]  # scripts: tests/test_edits.py runs them
+collect_ignore_glob = ["*.py"]  # scripts: tests/networks/test_edits.py runs them

@@ -5,7 +5,7 @@ import torch
 import warmnet
 import warmnet.functional as W
 from warmnet import WarmModule
-from warmnet.efficientnet import efficientnet
+from warmnet.networks.efficientnet import efficientnet
 
 
 class TwoHeads(WarmModule):

@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from alive import error, fill, gradient_errors, gradients, images
+from small_networks import unit
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 import warmnet
 import warmnet.functional as W
-from networks import unit
 from warmnet.kernels.gradients import depthwise, normalized_silu
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]

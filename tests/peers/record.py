@@ -1,4 +1,4 @@
-"""Writes the golden logits and gradients of `tests/test_parity.py`, as the peers compute them in float64.
+"""Writes the golden logits and gradients of `tests/networks/test_parity.py`, as the peers compute them in float64.
 
 It runs in the environment of `tests/peers`.
 """

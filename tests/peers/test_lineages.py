@@ -7,7 +7,7 @@ from alive import error
 from safetensors.torch import load_file
 
 import warmnet
-from warmnet.preprocessing import Preprocessing
+from warmnet.data.preprocessing import Preprocessing
 from warmnet.weights import LINEAGES
 
 from .libraries import Keras, efficientnet_pytorch, from_lukemelas, from_torchvision, keras, logits, tensors, timm, torchvision

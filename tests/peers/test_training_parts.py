@@ -12,9 +12,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from warmnet import WarmEfficientNet
-from warmnet.training import timm_augment
-from warmnet.training.autoaugment import V0, apply, sign
-from warmnet.training.crop import SMALLEST, random_resized_crop
+from warmnet.data import timm_augment
+from warmnet.data.autoaugment import V0, apply, sign
+from warmnet.data.crop import SMALLEST, random_resized_crop
 from warmnet.training.data import augmented
 from warmnet.training.ema import EMA
 from warmnet.training.optimizer import optimizer as optimizer_of

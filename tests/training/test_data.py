@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader
 
 from warmnet import training
+from warmnet.data.preprocessing import Preprocessing
 from warmnet.errors import InputError
-from warmnet.preprocessing import Preprocessing
 from warmnet.training.data import Batches, DataError, Images, augment
 from warmnet.training.recipe import DIGITS, PHOTOS
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 import warmnet
 from warmnet import training
-from warmnet.preprocessing import Preprocessing
+from warmnet.data.preprocessing import Preprocessing
 from warmnet.training.data import Batches, Images, Sample
 from warmnet.training.optimizer import DEEPEST, depth
 from warmnet.training.recipe import DIGITS, RECIPES

@@ -21,7 +21,8 @@ from torch.nn.functional import cross_entropy
 from waiting import LIMIT, until
 
 import warmnet
-from warmnet import cli, training, weights
+from warmnet import training, weights
+from warmnet.cli import main as cli
 from warmnet.training.data import Batches, Images
 from warmnet.training.recipe import DIGITS, RECIPES
 from warmnet.training.run_folder import RunFolder
@@ -54,7 +55,7 @@ def work(folder):
     note(folder, "unfreeze", rank, UNFREEZE, source)
     note(folder, "1 to 2", rank, EXACT, source, resume=True)
     note(folder, "2 to 1", rank, EXACT, source, stop=STEPS + 2)
-    import_module("warmnet.training.fit").SAVE_EVERY = 0 if rank else 600  # by the second process's clock it is always time
+    import_module("warmnet.training.run").SAVE_EVERY = 0 if rank else 600  # by the second process's clock it is always time
     note(folder, "2 to 2", rank, SMALL, stop=STEPS + 2)
     note(folder, "2 to 2", rank, SMALL, resume=True)
 

@@ -7,9 +7,9 @@ from PIL import Image
 from PIL.Image import Resampling
 from sklearn.datasets import load_sample_image
 
+from warmnet.data.crop import random_resized_crop
+from warmnet.data.preprocessing import Preprocessing
 from warmnet.errors import InputError
-from warmnet.preprocessing import Preprocessing
-from warmnet.training.crop import random_resized_crop
 from warmnet.training.data import augmented
 from warmnet.training.recipe import CHOICES, DIGITS, PHOTOS, RECIPES, Recipe
 from warmnet.training.schedule import paper

@@ -17,7 +17,7 @@ from sklearn.datasets import load_sample_image
 from torch.utils.data import DataLoader
 
 from warmnet import training
-from warmnet.preprocessing import read_image
+from warmnet.data.preprocessing import read_image
 from warmnet.training.data import DataError
 from warmnet.training.shards import Member, expand, index, shards
 

@@ -14,8 +14,8 @@ from huggingface_hub import constants, hf_hub_download
 from waiting import LIMIT
 
 import warmnet
+from warmnet.data.preprocessing import Preprocessing
 from warmnet.errors import MissingExtra
-from warmnet.preprocessing import Preprocessing
 from warmnet.weights import WeightsError, hub
 from warmnet.weights.hub import check_named_hash, download
 

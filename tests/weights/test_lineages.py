@@ -4,7 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from test_read import LOADED, REFUSED
+from test_reading import LOADED, REFUSED
 
 from warmnet.weights import LINEAGES
 

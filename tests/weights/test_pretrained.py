@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import warmnet
-from warmnet.preprocessing import Preprocessing
+from warmnet.data.preprocessing import Preprocessing
 from warmnet.weights import LINEAGES, WeightsError, WeightsWarning
 
 load = warmnet.WarmEfficientNet.from_pretrained

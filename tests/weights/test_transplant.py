@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import warmnet
 import warmnet.functional as W
 from warmnet.weights import WeightsError
-from warmnet.weights.moving import for_channels, resized
+from warmnet.weights.matching import for_channels, resized
 
 X = alive.images(64, 64).float()
 

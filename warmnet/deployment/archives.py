@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from ..weights import replacing
-from .about import About, DeployError, comparable, this_machine
 from .frozen import freeze
+from .metadata import About, DeployError, comparable, this_machine
 from .onnx_graph import quiet
 
 NOTE = "warmnet.json"

@@ -20,8 +20,8 @@ from torch import nn
 
 from ..errors import extra
 from ..weights import replacing
-from .about import BLANK, About, DeployError, check_seal, sealed
 from .archives import AotInductor, Torch
+from .metadata import BLANK, About, DeployError, check_seal, sealed
 
 Runner = Callable[[np.ndarray], np.ndarray]
 KEY, SEAL = "warmnet", "warmnet_seal"

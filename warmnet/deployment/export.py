@@ -11,16 +11,16 @@ from typing import Any
 
 from torch import nn
 
-from ..efficientnet import WarmEfficientNet
 from ..errors import InputError
-from . import fastest
-from .about import About, DeployError, describe
-from .checked import Check, check
+from ..networks.efficientnet import WarmEfficientNet
+from . import engine_choice as fastest
 from .engines import ENGINES, Engine
 from .int8 import quantized
+from .metadata import About, DeployError, describe
 from .onnx_graph import to_onnx
-from .pictures import CALIBRATED, COMPARED, MEASURED, Pictures, drawn, of_data
 from .predictor import Predictor
+from .samples import CALIBRATED, COMPARED, MEASURED, Pictures, drawn, of_data
+from .verification import Check, check
 
 PRECISIONS = "fp32", "bf16", "int8"
 
@@ -46,7 +46,7 @@ def export(
 
     >>> import numpy as np, tempfile, warmnet
     >>> from warmnet.deployment import export, open_exported
-    >>> from warmnet.preprocessing import Preprocessing
+    >>> from warmnet.data.preprocessing import Preprocessing
     >>> model = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), num_classes=2, seed=0)
     >>> model.preprocessing, path = Preprocessing(32), tempfile.mkdtemp() + '/network.pt2'
     >>> export(model, path, 'torch').error < 1e-4

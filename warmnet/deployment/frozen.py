@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from ..data.preprocessing import Preprocessing
 from ..functional import SameConv1d, SameConv2d, SameConv3d
-from ..preprocessing import Preprocessing
-from .about import DeployError
+from .metadata import DeployError
 
 aten = torch.ops.aten
 CONVOLUTIONS = "aten.conv1d.default", "aten.conv2d.default", "aten.conv3d.default", "warmnet.conv_same.default"

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from ..errors import extra
-from .about import About
 from .frozen import define_conv_same, freeze
+from .metadata import About
 
 
 def to_onnx(model: nn.Module, about: About) -> Any:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..data.preprocessing import Preprocessing
 from ..errors import InputError
-from ..preprocessing import Preprocessing
-from .about import About, DeployError
 from .engines import ENGINES, Engine, Runner
-from .pictures import pixels
+from .metadata import About, DeployError
+from .samples import pixels
 
 AT_ONCE = 4 * 224 * 224  # pixels in a part of a batch: with more, or fewer, B0 took longer
 

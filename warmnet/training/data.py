@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ..data.autoaugment import auto_augment, rand_augment
+from ..data.crop import SMALLEST, official_crop, random_resized_crop
+from ..data.preprocessing import ImageError, Preprocessing, read_image
+from ..data.timm_augment import timm_rand_augment
 from ..errors import InputError, extra
-from ..preprocessing import ImageError, Preprocessing, read_image
-from .autoaugment import auto_augment, rand_augment
-from .crop import SMALLEST, official_crop, random_resized_crop
 from .mix import random_erasing
 from .recipe import Recipe
-from .timm_augment import timm_rand_augment
 
 if TYPE_CHECKING:
     from .shards import Member

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..efficientnet import WarmEfficientNet
+from ..networks.efficientnet import WarmEfficientNet
 from .recipe import Recipe
 from .rmsprop import RMSpropTF
 

@@ -21,8 +21,8 @@ with extra("train"):
     from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 if TYPE_CHECKING:
-    from .evaluate import Bin
-    from .fit import Epoch
+    from .evaluation import Bin
+    from .run import Epoch
 
 TRAINED, HELD_OUT = "#7a8ba3", "#d1495b"
 DPI = 120

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, replace
 from typing import Any
 
-from ..efficientnet import Variant, find_variant
+from ..data.preprocessing import INTERPOLATIONS, Preprocessing
 from ..errors import InputError
-from ..preprocessing import INTERPOLATIONS, Preprocessing
+from ..networks.efficientnet import Variant, find_variant
 from . import schedule
 
 

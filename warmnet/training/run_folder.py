@@ -16,9 +16,9 @@ from lightning_fabric import Fabric
 from PIL.Image import Image
 
 from .. import weights
+from ..authoring.model_files import Code
 from ..errors import InputError
-from ..model_file import Code
-from ..weights.own import write_pickle
+from ..weights.saving import write_pickle
 from .data import SPLIT, Data, Sample, file_of, read_split
 from .plots import plot_confusion, plot_learning
 from .steps import Epoch, Training

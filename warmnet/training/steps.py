@@ -14,12 +14,12 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..efficientnet import WarmEfficientNet
 from ..errors import InputError
+from ..networks.efficientnet import WarmEfficientNet
+from .activation_checkpointing import recompute_blocks
 from .data import Batches, seeded
 from .ema import EMA
-from .engine import Engine
-from .memory import recompute_blocks
+from .execution import Engine
 from .mix import mixed
 from .optimizer import depth, optimizer
 from .recipe import Recipe

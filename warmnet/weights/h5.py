@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ..errors import extra
-from .own import WeightsError
+from .saving import WeightsError
 
 VARIABLES = {  # of a layer's class, in the order in which Keras 3 numbers them
     "conv2d": ("kernel", "bias"),

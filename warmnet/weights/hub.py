@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import extra
-from .own import WeightsError
+from .saving import WeightsError
 
 WEIGHTS = "weights.safetensors", "model.safetensors", "pytorch_model.bin", "model.weights.h5"  # warmnet's own first
 CONFIG = "config.json"

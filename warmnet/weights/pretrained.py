@@ -15,18 +15,19 @@ import torch
 from safetensors import torch as safetensors
 from torch import Tensor, nn
 
-from ..efficientnet import VARIANTS, WarmEfficientNet, conv_bn_act, efficientnet
+from ..data.preprocessing import Preprocessing
 from ..engine.build import starting_from
 from ..engine.module import WarmModule
 from ..functional import SameConv2d
-from ..preprocessing import Preprocessing
-from . import h5, timm
-from .lineage import Lineage
-from .moving import CLASSIFIER, STEM, check_finite, check_fits, for_channels, moved_names, planned
-from .origin import LINEAGES, Origin, origin
-from .own import WeightsError, replacing, save, write_pickle
-from .read import Checkpoint, Source, read
+from ..networks.efficientnet import VARIANTS, WarmEfficientNet, conv_bn_act, efficientnet
+from . import h5
+from .identification import LINEAGES, Origin, origin
+from .lineages import timm
+from .lineages.lineage import Lineage
+from .matching import CLASSIFIER, STEM, check_finite, check_fits, for_channels, moved_names, planned
+from .reading import Checkpoint, Source, read
 from .report import SHOWN, Report
+from .saving import WeightsError, replacing, save, write_pickle
 
 Network = TypeVar("Network", bound=WarmEfficientNet)
 LIBRARIES = "timm", "torchvision", "lukemelas", "keras", "warmnet"

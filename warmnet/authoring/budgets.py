@@ -1,0 +1,119 @@
+"""Compound scaling the other way round: from what a network may cost to its width, depth and resolution."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect
+from collections.abc import Callable
+from functools import cache
+from numbers import Real
+from statistics import median
+from typing import Any
+
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from ..errors import InputError
+from ..networks.efficientnet import Variant, WarmEfficientNet, compound
+from ..summary import tabulate
+
+__all__ = ["within", "cost"]
+
+PHI = range(-800, 801)  # in hundredths: at -8 each stage is down to one block, 8 is about b8
+
+
+def within(
+    *, macs: float | None = None, parameters: float | None = None, memory: float | None = None,
+    milliseconds: float | None = None, **options: Any,
+) -> Variant:  # fmt: skip
+    """The largest variant of compound scaling, with phi from -8 to 8 in hundredths, that keeps within every budget given.
+
+    `cost` says what is counted: `macs`, `parameters`, `memory` in bytes, and `milliseconds`, which are measured. For these at
+    most eleven networks are built, b0 first, and none that is more than 4 in phi too large.
+
+    - `options`: those of `WarmEfficientNet` that the network will be built with, such as `num_classes` and `stages`.
+
+    An InputError says if no budget is given, if one is no number above 0, and what phi = -8 takes if that is too much.
+
+    >>> import warmnet
+    >>> warmnet.within(parameters=1e6, num_classes=10)
+    Variant(width=0.61, depth=0.39, resolution=110, dropout=0.0)
+    """
+    given = {"parameters": parameters, "macs": macs, "memory": memory, "milliseconds": milliseconds}  # the quick ones first
+    budgets = {what: budget for what, budget in given.items() if budget is not None}
+    if not budgets:
+        raise InputError(f"No budget. Pass one or more of {', '.join(given)}.")
+    for what, budget in budgets.items():
+        if not isinstance(budget, Real) or not budget > 0:
+            raise InputError(f"{what}={budget!r} must be a number above 0.")
+
+    @cache  # a time that was measured stays what it was
+    def excess(hundredths: int) -> str:
+        """The first budget that is exceeded, and by what; '' if none is. All costs but time can only grow with phi."""
+        for what, budget in budgets.items():
+            if (found := cost(what, at(hundredths), **options)) > budget:
+                return f"{what}={budget}: it takes {round(found, 1):,}"
+        return ""
+
+    fitting = bisect(PHI, "", key=excess)
+    if not fitting:
+        raise InputError(f"Even phi = {PHI[0] / 100:g}, {at(PHI[0])}, exceeds {excess(PHI[0])}. Allow more.")
+    return at(PHI[fitting - 1])
+
+
+def at(hundredths: int) -> Variant:
+    """The variant at phi = hundredths / 100, its width and depth in hundredths, too."""
+    width, depth, resolution, dropout = compound(hundredths / 100)
+    return Variant(round(width, 2), round(depth, 2), resolution, dropout)
+
+
+def cost(what: str, variant: str | Variant, **options: Any) -> float:
+    """What a variant costs, for one image of its resolution; all but time is counted on 'meta', without allocating anything.
+
+    - `what`: 'parameters', their number. 'macs', multiply-adds as `tabulate` counts them. 'memory', bytes for training with
+      AdamW: weights, gradients and two moments, and what is kept for going back on a CPU. 'milliseconds', of a forward in
+      eval mode, channels_last, on this CPU with torch's threads as they are: the median of five calls, warmed up.
+    - `options`: those of `WarmEfficientNet`.
+
+    >>> from warmnet.authoring.budgets import cost
+    >>> cost('macs', 'b0'), cost('parameters', 'b0', num_classes=10)
+    (385814752, 4020358)
+    """
+    if what not in COSTS:
+        raise InputError(f"Unknown cost {what!r}. Choose one of {', '.join(COSTS)}.")
+    return COSTS[what](WarmEfficientNet(variant, **options, device="meta"))
+
+
+def _memory(model: WarmEfficientNet) -> int:
+    kept = set[torch.UntypedStorage]()
+    with torch.enable_grad(), saved_tensors_hooks(lambda x: kept.add(x.untyped_storage()), lambda nothing: nothing):
+        model.train()(_image(model, "meta"))
+    held = {tensor.untyped_storage() for tensor in (*model.parameters(), *model.buffers())}
+    return 4 * sum(p.nbytes for p in model.parameters()) + sum(storage.nbytes() for storage in kept - held)
+
+
+@torch.no_grad()
+def _milliseconds(model: WarmEfficientNet) -> float:
+    real = WarmEfficientNet(model.variant, model.num_classes, model.in_channels, device="cpu", **model.options).eval()
+    real.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    image = _image(model, "cpu").fill_(1)
+    torch.empty(30_000_000, dtype=torch.uint8)  # once it was freed, glibc keeps what is freed, as in a process that ran a while
+    took = list[float]()
+    while len(took) < 5 or sum(took) < 0.2:
+        start = time.perf_counter()
+        real(image)
+        took.append(time.perf_counter() - start)
+    return 1e3 * median(took[-5:])  # the first are slower
+
+
+def _image(model: WarmEfficientNet, device: str) -> torch.Tensor:
+    shape = 1, model.in_channels, model.resolution, model.resolution
+    return torch.empty(shape, device=device, memory_format=torch.channels_last)
+
+
+COSTS: dict[str, Callable[[WarmEfficientNet], float]] = {  # of a network on 'meta'
+    "parameters": lambda model: sum(p.numel() for p in model.parameters()),
+    "macs": lambda model: tabulate(model).macs,
+    "memory": _memory,
+    "milliseconds": _milliseconds,
+}

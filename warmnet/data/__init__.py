@@ -1,0 +1,1 @@
+"""Pictures and data sets: read, preprocessed, augmented. Nothing here knows a network."""

@@ -1,0 +1,130 @@
+"""Preprocessing: an image as the tensor that a network was trained on. It travels with the weights."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import torch
+
+from ..errors import InputError, extra
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+INTERPOLATIONS = "nearest", "bilinear", "bicubic", "lanczos"
+
+
+class ImageError(InputError):
+    """A file that is not a readable image."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """A PIL image of any mode as a float tensor (3, resolution, resolution): the paper's evaluation by default.
+
+    The official preprocessing.py cuts a central square out of the image, resizes it and normalizes. Pillow's bicubic filter
+    averages where it makes smaller; TensorFlow's of 2019 did not.
+
+    - `resolution`: the side in pixels.
+    - `crop`: the central square's share of the short side. Default: resolution / (resolution + 32), 0.875 for 224.
+    - `interpolation`: 'nearest', 'bilinear', 'bicubic' or 'lanczos'.
+    - `mean`, `std`: of red, green and blue in 0..1; those of ImageNet.
+
+    >>> from PIL import Image
+    >>> from warmnet.data.preprocessing import Preprocessing
+    >>> Preprocessing(224)(Image.new('RGB', (640, 427))).shape
+    torch.Size([3, 224, 224])
+    """
+
+    resolution: int
+    crop: float | None = None
+    interpolation: str = "bicubic"
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        if self.resolution < 1:
+            raise InputError(f"resolution is {self.resolution}; it must be at least 1.")
+        if self.interpolation not in INTERPOLATIONS:
+            raise InputError(f"Unknown interpolation {self.interpolation!r}. Choose one of {', '.join(INTERPOLATIONS)}.")
+        if self.crop is None:
+            object.__setattr__(self, "crop", self.resolution / (self.resolution + 32))
+        if not 0 < self.crop <= 1:  # type: ignore[operator]
+            raise InputError(f"crop is {self.crop}; it is the share of the short side to keep, above 0 and at most 1.")
+
+    def __call__(self, image: Image) -> torch.Tensor:
+        return self.normalized(self.pixels(image))
+
+    def pixels(self, image: Image) -> Image:
+        """The central square of an image, in RGB and of the resolution."""
+        image = upright_rgb(image)
+        side = max(1, int(self.crop * min(image.size)))  # type: ignore[operator]
+        left, top = ((n - side + 1) // 2 for n in image.size)
+        return self.resized(image.crop((left, top, left + side, top + side)))
+
+    def tensor(self, image: Image, box: tuple[float, float, float, float] | None = None) -> torch.Tensor:
+        """All of an RGB image, or the part in `box` (left, top, right, bottom), resized and normalized."""
+        return self.normalized(self.resized(image, box))
+
+    def resized(self, image: Image, box: tuple[float, float, float, float] | None = None) -> Image:
+        """All of an image, or the part in `box`, as a square of the resolution."""
+        from PIL.Image import Resampling
+
+        return image.resize((self.resolution, self.resolution), Resampling[self.interpolation.upper()], box)
+
+    def normalized(self, image: Image | np.ndarray) -> torch.Tensor:
+        """An RGB image (W, H), or array (H, W, 3), as floats (3, H, W): in 0..1, less the mean, by the standard deviation."""
+        x = (
+            torch.from_numpy(np.array(image))
+            .permute(2, 0, 1)
+            .to(torch.float32, memory_format=torch.contiguous_format)
+            .div_(255)
+        )
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+        return x.sub_(mean).div_(std)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values that JSON can hold."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
+        """What `to_dict` gave, as it was."""
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        return cls(**values)
+
+
+def upright_rgb(image: Image) -> Image:
+    """`image` as a person sees it, in 8-bit RGB: turned as EXIF says, the transparent on white, 16-bit grey scaled to 8."""
+    with extra("train"):
+        from PIL import Image as images
+        from PIL.ImageOps import exif_transpose
+    if image.mode == "F":
+        raise ImageError("Images of floating point numbers have no known range of brightness. Convert them to 8 or 16 bits.")
+    if image.getexif().get(0x0112, 1) != 1:  # its copy takes time
+        image = exif_transpose(image)
+    if image.mode.startswith("I"):  # convert() would show everything above 255 as white
+        image = images.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = images.alpha_composite(images.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
+    """The image in a file, upright and in RGB; decoded to its end, so that a truncated one is an ImageError here."""
+    with extra("train"):
+        from PIL import Image as images
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata, say
+            with images.open(path) as image:
+                return upright_rgb(image)
+    except images.UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not an image of a known format, or damaged at its start.") from error
+    except Exception as error:  # Pillow's decoders raise anything from SyntaxError to struct.error
+        raise ImageError(f"{path}: {getattr(error, 'strerror', None) or error}") from error

@@ -1,0 +1,1 @@
+"""The networks: each file a table and the forward functions that it scales."""

@@ -1,0 +1,227 @@
+"""EfficientNet, top to bottom: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+ICML 2019, arXiv:1905.11946. Where the paper and the official code (tensorflow/tpu, models/official/efficientnet) differ, the
+code is followed, as its published weights do. Shapes are (B, C, H, W).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from inspect import signature
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch.nn.init import normal_, uniform_
+
+from .. import checks
+from .. import functional as W
+from ..engine.block import block
+from ..engine.module import WarmModule
+from ..engine.pywarm import up
+
+
+class Stage(NamedTuple):
+    """A row of `STAGES`: `repeat` blocks of `size` channels, the first with the stride; all sizes those of b0."""
+
+    size: int
+    expand: int
+    kernel: int
+    stride: int
+    repeat: int
+
+
+class Variant(NamedTuple):
+    """How b0 is scaled: channels by `width`, blocks by `depth`; images of `resolution` pixels a side; dropout's rate."""
+
+    width: float
+    depth: float
+    resolution: int
+    dropout: float
+
+
+STAGES = (  # Table 1 of the paper, strides as in the official code: b0, which all variants scale
+    Stage(size=16, expand=1, kernel=3, stride=1, repeat=1),
+    Stage(size=24, expand=6, kernel=3, stride=2, repeat=2),
+    Stage(size=40, expand=6, kernel=5, stride=2, repeat=2),
+    Stage(size=80, expand=6, kernel=3, stride=2, repeat=3),
+    Stage(size=112, expand=6, kernel=5, stride=1, repeat=3),
+    Stage(size=192, expand=6, kernel=5, stride=2, repeat=4),
+    Stage(size=320, expand=6, kernel=3, stride=1, repeat=1),
+)
+
+VARIANTS = {  # efficientnet_params in the official efficientnet_builder.py
+    "b0": Variant(width=1.0, depth=1.0, resolution=224, dropout=0.2),
+    "b1": Variant(width=1.0, depth=1.1, resolution=240, dropout=0.2),
+    "b2": Variant(width=1.1, depth=1.2, resolution=260, dropout=0.3),
+    "b3": Variant(width=1.2, depth=1.4, resolution=300, dropout=0.3),
+    "b4": Variant(width=1.4, depth=1.8, resolution=380, dropout=0.4),
+    "b5": Variant(width=1.6, depth=2.2, resolution=456, dropout=0.4),
+    "b6": Variant(width=1.8, depth=2.6, resolution=528, dropout=0.5),
+    "b7": Variant(width=2.0, depth=3.1, resolution=600, dropout=0.5),
+    "b8": Variant(width=2.2, depth=3.6, resolution=672, dropout=0.5),
+    "l2": Variant(width=4.3, depth=5.3, resolution=800, dropout=0.5),
+}
+
+
+def compound(phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1.15) -> Variant:
+    """The variant that compound scaling gives for `phi` (equation 3): about 2 ** phi times the work of b0.
+
+    Depth grows by `alpha`, width by `beta`, resolution by `gamma` for each step of phi, where alpha * beta² * gamma² ≈ 2.
+    """
+    dropout = min(max(0.2 + 0.3 * phi / 7, 0.0), 0.5)  # "from 0.2 for b0 to 0.5 for b7", section 5.2
+    return Variant(beta**phi, alpha**phi, 2 * round(224 * gamma**phi / 2), round(dropout, 2))
+
+
+def find_variant(variant: str | Variant) -> Variant:
+    """The variant of that name, or the variant itself."""
+    if isinstance(variant, str) and variant in VARIANTS:
+        return VARIANTS[variant]
+    if isinstance(variant, Variant):
+        checks.settings(**variant._asdict())
+        return variant
+    raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")
+
+
+def round_filters(size: int, width: float) -> int:
+    """`size` scaled by `width`, to a multiple of 8 that is not below 90 % of it."""
+    rounded = max(8, int(size * width + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * size * width else rounded + 8
+
+
+def round_repeats(repeat: int, depth: float) -> int:
+    return math.ceil(repeat * depth)
+
+
+def fan_out_normal(weight: torch.Tensor, groups: int) -> None:
+    """Fill from N(0, 2 / fan_out), the official initialisation. A depthwise kernel's fan_out is k * k."""
+    normal_(weight, std=math.sqrt(2 * groups / weight[:, 0].numel()))
+
+
+@block
+def conv_bn_act(x, size, kernel=1, stride=1, groups=1, dilation=1, act=F.silu, padding="same", eps=1e-3, momentum=0.01):
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): convolution, batch normalization, activation."""
+    return W.conv_batch_norm(
+        x, size, kernel, (fan_out_normal, {"groups": groups}), stride=stride, padding=padding, dilation=dilation, groups=groups,
+        eps=eps, momentum=momentum, activation=act, names=("conv", "bn"),
+    )  # fmt: skip
+
+
+@block
+def squeeze_excitation(x, size, act=F.silu):
+    """(B, C, H, W) -> (B, C, H, W): each channel times a gate in 0..1 that sees all channels' means."""
+    init = fan_out_normal, {"groups": 1}
+    gate = W.global_average_pool(x)
+    gate = W.conv(gate, size, 1, init, "zeros_", activation=act, name="reduce")
+    gate = W.conv(gate, x.shape[1], 1, init, "zeros_", activation=torch.sigmoid, name="expand")
+    return x * gate
+
+
+@block
+def mb_block(x, size, expand=1, kernel=3, stride=1, dilation=1, se_ratio=0.25, drop=0.0, act=F.silu, **conv):
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): the paper's MBConv, an inverted bottleneck with a gate."""
+    size_in = x.shape[1]
+    size_mid = size_in * expand
+    y = conv_bn_act(x, size_mid, act=act, name="expand", **conv) if expand > 1 else x
+    y = conv_bn_act(y, size_mid, kernel, stride, groups=size_mid, dilation=dilation, act=act, name="depthwise", **conv)
+    if se_ratio:
+        y = squeeze_excitation(y, int(size_in * se_ratio) or 1, act, name="squeeze_excitation")
+    y = conv_bn_act(y, size, act=None, name="project", **conv)
+    if stride == 1 and y.shape[1] == size_in:
+        y = x + W.drop_connect(y, drop, name="drop_connect")
+    return y
+
+
+@block
+def stage(x, size, expand, kernel, stride, drops, dilations, block=mb_block, **options):
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): a block for each of `drops` and `dilations`; the first has the stride."""
+    for drop, dilation in zip(drops, dilations):
+        x = block(x, size, expand, kernel, stride, dilation, drop=drop, **options)
+        stride = 1
+    return x
+
+
+def scaled(stages, width, depth, drop_connect, stride_in, output_stride):
+    """The settings of each `stage` of a variant. Past `output_stride`, dilated kernels take the place of strides."""
+    total = sum(round_repeats(repeat, depth) for *_, repeat in stages)
+    done, reached, dilation = 0, stride_in, 1
+    for size, expand, kernel, stride, repeat in stages:
+        blocks = range(done, done + round_repeats(repeat, depth))
+        dilate = stride if output_stride and reached * stride > output_stride else 1
+        yield dict(
+            size=round_filters(size, width),
+            expand=expand,
+            kernel=kernel,
+            stride=stride // dilate,
+            drops=[drop_connect * i / total for i in blocks],
+            dilations=[dilation] + [dilation * dilate] * (len(blocks) - 1),
+        )
+        done, reached, dilation = blocks.stop, reached * stride // dilate, dilation * dilate
+    if output_stride not in (None, reached):
+        raise ValueError(f"output_stride={output_stride} cannot be made of these strides. They can make {reached}.")
+
+
+def efficientnet(
+    x, variant="b0", num_classes=1000, *, stages=STAGES, stem=32, stem_stride=2, head=1280, output_stride=None, dropout=None,
+    drop_connect=0.2, se_ratio=0.25, act=F.silu, block=mb_block, **conv,
+):  # fmt: skip
+    """(B, C, H, W) -> (B, num_classes), or (B, head) if `num_classes` is 0: the network as a function, for any forward."""
+    width, depth, _, rate = find_variant(variant)
+    x = conv_bn_act(x, round_filters(stem, width), 3, stem_stride, act=act, name="stem", **conv)
+    for row in scaled(stages, width, depth, drop_connect, stem_stride, output_stride):
+        x = stage(x, **row, block=block, se_ratio=se_ratio, act=act, **conv)
+    x = conv_bn_act(x, round_filters(head, width), act=act, name="head", **conv)
+    x = W.global_average_pool(x).flatten(1)
+    if num_classes:
+        bound = num_classes**-0.5
+        x = W.dropout(x, rate if dropout is None else dropout, name="dropout")
+        x = W.linear(x, num_classes, (uniform_, {"a": -bound, "b": bound}), "zeros_", name="classifier")
+    return x
+
+
+OPTIONS = *[*signature(efficientnet).parameters][3:-1], "padding", "eps", "momentum"
+
+
+class WarmEfficientNet(WarmModule):
+    """(B, in_channels, H, W) -> (B, num_classes): EfficientNet of any variant, with random weights.
+
+    - `variant`: 'b0' to 'b8', 'l2', or a `Variant`, such as `compound(1.5)`.
+    - `num_classes`: 0 for no classifier; the output is then the pooled features.
+    - `device`: where to build, 'meta' included. Default: torch's default device.
+    - `seed`: decides the initial weights. Default: the seed of torch's generator.
+    - `options`: the keywords of `efficientnet` (stages, stem, stem_stride, head, output_stride, dropout, drop_connect,
+      se_ratio, act, block) and of `conv_bn_act` (padding, eps, momentum).
+
+    `resolution` is the image size that the variant was made for; any size from `reduction`, the total stride, on will do.
+
+    >>> import torch, warmnet
+    >>> model = warmnet.WarmEfficientNet('b0', num_classes=10).eval()
+    >>> model(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 10])
+    """
+
+    classes: tuple[str, ...] = ()  # the names of the outputs; these travel with the weights, and so do `facts`
+    preprocessing: Any = None
+    from_pretrained: ClassVar[Callable[..., WarmEfficientNet]]  # of warmnet.weights
+    _repr_html_: Callable[[], str]  # of warmnet.summary: its table, in Jupyter
+
+    def __init__(
+        self, variant: str | Variant = "b0", num_classes: int = 1000, in_channels: int = 3, *,
+        device: Any = None, seed: int | None = None, **options: Any,
+    ):  # fmt: skip
+        super().__init__()
+        for key in options:
+            if key not in OPTIONS:
+                raise TypeError(f"Unknown option {key!r}. Choose among {', '.join(OPTIONS)}.")
+        checks.settings(num_classes=num_classes, in_channels=in_channels, **options)
+        self.variant, self.options, self.facts = find_variant(variant), options, dict[str, Any]()
+        self.num_classes, self.in_channels, self.resolution = num_classes, in_channels, self.variant.resolution
+        stem_stride = options.get("stem_stride", 2)
+        rows = scaled(options.get("stages", STAGES), 1, 1, 0, stem_stride, options.get("output_stride"))
+        self.reduction = math.prod((row["stride"] for row in rows), start=stem_stride)
+        side = max(32, self.reduction)
+        up(self, [1, in_channels, side, side], device=device, seed=seed)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        W.check_images(x, self.in_channels, self.reduction)
+        return efficientnet(x, self.variant, self.num_classes, **self.options)

@@ -1,0 +1,173 @@
+"""What an edit changed in a network: two tables side by side, where they differ."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from html import escape
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from .layout import aligned, count, indented, last, name, nested, shortened, widths
+from .table import Network, Row, Table, tabulate
+
+COLUMNS = "output", "→", "parameters", "→", "change", "multiply-adds", "→", "change"
+
+
+class Change(NamedTuple):
+    """A path in two tables; None where one has no such row."""
+
+    path: str
+    before: Row | None
+    after: Row | None
+
+    @property
+    def mark(self) -> str:
+        """'+' for a row that is new, '-' for one that is gone, '±' for one that differs, '' for one that has such in it."""
+        if self.before is None or self.after is None:
+            return "+" if self.before is None else "-"
+        return "±" if _figures(self.before) != _figures(self.after) else ""
+
+
+@dataclass(frozen=True, repr=False)
+class Difference:
+    """The rows of two networks that differ in shape, parameters or multiply-adds, after the blocks that they are in.
+
+    `settings` are the paths of rows that differ in their call alone. It shows as text, in Jupyter as HTML.
+    """
+
+    before: Table
+    after: Table
+    changes: tuple[Change, ...]
+    settings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def text(self) -> str:
+        """The changes as aligned columns, + and - before their names, without what is in new or lost blocks; the totals.
+
+        One line if figures are the same.
+        """
+        if not self._differs():
+            return f"{self._title()}, {self.before.inputs[0]}: {self._notes()[0]}"
+        whole = {change.path for change in self.changes if change.mark in ("+", "-")}
+        shown = [change for change in self.changes if change.path.rpartition(".")[0] not in whole]
+        lines = aligned(
+            [
+                ("", self._title(), *COLUMNS),
+                *((change.mark, indented(change.path), *_cells(change)) for change in shown),
+                ("", "total", *_cells(self._total())),
+            ],
+            left=2,
+        )
+        rule = "─" * max(map(len, lines))
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *self._notes()])
+
+    def _repr_html_(self) -> str:
+        """The changes, those of a block folded into it if it is new or gone, or there are many."""
+        if not self._differs():
+            return f"<div>{escape(self.text())}</div>"
+        head = [title for title in COLUMNS if title != "→"]
+        *figures, total = (_side_by_side(_cells(change)) for change in (*self.changes, self._total()))
+        rows = [(c.path, name(f"{c.mark} {last(c.path)}".strip()) + _html(texts)) for c, texts in zip(self.changes, figures)]
+        unfolded = {c.path for c in self.changes if c.mark not in ("+", "-")} if len(rows) < 60 else ()
+        return nested(
+            widths([head, total, *figures]),
+            name(self._title()) + _html(head),
+            rows,
+            name("total") + _html(total),
+            self._notes(),
+            unfolded,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values: each change's row before and after as a dict, or None; and the totals."""
+        totals = {key: (getattr(self.before, key), getattr(self.after, key)) for key in ("parameters", "macs", "activations")}
+        changes = [
+            {"path": c.path, "mark": c.mark, "before": c.before and c.before._asdict(), "after": c.after and c.after._asdict()}
+            for c in self.changes
+        ]
+        return {**totals, "changes": changes, "settings": list(self.settings)}
+
+    def _title(self) -> str:
+        return " → ".join(dict.fromkeys((self.before.call, self.after.call)))
+
+    def _total(self) -> Change:
+        """The two networks as rows without shapes."""
+        before, after = (
+            Row("total", t.call, None, None, t.parameters, t.macs, t.activations) for t in (self.before, self.after)
+        )
+        return Change("total", before, after)
+
+    def _differs(self) -> bool:
+        return bool(self.changes or self._total().mark)
+
+    def _notes(self) -> list[str]:
+        if not self.settings:
+            return [] if self._differs() else ["no difference"]
+        inner = next(path for path in self.settings if not any(other.startswith(f"{path}.") for other in self.settings))
+        before, after = (next(row.call for row in t.rows if row.path == inner) for t in (self.before, self.after))
+        rows = "1 row differs" if len(self.settings) == 1 else f"{len(self.settings)} rows differ"
+        return [f"{rows} in settings alone, such as {inner}: {_edit(before, after)}"]
+
+
+def _figures(row: Row) -> tuple[Any, ...]:
+    return row.shape, row.parameters, row.macs
+
+
+def _cells(change: Change) -> list[str]:
+    """The cells of a row: each figure before and after, the latter only where it differs, and by how much."""
+    before, after = (row or Row(change.path, "", None, None, 0, 0, 0) for row in change[1:])
+    shapes = [str(row.shape or "") for row in (before, after)]
+    cells = [shapes[0], shapes[1] if shapes[0] != shapes[1] else ""]
+    for a, b in (before.parameters, after.parameters), (before.macs, after.macs):
+        cells += [count(a), count(b) if a != b else "", f"{b - a:+,}" if a != b else ""]
+    return cells
+
+
+def _side_by_side(cells: list[str]) -> list[str]:
+    """The same cells with each figure before and after in one."""
+    return [" → ".join(filter(None, cells[i:j])) for i, j in ((0, 2), (2, 4), (4, 5), (5, 7), (7, 8))]
+
+
+def _edit(before: str, after: str) -> str:
+    """Two calls side by side; of one function, from the first setting that differs on."""
+    calls = [call.partition("(") for call in (before, after)]
+    if calls[0][0] == calls[1][0]:
+        settings = [text.removesuffix(")") + ", " for *_, text in calls]
+        same = len("".join(os.path.commonprefix(settings).rpartition(", ")[:2]))
+        before, after = (text[same:].removesuffix(", ") or "default" for text in settings)
+    return f"{shortened(before, 40)} → {shortened(after, 40)}"
+
+
+def _html(texts: list[str]) -> str:
+    """Cells as HTML, those that say by how much in the colour of more or less."""
+    classes = {"+": ' class="p"', "-": ' class="m"'}
+    return "".join(f"<i{classes.get(text[:1], '')}>{text}</i>" for text in texts)
+
+
+def diff(before: Network, after: Network, input: Any = None) -> Difference:
+    """What is different in `after`: the rows of the two networks' tables that differ in shape, parameters or multiply-adds.
+
+    Rows are the same if their paths are. Networks and `input` are as in `tabulate`.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> change = warmnet.diff(lambda x: W.linear(x, 2), lambda x: W.linear(W.linear(x, 2), 3), (1, 4))
+    >>> [(c.mark, c.path, c.after.shape) for c in change.changes]
+    [('+', 'linear_2', (1, 3))]
+    """
+    tables = tabulate(before, input), tabulate(after, input)
+    rows = [{row.path: row for row in table.rows} for table in tables]
+    changes = [Change(path, rows[0].get(path), rows[1].get(path)) for path in _merged(*map(list, rows))]
+    wanted = {path for change in changes if change.mark for path in accumulate(change.path.split("."), "{}.{}".format)}
+    settings = [c.path for c in changes if c.before and c.after and not c.mark and c.before.call != c.after.call]
+    return Difference(*tables, tuple(change for change in changes if change.path in wanted), tuple(settings))
+
+
+def _merged(before: list[str], after: list[str]) -> list[str]:
+    """The paths of both, each in the block that it is in, in the order of `after`; what is gone stands where it was."""
+    places, last = {path: (i, 0) for i, path in enumerate(after)}, (-1, 0)
+    for i, path in enumerate(before):
+        last = places.setdefault(path, (last[0], i + 1))
+    return sorted(places, key=lambda path: [places[part] for part in accumulate(path.split("."), "{}.{}".format)])

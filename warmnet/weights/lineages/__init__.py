@@ -1,0 +1,1 @@
+"""Whose checkpoint layout a file has: a library each, with its names and conventions."""
