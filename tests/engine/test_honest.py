@@ -84,7 +84,8 @@ def line_of(function, text):
 @pytest.fixture(scope="module")
 def in_a_new_process():
     """What became of functions of this file in a new process, one after the other: an error's traceback, or nothing."""
-    code = "import json, sys; sys.path.append('engine'); import test_honest; print(json.dumps(test_honest.tracebacks(sys.argv[1:])))"
+    code = "import json, sys; sys.path[0] = 'engine'; sys.path.append('.')\n"
+    code += "import test_honest; print(json.dumps(test_honest.tracebacks(sys.argv[1:])))"
     names = "built_without_weights", "fork_while_another_thread_builds"
     run = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert run.returncode == 0, run.stderr
