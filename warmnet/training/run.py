@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..authoring.model_files import code
+from ..authoring.source_code import find_source_code
 from ..data.preprocessing import ImageError
 from ..errors import InputError
 from ..kernels.memory import keep_memory
@@ -79,7 +79,7 @@ def fit(
         _prepare(model, recipe, data)
         training = Training(fabric, model, recipe, batches, seed, engine)
         said = {"recipe": asdict(recipe), "variant": list(model.variant), "seed": seed}
-        run = RunFolder(folder, data, said, fabric, code(network))
+        run = RunFolder(folder, data, said, fabric, find_source_code(network))
         if recipe.class_weights:
             training.class_weights = fabric.to_device(data.class_weights())
         run.take_up(training) if resume else run.save(training)

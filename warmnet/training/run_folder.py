@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from PIL.Image import Image
 
 from .. import weights
-from ..authoring.model_files import Code
+from ..authoring.source_code import SourceCode
 from ..errors import InputError
 from ..weights.saving import write_pickle
 from .data import SPLIT, Data, Sample, file_of, read_split
@@ -56,7 +56,7 @@ def trained_on(run: Path, samples: Sequence[Sample]) -> list[Sample]:
 class RunFolder:
     """The folder of a run; the first process alone writes into it, and every file is whole at any moment."""
 
-    def __init__(self, path: Path, data: Data, said: dict[str, Any], fabric: Fabric, code: Code | None):
+    def __init__(self, path: Path, data: Data, said: dict[str, Any], fabric: Fabric, code: SourceCode | None):
         self.path, self.data, self.fabric, self.code = path, data, fabric, code
         self.split = data.split()
         self.said = {**said, "split": hashlib.sha256(ascii(self.split).encode()).hexdigest(), "network": code and str(code)}
@@ -152,7 +152,7 @@ class RunFolder:
             whose = [said or "warmnet's own network" for said in (code, self.said["network"])]
             name = (code or "").partition(",")[0]
             way = f"with {name} as it was then" if name else "without --model"
-            if Code(name).file:
+            if SourceCode(name).file:
                 way = f"with --model {self.path / name}"
             raise InputError(
                 f"The run in {self.path} is of {whose[0]}, not of {whose[1]}. Go on {way}, or start a new run with --weights."
