@@ -8,8 +8,10 @@ from html import escape
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from .layout import aligned, count, indented, last, name, nested, shortened, widths
-from .table import Network, Row, Table, tabulate
+from .html import column_widths, folding_rows, name_cell
+from .measuring import Network, tabulate
+from .tables import Row, Table
+from .text import aligned, count, indented, last_name, shortened
 
 COLUMNS = "output", "→", "parameters", "→", "change", "multiply-adds", "→", "change"
 
@@ -51,12 +53,12 @@ class Difference:
         """
         if not self._differs():
             return f"{self._title()}, {self.before.inputs[0]}: {self._notes()[0]}"
-        whole = {change.path for change in self.changes if change.mark in ("+", "-")}
-        shown = [change for change in self.changes if change.path.rpartition(".")[0] not in whole]
+        new_or_gone = {change.path for change in self.changes if change.mark in ("+", "-")}
+        visible = [change for change in self.changes if change.path.rpartition(".")[0] not in new_or_gone]
         lines = aligned(
             [
                 ("", self._title(), *COLUMNS),
-                *((change.mark, indented(change.path), *_cells(change)) for change in shown),
+                *((change.mark, indented(change.path), *_cells(change)) for change in visible),
                 ("", "total", *_cells(self._total())),
             ],
             left=2,
@@ -69,14 +71,20 @@ class Difference:
         if not self._differs():
             return f"<div>{escape(self.text())}</div>"
         head = [title for title in COLUMNS if title != "→"]
-        *figures, total = (_side_by_side(_cells(change)) for change in (*self.changes, self._total()))
-        rows = [(c.path, name(f"{c.mark} {last(c.path)}".strip()) + _html(texts)) for c, texts in zip(self.changes, figures)]
-        unfolded = {c.path for c in self.changes if c.mark not in ("+", "-")} if len(rows) < 60 else ()
-        return nested(
-            widths([head, total, *figures]),
-            name(self._title()) + _html(head),
+        total = _side_by_side(_cells(self._total()))
+        rows, figures = [], [head, total]
+        for change in self.changes:
+            texts = _side_by_side(_cells(change))
+            rows.append((change.path, name_cell(f"{change.mark} {last_name(change.path)}".strip()) + _html_cells(texts)))
+            figures.append(texts)
+        unfolded = set[str]()
+        if len(rows) < 60:
+            unfolded = {change.path for change in self.changes if change.mark not in ("+", "-")}
+        return folding_rows(
+            column_widths(figures),
+            name_cell(self._title()) + _html_cells(head),
             rows,
-            name("total") + _html(total),
+            name_cell("total") + _html_cells(total),
             self._notes(),
             unfolded,
         )
@@ -95,10 +103,8 @@ class Difference:
 
     def _total(self) -> Change:
         """The two networks as rows without shapes."""
-        before, after = (
-            Row("total", t.call, None, None, t.parameters, t.macs, t.activations) for t in (self.before, self.after)
-        )
-        return Change("total", before, after)
+        rows = [Row("total", t.call, None, None, t.parameters, t.macs, t.activations) for t in (self.before, self.after)]
+        return Change("total", *rows)
 
     def _differs(self) -> bool:
         return bool(self.changes or self._total().mark)
@@ -106,10 +112,15 @@ class Difference:
     def _notes(self) -> list[str]:
         if not self.settings:
             return [] if self._differs() else ["no difference"]
-        inner = next(path for path in self.settings if not any(other.startswith(f"{path}.") for other in self.settings))
-        before, after = (next(row.call for row in t.rows if row.path == inner) for t in (self.before, self.after))
+        innermost = next(path for path in self.settings if not any(other.startswith(f"{path}.") for other in self.settings))
+        before, after = (_call(table, innermost) for table in (self.before, self.after))
         rows = "1 row differs" if len(self.settings) == 1 else f"{len(self.settings)} rows differ"
-        return [f"{rows} in settings alone, such as {inner}: {_edit(before, after)}"]
+        return [f"{rows} in settings alone, such as {innermost}: {_edit(before, after)}"]
+
+
+def _call(table: Table, path: str) -> str:
+    """The call of the row of that path."""
+    return next(row.call for row in table.rows if row.path == path)
 
 
 def _figures(row: Row) -> tuple[Any, ...]:
@@ -141,7 +152,7 @@ def _edit(before: str, after: str) -> str:
     return f"{shortened(before, 40)} → {shortened(after, 40)}"
 
 
-def _html(texts: list[str]) -> str:
+def _html_cells(texts: list[str]) -> str:
     """Cells as HTML, those that say by how much in the colour of more or less."""
     classes = {"+": ' class="p"', "-": ' class="m"'}
     return "".join(f"<i{classes.get(text[:1], '')}>{text}</i>" for text in texts)
@@ -157,17 +168,28 @@ def diff(before: Network, after: Network, input: Any = None) -> Difference:
     >>> [(c.mark, c.path, c.after.shape) for c in change.changes]
     [('+', 'linear_2', (1, 3))]
     """
-    tables = tabulate(before, input), tabulate(after, input)
-    rows = [{row.path: row for row in table.rows} for table in tables]
-    changes = [Change(path, rows[0].get(path), rows[1].get(path)) for path in _merged(*map(list, rows))]
-    wanted = {path for change in changes if change.mark for path in accumulate(change.path.split("."), "{}.{}".format)}
-    settings = [c.path for c in changes if c.before and c.after and not c.mark and c.before.call != c.after.call]
-    return Difference(*tables, tuple(change for change in changes if change.path in wanted), tuple(settings))
+    table_before, table_after = tabulate(before, input), tabulate(after, input)
+    rows_before, rows_after = ({row.path: row for row in table.rows} for table in (table_before, table_after))
+    changes, settings, visible = [], [], set[str]()
+    for path in _merged([*rows_before], [*rows_after]):
+        change = Change(path, rows_before.get(path), rows_after.get(path))
+        changes.append(change)
+        if change.mark:
+            visible.update(_blocks(path))
+        elif change.before and change.after and change.before.call != change.after.call:
+            settings.append(path)
+    return Difference(table_before, table_after, tuple(c for c in changes if c.path in visible), tuple(settings))
+
+
+def _blocks(path: str) -> list[str]:
+    """'stage_1', 'stage_1.mb_block_1', ... down to the path itself."""
+    return [*accumulate(path.split("."), "{}.{}".format)]
 
 
 def _merged(before: list[str], after: list[str]) -> list[str]:
     """The paths of both, each in the block that it is in, in the order of `after`; what is gone stands where it was."""
-    places, last = {path: (i, 0) for i, path in enumerate(after)}, (-1, 0)
+    places = {path: (i, 0) for i, path in enumerate(after)}
+    last = (-1, 0)
     for i, path in enumerate(before):
         last = places.setdefault(path, (last[0], i + 1))
-    return sorted(places, key=lambda path: [places[part] for part in accumulate(path.split("."), "{}.{}".format)])
+    return sorted(places, key=lambda path: [places[block] for block in _blocks(path)])
