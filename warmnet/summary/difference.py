@@ -58,8 +58,8 @@ class Difference:
         lines = aligned(
             [
                 ("", self._title(), *COLUMNS),
-                *((change.mark, indented(change.path), *_cells(change)) for change in visible),
-                ("", "total", *_cells(self._total())),
+                *((change.mark, indented(change.path), *_text_cells(change)) for change in visible),
+                ("", "total", *_text_cells(self._total())),
             ],
             left=2,
         )
@@ -71,10 +71,10 @@ class Difference:
         if not self._differs():
             return f"<div>{escape(self.text())}</div>"
         head = [title for title in COLUMNS if title != "→"]
-        total = _side_by_side(_cells(self._total()))
+        total = _html_texts(self._total())
         rows, figures = [], [head, total]
         for change in self.changes:
-            texts = _side_by_side(_cells(change))
+            texts = _html_texts(change)
             rows.append((change.path, name_cell(f"{change.mark} {last_name(change.path)}".strip()) + _html_cells(texts)))
             figures.append(texts)
         unfolded = set[str]()
@@ -127,19 +127,50 @@ def _figures(row: Row) -> tuple[Any, ...]:
     return row.shape, row.parameters, row.macs
 
 
-def _cells(change: Change) -> list[str]:
-    """The cells of a row: each figure before and after, the latter only where it differs, and by how much."""
-    before, after = (row or Row(change.path, "", None, None, 0, 0, 0) for row in change[1:])
+class Comparison(NamedTuple):
+    """A figure before and after as text, and by how much it changed; the latter two '' where it is the same."""
+
+    before: str
+    after: str = ""
+    change: str = ""
+
+    @property
+    def arrow(self) -> str:
+        """'before → after', without what is ''."""
+        return " → ".join(filter(None, (self.before, self.after)))
+
+
+def _comparisons(change: Change) -> tuple[Comparison, Comparison, Comparison]:
+    """A row's shape, parameters and multiply-adds."""
+    absent = Row(change.path, "", None, None, 0, 0, 0)
+    before, after = change.before or absent, change.after or absent
     shapes = [str(row.shape or "") for row in (before, after)]
-    cells = [shapes[0], shapes[1] if shapes[0] != shapes[1] else ""]
-    for a, b in (before.parameters, after.parameters), (before.macs, after.macs):
-        cells += [count(a), count(b) if a != b else "", f"{b - a:+,}" if a != b else ""]
+    shape = Comparison(shapes[0], shapes[1] if shapes[0] != shapes[1] else "")
+    return shape, _counts(before.parameters, after.parameters), _counts(before.macs, after.macs)
+
+
+def _counts(before: int, after: int) -> Comparison:
+    if before == after:
+        return Comparison(count(before))
+    return Comparison(count(before), count(after), f"{after - before:+,}")
+
+
+def _text_cells(change: Change) -> list[str]:
+    """The cells of a row below COLUMNS."""
+    shape, *counts = _comparisons(change)
+    cells = [shape.before, shape.after]
+    for figure in counts:
+        cells += figure
     return cells
 
 
-def _side_by_side(cells: list[str]) -> list[str]:
-    """The same cells with each figure before and after in one."""
-    return [" → ".join(filter(None, cells[i:j])) for i, j in ((0, 2), (2, 4), (4, 5), (5, 7), (7, 8))]
+def _html_texts(change: Change) -> list[str]:
+    """The texts of a row's cells in HTML, each figure before and after in one."""
+    shape, *counts = _comparisons(change)
+    texts = [shape.arrow]
+    for figure in counts:
+        texts += [figure.arrow, figure.change]
+    return texts
 
 
 def _edit(before: str, after: str) -> str:
