@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import NamedTuple
 
 from ..engine.location import is_users
-from ..networks.efficientnet import WarmEfficientNet
+from ..networks.classifier import Classifier
 from ..weights.reading import Source, read
 
 
@@ -39,9 +39,14 @@ class SourceCode(NamedTuple):
         return f"{self.name}, checksum {self.checksum}" if self.text else self.name
 
 
-def find_source_code(network: type[WarmEfficientNet]) -> SourceCode | None:
+def is_warmnets(network: type[Classifier]) -> bool:
+    """Whether a network's class is warmnet's own."""
+    return network.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def find_source_code(network: type[Classifier]) -> SourceCode | None:
     """Where a network's class is written; None for warmnet's own."""
-    if network is WarmEfficientNet:
+    if is_warmnets(network):
         return None
     module = sys.modules[network.__module__]
     file = getattr(module, "__file__", None)
@@ -51,7 +56,7 @@ def find_source_code(network: type[WarmEfficientNet]) -> SourceCode | None:
     return SourceCode(f"{Path(file).name}:{network.__qualname__}", text)
 
 
-def _cell(network: type[WarmEfficientNet]) -> str:
+def _cell(network: type[Classifier]) -> str:
     """The text of the notebook's cell that defines a class, which Python keeps for tracebacks of its methods; or ''."""
     for value in vars(network).values():
         if isinstance(value, FunctionType) and is_users(value.__code__.co_filename):

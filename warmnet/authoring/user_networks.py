@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TypeGuard
 
 from ..errors import InputError
+from ..networks.classifier import Classifier
 from ..networks.efficientnet import WarmEfficientNet
 from ..weights import WeightsWarning
-from .source_code import SourceCode, find_source_code, recorded_source_code
+from .source_code import SourceCode, find_source_code, is_warmnets, recorded_source_code
 
 
-def find_network(name: str) -> type[WarmEfficientNet]:
+def find_network(name: str) -> type[Classifier]:
     """The class that 'mymodel.py:Net' names, or the only network of 'mymodel.py'. The file is run for it.
 
     Raises InputError if there is no such class, and whatever the file raises.
@@ -37,7 +38,7 @@ def find_network(name: str) -> type[WarmEfficientNet]:
     if not _is_network(network):
         problem = f"{path}:{key} is no network" if key in namespace else f"{path} has no {key}"
         known = ", ".join(names) or "none"
-        raise InputError(f"{problem}. Networks there, classes that inherit from warmnet.WarmEfficientNet: {known}.")
+        raise InputError(f"{problem}. Networks there, classes that inherit from warmnet.Classifier: {known}.")
     _check_signature(network, path)
     return network
 
@@ -48,18 +49,18 @@ def split_name(name: str) -> tuple[Path, str | None]:
     return (Path(file), key) if colon and key.isidentifier() else (Path(name), None)
 
 
-def _is_network(value: object) -> TypeGuard[type[WarmEfficientNet]]:
-    return isinstance(value, type) and issubclass(value, WarmEfficientNet) and value is not WarmEfficientNet
+def _is_network(value: object) -> TypeGuard[type[Classifier]]:
+    return isinstance(value, type) and issubclass(value, Classifier) and not is_warmnets(value)
 
 
-def _check_signature(network: type[WarmEfficientNet], path: Path) -> None:
+def _check_signature(network: type[Classifier], path: Path) -> None:
     """Raises InputError if a class cannot be called as warmnet calls it."""
     try:
-        inspect.signature(network).bind("b0", num_classes=1, in_channels=3, device=None, seed=0)
+        inspect.signature(network.__init__).bind(None, "b0", num_classes=1, in_channels=3, device=None, seed=0)
     except TypeError as error:
         raise InputError(
-            f"{path}:{network.__name__} is made by another call than WarmEfficientNet: {error}. Take its __init__ away, or "
-            f"let it be (self, variant='b0', num_classes=1000, in_channels=3, *, device=None, seed=None, **options)."
+            f"{path}:{network.__name__} is made by another call than other classifiers: {error}. Take its __init__ away, "
+            f"or let it be (self, variant='b0', num_classes=1000, in_channels=3, *, device=None, seed=None, ...)."
         ) from error
 
 
@@ -78,7 +79,7 @@ def _run_file(path: Path) -> dict[str, object]:
     return vars(module)
 
 
-def load_network(source: str, name: str | None, command: Sequence[str]) -> WarmEfficientNet:
+def load_network(source: str, name: str | None, command: Sequence[str]) -> Classifier:
     """The network of a run or of weights; if it is the user's own, of the class that `name` names.
 
     Raises InputError if weights of the user's own network come without a name: with `command`, the words of the command line

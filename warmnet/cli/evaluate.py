@@ -38,7 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
         check_outside(arguments.out, arguments.folder)
     data = read_images(arguments)
     evaluation = training.evaluate(
-        model, _samples(arguments, data), data.classes, batch_size=arguments.batch_size, workers=arguments.workers,
+        model,  # type: ignore[arg-type]
+        _samples(arguments, data), data.classes, batch_size=arguments.batch_size, workers=arguments.workers,
         device=arguments.device, strict=arguments.strict,
     )  # fmt: skip
     for message in (*data.skipped, *evaluation.skipped):

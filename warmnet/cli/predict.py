@@ -9,7 +9,7 @@ from typing import Any
 
 from ..authoring.user_networks import load_network
 from ..errors import InputError
-from ..networks.efficientnet import WarmEfficientNet
+from ..networks.classifier import Classifier
 from .arguments import add_model
 from .messages import warn
 
@@ -50,12 +50,12 @@ def _classifier(arguments: argparse.Namespace) -> Callable[[Any], dict[str, floa
 
     path = arguments.run
     model: Any = open_exported(path) if is_exported(path) else load_network(path, arguments.model, arguments.words)
-    outputs = model.num_classes if isinstance(model, WarmEfficientNet) else int(model.about.network.get("num_classes", 1))
+    outputs = model.num_classes if isinstance(model, Classifier) else int(model.about.network.get("num_classes", 1))
     if not outputs or model.preprocessing is None:
         raise InputError(f"{path} holds weights without what predict needs: classes, and the preprocessing of RGB images.")
 
     def classify(image: Any) -> dict[str, float]:
-        if isinstance(model, WarmEfficientNet):
+        if isinstance(model, Classifier):
             with torch.inference_mode():
                 probabilities = model(model.preprocessing(image)[None]).softmax(1)[0].tolist()
         else:

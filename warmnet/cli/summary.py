@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from ..authoring.user_networks import find_network
 from ..errors import InputError
+from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS, WarmEfficientNet
 from .arguments import variant_or_model_file, whole_number
 
@@ -24,10 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from ..summary import tabulate
 
+    settings: dict[str, Any] = {"num_classes": arguments.num_classes, "device": "meta"}
+    model: Classifier
     if arguments.model in VARIANTS:
-        model = WarmEfficientNet(arguments.model, arguments.num_classes, device="meta")
+        model = WarmEfficientNet(arguments.model, **settings)
     else:
-        model = find_network(arguments.model)(num_classes=arguments.num_classes, device="meta")
+        model = find_network(arguments.model)(**settings)
     side = arguments.resolution or model.resolution
     try:
         print(tabulate(model, (1, model.in_channels, side, side)))

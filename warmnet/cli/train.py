@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..authoring.source_code import find_source_code
 from ..authoring.user_networks import find_network, load_network
 from ..errors import InputError
+from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS, WarmEfficientNet
 from ..weights.identification import origin
 from ..weights.reading import read
@@ -79,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         result = training.fit(
             data, recipe, folder, variant=variant, source=source, seed=arguments.seed, engine=engine,
-            resume=arguments.resume, network=network,
+            resume=arguments.resume, network=network,  # type: ignore[arg-type]
         )  # fmt: skip
     except BaseException as error:
         if _is_first_process():
@@ -106,7 +107,7 @@ def _check_out(arguments: argparse.Namespace) -> None:
     check_outside(arguments.out or "runs", arguments.folder)
 
 
-def _source(arguments: argparse.Namespace, network: type[WarmEfficientNet]) -> WarmEfficientNet | None:
+def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classifier | None:
     """The model whose weights to start from; in a network of the user's own those that fit."""
     if not arguments.weights:
         return None
@@ -151,7 +152,7 @@ def _print_result(result: Run, recipe: Recipe, seconds: float) -> None:
     print(f"\nHeld out: {correct:,} of {total:,} right, {correct / total:.1%}, in {seconds:.0f} s{kept}.\n")
 
 
-def _print_files(data: Data, folder: Path, network: type[WarmEfficientNet]) -> None:
+def _print_files(data: Data, folder: Path, network: type[Classifier]) -> None:
     """Write samples into the run folder, list what is in it, and say how to predict with it."""
     from .. import training
 

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..engine.module import WarmModule
 from ..engine.pywarm import up
+from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS, Variant, WarmEfficientNet
 from .calls import call_of
 from .meta_shapes import MetaShapes
@@ -31,8 +32,8 @@ def tabulate(model: Network, input: Any = None) -> Table:
     of layers, at each call; what functions between layers put out is not counted.
 
     - `model`: a module, built or not, on any device; a forward function that calls `W`'s layers; a variant or its name.
-    - `input`: its shape, such as (1, 3, 64, 64), a tensor or an array; or a tuple of these for several inputs. An
-      EfficientNet needs none: default (1, in_channels, resolution, resolution).
+    - `input`: its shape, such as (1, 3, 64, 64), a tensor or an array; or a tuple of these for several inputs. A
+      classifier needs none: default (1, in_channels, resolution, resolution).
 
     >>> import warmnet
     >>> table = warmnet.tabulate('b0')
@@ -88,7 +89,7 @@ def _network(model: Network) -> nn.Module:
 def _inputs(network: nn.Module, input: Any) -> list[Any]:
     """The inputs of a network, of which `input` is one, or a tuple of several; None for those that the network says."""
     if input is None:
-        if not isinstance(network, WarmEfficientNet):
+        if not isinstance(network, Classifier):
             raise ValueError(f"{network._get_name()} does not say what its input is. Pass its shape, such as (1, 3, 64, 64).")
         return [(1, network.in_channels, network.resolution, network.resolution)]
     if isinstance(input, tuple) and not all(isinstance(n, int) for n in input):
@@ -189,9 +190,6 @@ def _row(root: nn.Module, path: str, module: nn.Module, measured: Measurements) 
     )
 
 
-def table_html(model: WarmEfficientNet) -> str:
+def table_html(model: Classifier) -> str:
     """A classifier's table as HTML, which Jupyter shows for the classifier."""
     return tabulate(model)._repr_html_()
-
-
-WarmEfficientNet._repr_html_ = table_html  # type: ignore[assignment]
