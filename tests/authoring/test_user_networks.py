@@ -235,6 +235,31 @@ def test_an_error_in_it_is_shown_as_python_does_by_its_own_lines(mine, home, cap
     assert line in err and said in err and "warmnet: " not in err and "During handling" not in err
 
 
+OTHER = """import warmnet
+import warmnet.functional as W
+
+
+class Net(warmnet.Classifier):
+    def __init__(self, variant="narrow", num_classes=10, in_channels=3, *, device=None, seed=None):
+        super().__init__(variant, num_classes, in_channels, resolution=48, reduction=2)
+        self.warm_up(device, seed)
+
+    def forward(self, x):
+        x = warmnet.conv_bn_act(x, {"narrow": 8, "wide": 16}[self.variant], 3, 2, name="stem")
+        return W.linear(x.mean((2, 3)), self.num_classes, name="classifier")
+"""
+
+
+def test_a_classifier_that_is_no_efficientnet_is_found_and_shown_in_its_own_resolution(tmp_path, capsys):
+    (tmp_path / "other.py").write_text(OTHER)
+    assert main(["summary", f"{tmp_path / 'other.py'}:Net", "--num-classes=3"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Net('narrow')") and "(1, 3, 48, 48)" in out and "linear(3)" in out
+    network = find_network(str(tmp_path / "other.py"))
+    assert warmnet.tabulate(network("wide")).rows[0].shape == (1, 16, 24, 24)
+    assert "(1, 16, 24, 24)" in network("wide", device="meta")._repr_html_()
+
+
 # trained and used
 
 

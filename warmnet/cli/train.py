@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("folder", nargs="?", metavar="FOLDER", help="FOLDER/cat/1.jpg, FOLDER/dog/1.jpg, ...; or the same below FOLDER/train "
         "and FOLDER/val; or train-{000..009}.tar. Without val a fifth is held out")  # fmt: skip
     add("--out", metavar="RUN", help="the run folder to make. Default: runs/NAME-1, -2, ...")
-    add("--variant", choices=VARIANTS, metavar="VARIANT", help=f"{', '.join(VARIANTS)}. Default: b0")
+    add("--variant", metavar="VARIANT", help=f"{', '.join(VARIANTS)}, or one of your own network's. Default: b0")
     add_model(parser, "train a network of your own, which `warmnet new mymodel.py` writes")
     add("--weights", metavar="SOURCE", help="start from these: a file, a run folder, a Hugging Face Hub id")
     recipes = "small", "paper", "timm-b0", "sgd", "finetune"
@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from .. import training
 
+    _check_variant(arguments)
     _check_out(arguments)
     network = find_network(arguments.model) if arguments.model else WarmEfficientNet
     source = _source(arguments, network)
@@ -96,6 +97,13 @@ def _is_first_process() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
+def _check_variant(arguments: argparse.Namespace) -> None:
+    """Ends with the usage for a variant that EfficientNet has not; a network of the user's own knows its own variants."""
+    if arguments.variant and not arguments.model and arguments.variant not in VARIANTS:
+        names = ", ".join(VARIANTS)
+        arguments.parser.error(f"argument --variant: invalid choice: {arguments.variant!r} (choose from {names})")
+
+
 def _check_out(arguments: argparse.Namespace) -> None:
     """Raises InputError for a run folder that cannot be, now and not when all images have been read."""
     from .. import training
@@ -111,7 +119,8 @@ def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classif
     """The model whose weights to start from; in a network of the user's own those that fit."""
     if not arguments.weights:
         return None
-    if arguments.variant and origin(read(arguments.weights)).variant != VARIANTS[arguments.variant]:
+    variant = VARIANTS.get(arguments.variant, arguments.variant)
+    if variant and origin(read(arguments.weights)).variant != variant:
         raise InputError(f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant.")
     if arguments.model:
         return network.from_pretrained(arguments.weights, strict=False)

@@ -11,6 +11,7 @@ from torch import nn
 from .. import functional as W
 from ..engine.block import Block
 from ..engine.layers import labels
+from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS
 
 
@@ -56,10 +57,17 @@ def _value(value: Any) -> str:
 
 
 def _printed(module: nn.Module) -> str:
-    """A module as it prints, without what is in it; an EfficientNet with the name of its variant."""
-    name = module._get_name()
-    for key, variant in VARIANTS.items():
-        if variant == getattr(module, "variant", None):
-            return f"{name}({key!r})"
+    """A module as it prints, without what is in it; a classifier with the name of its variant."""
     settings = "" if module._modules else module.extra_repr()
+    if isinstance(module, Classifier):
+        variant = _variant_name(module.variant)
+        settings = repr(variant) if variant else ""
+    name = module._get_name()
     return f"{name}({settings})" if settings else name
+
+
+def _variant_name(variant: Any) -> str | None:
+    """The name of a variant, if it has one."""
+    if isinstance(variant, str):
+        return variant
+    return next((name for name, known in VARIANTS.items() if known == variant), None)
