@@ -1,6 +1,7 @@
 """What a network is made of: as a table, as what an edit changed, as a picture. Nothing is computed or allocated for it."""
 
-from .difference import Change, Difference, diff
+from .comparing import diff
+from .differences import Change, Difference
 from .drawing import Picture, draw
 from .measuring import tabulate
 from .tables import Row, Table
