@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..data.files import replacing
 from ..data.preprocessing import ImageError
 from ..errors import InputError, extra
 from ..kernels.memory import keep_memory
 from ..networks.efficientnet import WarmEfficientNet
-from ..weights import replacing
 from .data import Images, Sample, loader, opened
 from .execution import found as found_device
 from .plots import plot_calibration, plot_confusion, plot_grid, shown

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from ..data.files import replacing
 from ..errors import extra
-from ..weights import replacing
 
 with extra("train"):
     from matplotlib.figure import Figure

@@ -17,8 +17,8 @@ from PIL.Image import Image
 
 from .. import weights
 from ..authoring.model_files import Code
+from ..data.files import replacing, write_pickle
 from ..errors import InputError
-from ..weights.saving import write_pickle
 from .data import SPLIT, Data, Sample, file_of, read_split
 from .plots import plot_confusion, plot_learning
 from .steps import Epoch, Training
@@ -78,12 +78,12 @@ class RunFolder:
         if self.fabric.is_global_zero:
             for left in self.path.glob(".*-*.*"):  # by a process that was killed while it wrote
                 left.unlink(missing_ok=True)
-            with weights.replacing(self.path / CHECKPOINT) as path:
+            with replacing(self.path / CHECKPOINT) as path:
                 write_pickle({**training.state(), "said": self.said}, path)
             if not (self.path / SPLIT).exists():
                 self._csv(SPLIT, [("part", "class", "file", "bytes"), *self.split])
             if self.code and self.code.file and not (self.path / self.code.file).exists():
-                with weights.replacing(self.path / self.code.file) as path:
+                with replacing(self.path / self.code.file) as path:
                     path.write_bytes(self.code.text)
         self.fabric.barrier()
 
@@ -103,7 +103,7 @@ class RunFolder:
     def choose_best(self) -> None:
         """Make the best epoch's weights those of the run."""
         if self.fabric.is_global_zero:
-            with weights.replacing(self.path / weights.FILE) as path:
+            with replacing(self.path / weights.FILE) as path:
                 path.write_bytes((self.path / BEST).read_bytes())
 
     def draw(self, training: Training) -> None:
@@ -131,7 +131,7 @@ class RunFolder:
 
     def _csv(self, name: str, rows: Any) -> None:
         with (
-            weights.replacing(self.path / name) as path,
+            replacing(self.path / name) as path,
             open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
         ):
             csv.writer(file).writerows(rows)
