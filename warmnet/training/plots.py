@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from ..data.files import replacing
 from ..errors import extra
+from .evaluation_result import Bin
+from .metrics import Epoch
+from .text import one_line
 
 with extra("train"):
     from matplotlib.figure import Figure
     from matplotlib.font_manager import findfont
     from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
     from PIL import Image, ImageDraw, ImageFont, ImageOps
-
-if TYPE_CHECKING:
-    from .evaluation import Bin
-    from .run import Epoch
 
 TRAINED, HELD_OUT = "#7a8ba3", "#d1495b"
 DPI = 120
@@ -43,7 +40,7 @@ def plot_learning(history: Sequence[Epoch], name: str, path: Path) -> None:
         axes.legend(frameon=False, loc="upper right" if what == "loss" else "lower right")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     result = f"{history[-1].held_out_accuracy:.1%} of the held-out images right after epoch {epochs[-1]}"
-    figure.suptitle(f"{shown(name)}: {result}", parse_math=False)
+    figure.suptitle(f"{one_line(name)}: {result}", parse_math=False)
     _write(figure, path)
 
 
@@ -57,7 +54,7 @@ def plot_confusion(confusion: Tensor, classes: Sequence[str], path: Path, of: st
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, shrink=0.7, format=PercentFormatter(1), label="share of the class")
     step = -(-count // 75)  # as many names as can be read
-    names = [shown(name) for name in classes][::step]
+    names = [one_line(name) for name in classes][::step]
     axes.set_xticks(range(0, count, step), names, rotation=0 if max(map(len, names)) < 3 else 90, parse_math=False)
     axes.set_yticks(range(0, count, step), names, parse_math=False)
     right, total = int(confusion.trace()), int(confusion.sum())
@@ -108,10 +105,10 @@ def plot_grid(tiles: Sequence[tuple[Image.Image, str]], path: Path, title: str, 
     rows = [range(first, min(first + columns, len(tiles))) for first in range(0, len(tiles), columns)]
     heights = [max(images[n].height for n in row) for row in rows]
     below = 6 + line_height * max(map(len, captions)) + gap
-    width = max(columns * (side + gap), math.ceil(heading.getlength(shown(title, 100))) + gap) + gap
+    width = max(columns * (side + gap), math.ceil(heading.getlength(one_line(title, 100))) + gap) + gap
     sheet = Image.new("RGB", (width, 60 + sum(heights) + below * len(rows)), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((gap, 18), shown(title, 100), "black", heading)
+    draw.text((gap, 18), one_line(title, 100), "black", heading)
     y = 60
     for row, height in zip(rows, heights):
         y += height
@@ -136,16 +133,10 @@ def _sized(image: Image.Image, side: int) -> Image.Image:
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """The text in one line, its end cut off where it is wider than `width` pixels."""
-    text = shown(text, 200)
+    text = one_line(text, 200)
     while font.getlength(text) > width:
         text = text[:-2] + "…"
     return text
-
-
-def shown(name: str, length: int = 24) -> str:
-    """A folder's name, which may hold bytes that are no text, as one line of text of a bearable length."""
-    name = "".join("?" if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in name)
-    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def _write(figure: Figure, path: Path) -> None:
