@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torch.utils.data import DataLoader
 
-from warmnet.data import DataError, read_image, shards
+from warmnet.data import DataError, folder, read_image, shards
 from warmnet.data.tar_members import Member, list_members
 from warmnet.data.tar_shards import expand_braces
 

@@ -103,7 +103,8 @@ def _group(members: Sequence[Member]) -> tuple[dict[str, dict[str, Member]], int
     ignored = 0
     for member in members:
         match = re.fullmatch(r"((?:.*/)?[^./]+)\.([^/]*)", member.name)
-        if match and (suffix := match[2].lower()) in IMAGES | LABELS:
+        suffix = match[2].lower() if match else ""
+        if match and suffix in IMAGES | LABELS:
             samples.setdefault(match[1], {})[suffix] = member
         else:
             ignored += 1

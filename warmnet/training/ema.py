@@ -74,7 +74,8 @@ class EMA:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken, of a model of the same layers."""
-        if missing := state["average"].keys() ^ self.average.keys():
+        missing = state["average"].keys() ^ self.average.keys()
+        if missing:
             raise InputError(f"The average is of another model. Only one of the two has {', '.join(sorted(missing)[:5])}.")
         self.updates = state["updates"]
         _copy(state["average"], self.average)

@@ -11,7 +11,8 @@ from ..data.files import replacing
 from ..data.samples import open_image
 from ..errors import extra
 from .evaluation_result import ClassRow, Evaluation, Mistake
-from .plots import plot_calibration, plot_confusion, plot_grid
+from .image_grid import plot_grid
+from .plots import plot_calibration, plot_confusion
 from .text import one_line
 
 with extra("train"):

@@ -12,7 +12,7 @@ import torch
 from ..data.loading import derive_seed
 from ..data.samples import Data, open_image
 from ..errors import InputError, extra
-from .plots import plot_grid
+from .image_grid import plot_grid
 from .recipe import Recipe
 
 with extra("train"):
