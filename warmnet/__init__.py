@@ -9,6 +9,7 @@ from .engine.module import WarmModule
 from .engine.pywarm import up
 from .errors import MismatchError, NameTakenError, NotWarmError, SealedError, WarmError
 from .kernels.memory import keep_memory
+from .networks.classifier import Classifier
 from .networks.efficientnet import (
     STAGES,
     VARIANTS,
@@ -23,13 +24,18 @@ from .networks.efficientnet import (
     stage,
 )
 from .summary import diff, draw, tabulate
+from .summary.table import table_html
 from .version import __version__
-from .weights import WeightsError, WeightsWarning, convert, load, save, transplant
+from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
+
+Classifier.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
+Classifier._repr_html_ = table_html  # type: ignore[assignment]
 
 __all__ = [
     "STAGES",
     "VARIANTS",
     "Block",
+    "Classifier",
     "Endpoints",
     "MismatchError",
     "NameTakenError",

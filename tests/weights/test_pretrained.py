@@ -269,15 +269,15 @@ def test_preprocessing_and_classes_survive_another_library_s_file_or_their_loss_
 
 def test_facts_are_kept_and_not_shared(tmp_path):
     model = warmnet.WarmEfficientNet("b0", 2, seed=0)
-    model.facts["accuracy"] = 0.5
+    model.metadata["accuracy"] = 0.5
     warmnet.save(model, tmp_path / "w", path="here")
     again = load(tmp_path / "w")
-    assert again.facts == {"accuracy": 0.5, "path": "here"}
+    assert again.metadata == {"accuracy": 0.5, "path": "here"}
     copy = load(again)
-    copy.facts["more"] = 1
-    assert "more" not in again.facts and warmnet.WarmEfficientNet("b0", 2, device="meta").facts == {}
+    copy.metadata["more"] = 1
+    assert "more" not in again.metadata and warmnet.WarmEfficientNet("b0", 2, device="meta").metadata == {}
     warmnet.convert(again, tmp_path / "x.safetensors")
-    assert load(tmp_path / "x.safetensors").facts == again.facts
+    assert load(tmp_path / "x.safetensors").metadata == again.metadata
 
 
 def test_tensors_that_share_memory_in_a_file_do_not_in_the_network(tmp_path):

@@ -90,7 +90,7 @@ def describe(
     said = {key: repr(getattr(model, key)) for key in ("variant", "num_classes", "options") if hasattr(model, key)}
     network = {key: re.sub(" at 0x[0-9a-f]+", "", text) for key, text in said.items()}  # another in each process
     network |= {"kind": type(model).__name__, "parameters": f"{sum(p.numel() for p in model.parameters()):,}"}
-    facts = json.loads(json.dumps(getattr(model, "facts", {}), default=str))
+    facts = json.loads(json.dumps(getattr(model, "metadata", {}), default=str))
     classes = tuple(getattr(model, "classes", ()))
     return About(engine, precision, size or own, dynamic_size, classes, preprocessing, network, facts, made=this_machine())
 

@@ -91,12 +91,9 @@ def from_pretrained(
         _put(model, report, values)
     _describe(model, found)
     model.preprocessing = preprocessing or model.preprocessing
-    model.facts = dict(found.facts)
+    model.metadata = dict(found.facts)
     _tell(report)
     return model.eval()
-
-
-WarmEfficientNet.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
 
 
 @torch.inference_mode(False)

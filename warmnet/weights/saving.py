@@ -35,12 +35,12 @@ def save(model: WarmEfficientNet, path: str | os.PathLike[str], /, **facts: Any)
     At any moment `path` holds the old file or the new one, whole. Options that are functions are kept by name if they are
     torch's or warmnet's own; loading asks for any other again.
 
-    - `facts`: anything else to keep that JSON can hold, such as an accuracy, beside what `model.facts` has.
+    - `facts`: anything else to keep that JSON can hold, such as an accuracy, beside what `model.metadata` has.
 
     >>> import tempfile, warmnet
     >>> path = tempfile.mkdtemp() + '/weights.safetensors'
     >>> warmnet.save(warmnet.WarmEfficientNet('b0', num_classes=2), path, accuracy=0.5)
-    >>> warmnet.WarmEfficientNet.from_pretrained(path).facts
+    >>> warmnet.WarmEfficientNet.from_pretrained(path).metadata
     {'accuracy': 0.5}
     """
     if not isinstance(model, WarmEfficientNet):
@@ -66,7 +66,7 @@ def save(model: WarmEfficientNet, path: str | os.PathLike[str], /, **facts: Any)
         "options": {key: value for key, value in options.items() if value is not _AskAgain},
         "ask_again": {key: repr(model.options[key]) for key, value in options.items() if value is _AskAgain},
         "preprocessing": model.preprocessing and model.preprocessing.to_dict(),
-        "facts": {**model.facts, **facts},
+        "facts": {**model.metadata, **facts},
         "crc32": checksum(tensors),
     }
     with replacing(Path(path)) as temporary:  # one metadata key, as safetensors writes several in random order
@@ -75,7 +75,7 @@ def save(model: WarmEfficientNet, path: str | os.PathLike[str], /, **facts: Any)
 
 def description(model: WarmEfficientNet) -> dict[str, Any]:
     """All that it takes to build and use a model, but for its weights."""
-    return {key: getattr(model, key) for key in DESCRIPTION}
+    return {key: model.metadata if key == "facts" else getattr(model, key) for key in DESCRIPTION}
 
 
 def checksum(tensors: Mapping[str, Tensor]) -> int:
