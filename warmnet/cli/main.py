@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 from ..authoring import model_files as model_file
 from ..authoring import notebooks as workbench
 from ..errors import InputError, MissingExtra
-from ..networks.efficientnet import VARIANTS, WarmEfficientNet, find_variant
+from ..networks.efficientnet import VARIANTS, WarmEfficientNet
 from ..version import __version__
 from ..weights import LIBRARIES, LINEAGES
 from ..weights.identification import origin
@@ -157,8 +157,8 @@ def train(asked: argparse.Namespace) -> None:
     )
     execution.fabric()  # the processes of a run find each other, so that they share the reading
     data = _data(asked)
-    seen = source and source.preprocessing
-    resolution = seen.resolution if seen else find_variant(variant).resolution
+    model = source or network(variant, device="meta")
+    resolution = model.preprocessing.resolution if model.preprocessing else model.resolution
     sized = recipe.sized(len(data.train), resolution)
     if asked.preview:
         print(f"{training.preview(data, sized, asked.seed, asked.out or 'preview.png')} is written. Look at it.")

@@ -18,7 +18,7 @@ from ..data.preprocessing import Preprocessing
 from ..data.samples import Sample
 from ..errors import InputError, extra
 from ..kernels.memory import keep_memory
-from ..networks.efficientnet import WarmEfficientNet
+from ..networks.classifier import Classifier
 from .evaluation_result import BINS, Bin, Evaluation, Mistake, ratio
 from .execution import find_device
 from .text import first_ten
@@ -40,7 +40,7 @@ class _Predictions(NamedTuple):
 
 
 def evaluate(
-    model: WarmEfficientNet, samples: Sequence[Sample], classes: Sequence[str] | None = None, *,
+    model: Classifier, samples: Sequence[Sample], classes: Sequence[str] | None = None, *,
     batch_size: int = 64, workers: int = 0, device: str = "auto", strict: bool = False,
 ) -> Evaluation:  # fmt: skip
     """How `model`, which stays as it is, does on `samples`, preprocessed as its weights want it.
@@ -162,7 +162,7 @@ def _bins(confidence: Tensor, right: Tensor) -> tuple[Bin, ...]:
     return tuple(Bin(ratio(confidences[i], counts[i]), ratio(rights[i], counts[i]), counts[i]) for i in range(BINS))
 
 
-def _outputs(model: WarmEfficientNet, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[int]]:
+def _outputs(model: Classifier, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[int]]:
     """The names of the model's outputs, and the output that each label stands for."""
     if not model.num_classes or model.preprocessing is None:
         raise InputError("The model lacks what evaluation needs: classes, and the preprocessing of RGB images.")
@@ -183,7 +183,7 @@ def _outputs(model: WarmEfficientNet, classes: Sequence[str] | None) -> tuple[tu
 
 
 @contextmanager
-def _evaluating(model: WarmEfficientNet, device: str) -> Iterator[None]:
+def _evaluating(model: Classifier, device: str) -> Iterator[None]:
     """The model evaluates, on that device; afterwards each of its modules is in its own mode, on its own device, again."""
     home, modes = next(model.parameters()).device, {module: module.training for module in model.modules()}
     try:

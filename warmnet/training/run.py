@@ -23,8 +23,8 @@ from ..data.loading import Batches, Images, loader
 from ..data.samples import Data
 from ..errors import InputError
 from ..kernels.memory import keep_memory
-from ..networks.efficientnet import Variant, WarmEfficientNet
-from ..weights.matching import CLASSIFIER
+from ..networks.classifier import CLASSIFIER, Classifier
+from ..networks.efficientnet import WarmEfficientNet
 from ..weights.reading import Source
 from .execution import Execution
 from .metrics import Epoch
@@ -52,17 +52,17 @@ class Run:
 
 def fit(
     data: Data, recipe: Recipe, folder: str | Path, *,
-    variant: str | Variant = "b0", source: Source | None = None, seed: int = 0, execution: Execution | None = None,
-    resume: bool = False, network: type[WarmEfficientNet] = WarmEfficientNet,
+    variant: Any = None, source: Source | None = None, seed: int = 0, execution: Execution | None = None,
+    resume: bool = False, network: type[Classifier] = WarmEfficientNet,
 ) -> Run:  # fmt: skip
     """A network trained on `data`. Its weights, metrics.csv and pictures are in `folder`, which was empty or new.
 
     The same seed gives the same weights bit for bit, on the same device with the same number of threads.
 
-    - `source`: weights to start from, of any variant: anything that `WarmEfficientNet.from_pretrained` takes. Default: from
-      scratch.
+    - `variant`: of the network. Default: the network's own.
+    - `source`: weights to start from, of any variant: anything that `network.from_pretrained` takes. Default: from scratch.
     - `resume`: go on with the run in `folder` from where it was last saved.
-    - `network`: the class to train, such as one of your own; the file that it is written in is copied
+    - `network`: the class to train, a `Classifier`, such as one of your own; the file that it is written in is copied
       into `folder`; a notebook's is not.
 
     SIGTERM and Ctrl-C finish the step and save before they end the process.
@@ -82,8 +82,8 @@ def fit(
         )
         _prepare(model, recipe, data)
         training = Training(fabric, model, recipe, batches, seed, execution)
-        settings = {"recipe": asdict(recipe), "variant": list(model.variant), "seed": seed}
-        run = RunFolder(folder, data, settings, fabric, code(network))
+        settings = {"recipe": asdict(recipe), "variant": repr(model.variant), "seed": seed}
+        run = RunFolder(folder, data, settings, fabric, code(network))  # type: ignore[arg-type]
         if recipe.class_weights:
             training.class_weights = fabric.to_device(data.class_weights())
         if resume:
@@ -104,19 +104,21 @@ def fit(
 
 
 def _network(
-    network: type[WarmEfficientNet], classes: int, recipe: Recipe, variant: str | Variant, source: Any, seed: int
-) -> WarmEfficientNet:
+    network: type[Classifier], classes: int, recipe: Recipe, variant: Any, source: Source | None, seed: int
+) -> Classifier:
     """A new network, or that of the source, for so many classes."""
     settings: dict[str, Any] = {"num_classes": classes, "seed": seed, "device": "cpu", **recipe.network}
     try:
-        return network(variant, **settings) if source is None else network.from_pretrained(source, **settings)
+        if source is not None:
+            return network.from_pretrained(source, **settings)
+        return network(**settings) if variant is None else network(variant, **settings)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError) or not recipe.network:
             raise
         raise InputError(f"network is {dict(recipe.network)}: {error}") from error
 
 
-def _prepare(model: WarmEfficientNet, recipe: Recipe, data: Data) -> None:
+def _prepare(model: Classifier, recipe: Recipe, data: Data) -> None:
     """Make the network what it is when training starts; images keep the colours that its weights are used to."""
     if (recipe.resolution or 0) < model.reduction:
         raise InputError(f"resolution is {recipe.resolution}; the network's total stride, {model.reduction}, is the least.")

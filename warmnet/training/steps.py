@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from ..data.loading import Batches, derive_seed
 from ..errors import InputError
-from ..networks.efficientnet import WarmEfficientNet
+from ..networks.classifier import Classifier
 from .activation_checkpointing import checkpoint_blocks
 from .ema import EMA
 from .execution import Execution
@@ -36,9 +36,7 @@ class Training:
     Its memory is channels last, twice as fast.
     """
 
-    def __init__(
-        self, fabric: Fabric, model: WarmEfficientNet, recipe: Recipe, batches: Batches, seed: int, execution: Execution
-    ):
+    def __init__(self, fabric: Fabric, model: Classifier, recipe: Recipe, batches: Batches, seed: int, execution: Execution):
         self.fabric, self.recipe, self.batches, self.seed, self.execution = fabric, recipe, batches, seed, execution
         self.images, self.steps, self.step = batches.images, (recipe.epochs or 0) * batches.steps, 0
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -146,7 +144,7 @@ class Training:
             self.metrics = Metrics(sums.tolist() if self.fabric.is_global_zero else None)
 
     @contextmanager
-    def weights_to_save(self) -> Iterator[WarmEfficientNet]:
+    def weights_to_save(self) -> Iterator[Classifier]:
         """The model with its average, if the recipe has one, in place."""
         if self.ema is None:
             yield self.model
