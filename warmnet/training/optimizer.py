@@ -10,6 +10,8 @@ from torch import nn
 from .recipe import Recipe
 from .rmsprop import RMSpropTF
 
+NORMALIZATIONS = nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm
+
 
 def part_depths(model: nn.Module) -> dict[str, int]:
     """{name: depth} of the network's children that have parameters, from 0 in their order: stem 0, stage_1 1, ..."""
@@ -26,10 +28,11 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer of a network, its parameters in groups by `share` of the learning rate and by weight decay."""
     depths = part_depths(model)
     deepest = max(depths.values())
+    of_normalization = {id(p) for m in model.modules() if isinstance(m, NORMALIZATIONS) for p in m.parameters()}
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         share = recipe.layer_decay ** (deepest - depth(name, depths))
-        is_decayed = parameter.ndim > 1 or (recipe.decay_biases and ".bn." not in name)
+        is_decayed = parameter.ndim > 1 or (recipe.decay_biases and id(parameter) not in of_normalization)
         weight_decay = recipe.weight_decay if is_decayed else 0.0
         group = groups.setdefault((share, weight_decay), {"params": [], "share": share, "weight_decay": weight_decay})
         group["params"].append(parameter)

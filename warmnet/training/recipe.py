@@ -23,7 +23,7 @@ class Recipe:
     - `optimizer`: 'adamw'; 'rmsprop', TensorFlow's; or 'sgd', with Nesterov's momentum 0.9.
     - `schedule`: 'cosine', up for the share `warmup` of the run, then down; or 'paper' or 'timm', see schedule.py, whose
       epochs shrink in proportion in runs that are shorter than theirs.
-    - `weight_decay`, `decay_biases`: of kernels, and of biases too; never of batch normalization.
+    - `weight_decay`, `decay_biases`: of kernels, and of biases too; never of normalization.
     - `ema`: 'paper' or 'constant', see ema.py: the average is evaluated and saved.
     - `patience`: stop after so many epochs without a lower held-out loss; the best epoch's weights are the run's.
 

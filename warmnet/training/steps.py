@@ -93,7 +93,9 @@ class Training:
         losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=self.recipe.label_smoothing)
         if self.class_weights is None:
             return losses
-        return losses * (targets @ self.class_weights if targets.ndim > 1 else self.class_weights[targets])
+        if targets.ndim > 1:
+            return losses * (targets @ self.class_weights)
+        return losses * self.class_weights[targets]
 
     @torch.no_grad()
     def finish_epoch(self, held_out: DataLoader[Any]) -> None:
