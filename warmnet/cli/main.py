@@ -157,9 +157,7 @@ def train(asked: argparse.Namespace) -> None:
     )
     execution.fabric()  # the processes of a run find each other, so that they share the reading
     data = _data(asked)
-    model = source or network(variant, device="meta")
-    resolution = model.preprocessing.resolution if model.preprocessing else model.resolution
-    sized = recipe.sized(len(data.train), resolution)
+    sized = recipe.sized(len(data.train), recipe.resolution or _resolution(source or network(variant, device="meta")))
     if asked.preview:
         print(f"{training.preview(data, sized, asked.seed, asked.out or 'preview.png')} is written. Look at it.")
         return
@@ -185,6 +183,11 @@ def train(asked: argparse.Namespace) -> None:
     own = model_file.code(network)  # as it was when it started, which the run keeps
     named = ["--model", str(folder / own.name)] if own else []
     print(f"\nNext:\n  {shlex.join(['warmnet', 'predict', str(folder), str(sample), *named])}")
+
+
+def _resolution(model: Any) -> int:
+    """The side of the images that a network's weights, or else it, are for."""
+    return model.preprocessing.resolution if model.preprocessing else model.resolution
 
 
 def _source(asked: argparse.Namespace, network: type[WarmEfficientNet]) -> WarmEfficientNet | None:

@@ -24,6 +24,8 @@ IMAGES, VERSIONS = 8, 5  # of a preview
 def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[str] = "preview.png") -> Path:
     """A picture of images as they are trained on: eight of the set, each as it is and five times augmented."""
     path = Path(path)
+    if path.exists():
+        raise InputError(f"{path} is there already, and nothing is written over. Name another file with --out, or remove it.")
     tiles: list[tuple[Image, str]] = []
     for index in torch.linspace(0, len(data.train) - 1, IMAGES).long().tolist():
         image, label = data.train[index]
@@ -32,8 +34,6 @@ def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[s
         for version in range(VERSIONS):
             rng = random.Random(derive_seed(seed, index, version))
             tiles.append((recipe.augmentation.pixels(image, recipe.preprocessing, rng), ""))
-    if path.exists():
-        raise InputError(f"{path} is there already, and nothing is written over. Name another file with --out, or remove it.")
     plot_grid(tiles, path, f"{data.name} by the recipe {recipe.name}", columns=1 + VERSIONS)
     return path
 
