@@ -260,6 +260,13 @@ def test_a_classifier_that_is_no_efficientnet_is_found_and_shown_in_its_own_reso
     assert "(1, 16, 24, 24)" in network("wide", device="meta")._repr_html_()
 
 
+def test_a_classifier_that_is_no_efficientnet_is_previewed_in_the_variant_that_is_named(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.py").write_text(OTHER)
+    assert main(["train", str(home / "digits"), "--recipe=paper", "--model=other.py:Net", "--variant=wide", "--preview"]) == 0
+    assert (tmp_path / "preview.png").exists()
+
+
 # trained and used
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 import warmnet
+from warmnet.data import Data, Sample
 from warmnet.deployment import Check, DeployError, deploy, export, open_exported
 from warmnet.deployment.engines import ENGINES
 from warmnet.deployment.int8 import quantized
@@ -17,7 +18,6 @@ from warmnet.deployment.metadata import describe
 from warmnet.deployment.onnx_graph import to_onnx
 from warmnet.deployment.samples import drawn
 from warmnet.errors import InputError
-from warmnet.training.data import Data, Sample
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,7 @@ from .images import check_outside, read_images
 from .messages import warn
 
 if TYPE_CHECKING:
-    from ..training import Data
-    from ..training.data import Sample
+    from ..data import Data, Sample
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
         check_outside(arguments.out, arguments.folder)
     data = read_images(arguments)
     evaluation = training.evaluate(
-        model,  # type: ignore[arg-type]
+        model,
         _samples(arguments, data), data.classes, batch_size=arguments.batch_size, workers=arguments.workers,
         device=arguments.device, strict=arguments.strict,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..training import Data
+    from ..data import Data
 
 
 def read_images(arguments: argparse.Namespace, run: Path | None = None) -> Data:
@@ -17,11 +17,11 @@ def read_images(arguments: argparse.Namespace, run: Path | None = None) -> Data:
 
     `run` is the folder of a run that goes on with the images that it began with.
     """
-    from .. import training
+    from .. import data
 
     if not arguments.folder:
-        return training.digits()
-    read = training.shards if arguments.folder.endswith(".tar") else training.folder
+        return data.digits()
+    read = data.shards if arguments.folder.endswith(".tar") else data.folder
     return read(arguments.folder, arguments.strict, arguments.workers, run)
 
 

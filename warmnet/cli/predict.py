@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..data.preprocessing import ImageError, read_image
+    from ..data import ImageError, read_image
 
     classify = _classifier(arguments)
     results: list[dict[str, Any]] = []

@@ -8,7 +8,7 @@ import shlex
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..authoring.source_code import find_source_code
 from ..authoring.user_networks import find_network, load_network
@@ -22,7 +22,8 @@ from .images import check_outside, read_images
 from .messages import model_file_traceback, warn
 
 if TYPE_CHECKING:
-    from ..training import Data, Recipe, Run
+    from ..data import Data
+    from ..training import Recipe, Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--preview", action="store_true", help="write preview.png, or --out: images as they are trained on")
     add("--precision", choices=("fp32", "bf16"), default="fp32", help="default: fp32")
     add("--accumulate", type=whole_number(1), default=1, metavar="N", help="compute a step in N parts: less memory")
-    add("--recompute", action="store_true", help="compute activations again going back: less memory, slower")
+    checkpointing = "compute activations again going back: less memory, slower"
+    add("--activation-checkpointing", action="store_true", help=checkpointing)
     add("--compile", action="store_true", help="by torch.compile; the first steps take minutes")
     add_reading(parser)
     add_device(parser)
@@ -63,13 +65,14 @@ def run(arguments: argparse.Namespace) -> None:
     network = find_network(arguments.model) if arguments.model else WarmEfficientNet
     source = _source(arguments, network)
     recipe = _recipe(arguments)
-    engine = training.Engine(
-        arguments.device, arguments.workers, arguments.precision, arguments.accumulate, arguments.recompute, arguments.compile
-    )
-    engine.fabric()  # the processes of a run find each other, so that they share the reading
+    execution = training.Execution(
+        arguments.device, arguments.workers, arguments.precision, arguments.accumulate,
+        arguments.activation_checkpointing, arguments.compile,
+    )  # fmt: skip
+    execution.fabric()  # the processes of a run find each other, so that they share the reading
     data = read_images(arguments, run=Path(arguments.out) if arguments.resume else None)
-    variant = source.variant if source else arguments.variant or "b0"
-    sized = recipe.sized(len(data.train), variant, source.preprocessing if source else None)
+    resolution = recipe.resolution or _resolution(source, network, arguments.variant)
+    sized = recipe.sized(len(data.train), resolution)
     if arguments.preview:
         path = training.preview(data, sized, arguments.seed, arguments.out or "preview.png")
         print(f"{path} is written. Look at it.")
@@ -80,8 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
     start = time.perf_counter()
     try:
         result = training.fit(
-            data, recipe, folder, variant=variant, source=source, seed=arguments.seed, engine=engine,
-            resume=arguments.resume, network=network,  # type: ignore[arg-type]
+            data, recipe, folder, variant=arguments.variant, source=source, seed=arguments.seed, execution=execution,
+            resume=arguments.resume, network=network,
         )  # fmt: skip
     except BaseException as error:
         if _is_first_process():
@@ -125,6 +128,17 @@ def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classif
     if arguments.model:
         return network.from_pretrained(arguments.weights, strict=False)
     return load_network(arguments.weights, None, arguments.words)
+
+
+def _resolution(source: Classifier | None, network: type[Classifier], variant: str | None) -> int:
+    """The side of the images that the weights to start from are for, or else the network."""
+    if source and source.preprocessing:
+        return source.preprocessing.resolution
+    settings: dict[str, Any] = {"device": "meta"}
+    if variant:
+        settings["variant"] = variant
+    model = source or network(**settings)
+    return model.resolution
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
@@ -192,7 +206,7 @@ def _leave(folder: Path, arguments: argparse.Namespace, error: BaseException) ->
 
 def _fails_again(error: BaseException, arguments: argparse.Namespace) -> bool:
     """Whether the same command would end with the same error: a mistake in it or in the model file, but not in an image."""
-    from ..data.preprocessing import ImageError
+    from ..data import ImageError
 
     if isinstance(error, InputError):
         return not isinstance(error, ImageError)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..weights import replacing
+from ..data.files import replacing
 from .frozen import freeze
 from .metadata import About, DeployError, comparable, this_machine
 from .onnx_graph import quiet

@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from torch import nn
 
+from ..data.files import replacing
 from ..errors import extra
-from ..weights import replacing
 from .archives import AotInductor, Torch
 from .metadata import BLANK, About, DeployError, check_seal, sealed
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from .. import functional as W
 from ..engine.block import Block
-from ..engine.layers import labels
+from ..engine.messages import setting_names
 from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS
 
@@ -22,10 +22,10 @@ def call_of(root: nn.Module, path: str, module: nn.Module) -> str:
         return written(module._get_name(), module.function, {**dict(zip(module.names, args)), **keywords})
     parent, _, key = path.rpartition(".")
     kind, settings = getattr(root.get_submodule(parent), "_built", {}).get(key, ("", {})) if path else ("", {})
-    if isinstance(settings, tuple) and kind in labels:
+    if isinstance(settings, tuple) and kind in setting_names:
         function = getattr(W, kind)
         known = inspect.signature(function).parameters
-        named = dict(zip(labels[kind], settings))
+        named = dict(zip(setting_names[kind], settings))
         return written(kind, function, {key: value for key, value in named.items() if key in known})
     if kind:
         return written(kind, None, settings)

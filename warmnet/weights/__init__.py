@@ -3,9 +3,9 @@
 from .identification import LINEAGES
 from .pretrained import LIBRARIES, WeightsWarning, convert, from_pretrained, load, transplant
 from .report import Report, Row
-from .saving import FILE, WeightsError, replacing, save
+from .saving import FILE, WeightsError, save
 
 __all__ = [
     "FILE", "LIBRARIES", "LINEAGES", "Report", "Row", "WeightsError", "WeightsWarning", "convert", "from_pretrained", "load",
-    "replacing", "save", "transplant",
+    "save", "transplant",
 ]  # fmt: skip

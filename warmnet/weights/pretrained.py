@@ -15,6 +15,7 @@ import torch
 from safetensors import torch as safetensors
 from torch import Tensor, nn
 
+from ..data.files import replacing, write_pickle
 from ..data.preprocessing import Preprocessing
 from ..engine.build import starting_from
 from ..engine.module import WarmModule
@@ -27,7 +28,7 @@ from .lineages.lineage import Lineage
 from .matching import CLASSIFIER, STEM, check_finite, check_fits, for_channels, moved_names, planned
 from .reading import Checkpoint, Source, read
 from .report import SHOWN, Report
-from .saving import WeightsError, replacing, save, write_pickle
+from .saving import WeightsError, save
 
 Network = TypeVar("Network", bound=WarmEfficientNet)
 LIBRARIES = "timm", "torchvision", "lukemelas", "keras", "warmnet"
