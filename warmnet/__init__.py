@@ -9,6 +9,7 @@ from .engine.module import WarmModule
 from .engine.pywarm import up
 from .errors import MismatchError, NameTakenError, NotWarmError, SealedError, WarmError
 from .kernels.memory import keep_memory
+from .networks.classifier import Classifier
 from .networks.efficientnet import (
     STAGES,
     VARIANTS,
@@ -24,7 +25,9 @@ from .networks.efficientnet import (
 )
 from .summary import diff, draw, tabulate
 from .version import __version__
-from .weights import WeightsError, WeightsWarning, convert, load, save, transplant
+from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
+
+Classifier.from_pretrained = classmethod(from_pretrained)
 
 __all__ = [
     "STAGES",

@@ -240,7 +240,7 @@ def test_an_error_in_it_is_shown_as_python_does_by_its_own_lines(mine, home, cap
 def test_unedited_it_trains_to_the_same_weights(home):
     plain, own = (warmnet.WarmEfficientNet.from_pretrained(home / run) for run in ("plain", "own"))
     assert same(plain, own) and not same(plain, warmnet.WarmEfficientNet("b0", 2, seed=3))
-    assert plain.facts["network"] is None and own.facts["network"].startswith("mymodel.py:Net, checksum ")
+    assert plain.metadata["network"] is None and own.metadata["network"].startswith("mymodel.py:Net, checksum ")
 
 
 def test_the_run_keeps_the_file_as_it_was_when_it_was_run(home):
@@ -319,7 +319,7 @@ def test_what_fits_of_weights_is_where_an_edited_network_starts(home, tmp_path, 
     after = model_file.find(str(path)).from_pretrained(tmp_path / "run")
     before = warmnet.WarmEfficientNet.from_pretrained(home / "own")
     assert torch.equal(after.stem.bn.running_mean, before.stem.bn.running_mean)
-    assert after.facts["network"].startswith("deeper.py:Net, ")
+    assert after.metadata["network"].startswith("deeper.py:Net, ")
 
 
 def test_weights_of_another_variant_are_refused_in_a_line(home, tmp_path, capsys):
@@ -331,7 +331,7 @@ def test_weights_of_another_variant_are_refused_in_a_line(home, tmp_path, capsys
 def test_a_run_of_warmnet_s_own_that_starts_from_such_weights_is_warmnet_s_own(home, tmp_path):
     recipe = replace(training.RECIPES["finetune"], epochs=1)
     training.fit(training.folder(home / "digits"), recipe, tmp_path / "run", source=home / "own")
-    assert warmnet.WarmEfficientNet.from_pretrained(tmp_path / "run").facts["network"] is None
+    assert warmnet.WarmEfficientNet.from_pretrained(tmp_path / "run").metadata["network"] is None
 
 
 def ended(monkeypatch, words):

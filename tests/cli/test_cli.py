@@ -148,8 +148,8 @@ def test_a_folder_is_trained_on_and_every_choice_reaches_the_run(tmp_path, capsy
     loaded = warmnet.WarmEfficientNet.from_pretrained(out)
     assert loaded.variant == warmnet.VARIANTS["b1"] and loaded.classes == ("0", "1")
     assert loaded.preprocessing.resolution == 48 and loaded.preprocessing.crop == 48 / 80
-    recipe = loaded.facts["recipe"]
-    assert [recipe[key] for key in ("epochs", "batch_size", "lr")] == [1, 4, 0.001] and loaded.facts["seed"] == 7
+    recipe = loaded.metadata["recipe"]
+    assert [recipe[key] for key in ("epochs", "batch_size", "lr")] == [1, 4, 0.001] and loaded.metadata["seed"] == 7
     printed = capsys.readouterr().out
     assert main(shlex.split(printed.splitlines()[-1])[1:]) == 0, "what to run next, its spaces quoted"
 
@@ -232,7 +232,7 @@ def test_a_run_that_is_ended_leaves_whole_files_and_no_traceback(tmp_path, end, 
         process.kill()
     assert ended == code
     assert said in err and "Traceback" not in err
-    epoch = warmnet.WarmEfficientNet.from_pretrained(run).facts["epoch"]
+    epoch = warmnet.WarmEfficientNet.from_pretrained(run).metadata["epoch"]
     with open(run / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
@@ -438,7 +438,7 @@ def test_every_setting_of_a_recipe_can_be_set(tmp_path, capsys):
     folder, out = write_digits(tmp_path / "digits", count=4), tmp_path / "run"
     words = f"--epochs=1 --resolution=32 --out={out} --set mixup=0.2 --set ema=paper --set network={{'dropout':0.5}}"
     assert main(["train", str(folder), *words.split()]) == 0
-    recipe = warmnet.WarmEfficientNet.from_pretrained(out).facts["recipe"]
+    recipe = warmnet.WarmEfficientNet.from_pretrained(out).metadata["recipe"]
     assert (recipe["mixup"], recipe["ema"], recipe["network"]) == (0.2, "paper", {"dropout": 0.5})
     capsys.readouterr()
     assert "--set mixop: recipes have no such setting. They have name, epochs" in refused(capsys, "train", "--set", "mixop=1")
@@ -456,7 +456,7 @@ def test_a_trick_can_be_taken_away(tmp_path, capsys):
     folder, out = write_digits(tmp_path / "digits", count=4), tmp_path / "run"
     words = f"--recipe=paper --set ema=None --set augment=None --epochs=1 --resolution=32 --out={out}"
     assert main(["train", str(folder), *words.split()]) == 0
-    recipe = warmnet.WarmEfficientNet.from_pretrained(out).facts["recipe"]
+    recipe = warmnet.WarmEfficientNet.from_pretrained(out).metadata["recipe"]
     assert recipe["ema"] is None and recipe["augment"] is None
 
 
@@ -487,7 +487,7 @@ def test_weights_are_fine_tuned_by_the_recipe_for_it(trained, tmp_path, capsys):
     assert f"from {trained} on digits: 16 images to train on, 4 held out, 2 classes, 32x32" in said.out
     assert "- classifier.weight (2, 1280)" in said.err, "the new classifier is told"
     model = warmnet.WarmEfficientNet.from_pretrained(out)
-    assert model.classes == ("3", "4") and model.facts["recipe"]["name"] == "finetune"
+    assert model.classes == ("3", "4") and model.metadata["recipe"]["name"] == "finetune"
     before = warmnet.WarmEfficientNet.from_pretrained(trained)
     assert torch.equal(model.stem.bn.running_mean, before.stem.bn.running_mean), "its statistics are kept"
     assert not torch.equal(model.stem.conv.weight, before.stem.conv.weight)

@@ -16,7 +16,7 @@ def network():
         options = {"stages": STAGES, "stem": 8, "head": 32, **options}
         model = warmnet.WarmEfficientNet(SMALL, 3, seed=0, **options)
         model = fill(model).eval()
-        model.classes, model.facts = ("cat", "dog", "cow"), {"accuracy": 0.5}
+        model.classes, model.metadata = ("cat", "dog", "cow"), {"accuracy": 0.5}
         model.preprocessing = Preprocessing(side) if pixels else None
         return model
 

@@ -59,7 +59,7 @@ def test_all_about_the_network_is_in_the_file(files, model, engine):
     assert (predictor.classes, predictor.preprocessing) == (model.classes, model.preprocessing)
     assert (predictor.engine, predictor.precision) == (engine, "fp32")
     about = predictor.about
-    assert about.size == (3, 64, 64) and about.facts == {"accuracy": 0.5} and "Variant" in about.network["variant"]
+    assert about.size == (3, 64, 64) and about.metadata == {"accuracy": 0.5} and "Variant" in about.network["variant"]
     assert about.made["warmnet"] == warmnet.__version__ and about.checked["error"] < 1e-5
 
 

@@ -145,7 +145,7 @@ def test_it_stops_when_held_out_loss_only_grows_and_keeps_the_best_epochs_weight
     with torch.no_grad():
         logits = model(torch.stack([model.preprocessing(image) for image, _ in wrong.held_out]))
     loss = F.cross_entropy(logits, torch.tensor([label for _, label in wrong.held_out]), label_smoothing=0.1)
-    assert loss.item() == pytest.approx(losses[0], abs=1e-5) and model.facts["epoch"] == 1
+    assert loss.item() == pytest.approx(losses[0], abs=1e-5) and model.metadata["epoch"] == 1
 
 
 @pytest.mark.parametrize("images, batch_size, epochs", [(50, 8, 40), (500, 62, 40), (5000, 64, 32), (50_000, 64, 8)])

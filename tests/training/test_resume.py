@@ -191,5 +191,5 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_was(tmp_path, monk
     with pytest.raises(Diverged, match=r"not a number any more at step 9 of 18, with a learning rate of .*lower --lr"):
         training.fit(FEW, SHORT, tmp_path, variant=TINY)
     kept = warmnet.WarmEfficientNet.from_pretrained(tmp_path)
-    assert kept.facts["epoch"] == 1 and all(tensor.isfinite().all() for tensor in kept.state_dict().values())
+    assert kept.metadata["epoch"] == 1 and all(tensor.isfinite().all() for tensor in kept.state_dict().values())
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 6

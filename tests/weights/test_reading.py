@@ -24,7 +24,7 @@ TINY = warmnet.WarmEfficientNet(warmnet.Variant(width=0.2, depth=0.2, resolution
 
 def timm(model=B0):
     """The tensors as timm names them."""
-    path, state = warmnet.weights.LINEAGES["timm_tf"].paths(model.variant), model.state_dict()
+    path, state = warmnet.weights.LINEAGES["timm_tf"].names(model.variant), model.state_dict()
     return {name: state[ours].clone() for ours, name in path.items()}
 
 
@@ -223,7 +223,7 @@ def test_saving_that_is_killed_at_any_moment_leaves_a_whole_file(tmp_path):
         process.join()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            rounds.append(load(path).facts["round"])
+            rounds.append(load(path).metadata["round"])
         found = load_file(path)
         assert found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
         if process.exitcode == 0:

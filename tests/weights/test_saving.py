@@ -60,9 +60,9 @@ def test_what_is_loaded_is_what_was_saved(tmp_path, options):
         assert was[0] == now[0] and torch.equal(was[1], now[1])
 
 
-def test_classes_preprocessing_and_facts_travel_with_the_weights(file):
+def test_classes_preprocessing_and_metadata_travel_with_the_weights(file):
     model = load(file)
-    assert (model.classes, model.preprocessing, model.facts) == (("cat", "dog", "cow"), Preprocessing(64), {"accuracy": 0.5})
+    assert (model.classes, model.preprocessing, model.metadata) == (("cat", "dog", "cow"), Preprocessing(64), {"accuracy": 0.5})
 
 
 @pytest.mark.parametrize("variant", ["b0", "b3"])
@@ -157,7 +157,7 @@ def test_a_file_is_what_it_is_whatever_the_length_of_its_header(tmp_path):
     for n in range(0, 256, 8):
         weights.save(model, tmp_path / "w", padding="x" * n)
         seen.add((tmp_path / "w").read_bytes()[0])
-        assert load(tmp_path / "w").facts == {"padding": "x" * n}
+        assert load(tmp_path / "w").metadata == {"padding": "x" * n}
     assert 0x80 in seen
 
 

@@ -192,7 +192,8 @@ def _cell(network: type[WarmEfficientNet]) -> str:
 
 def of(source: Source, revision: str | None = None) -> str | None:
     """What weights say of the code that they were trained with, in the words of `str(Code)`; None of warmnet's own."""
-    return (read(source, revision).about or {}).get("facts", {}).get("network")
+    description = read(source, revision).description
+    return description.metadata.get("network") if description else None
 
 
 def load(source: str, named: str | None, words: Sequence[str]) -> WarmEfficientNet:

@@ -29,7 +29,7 @@ from ..errors import InputError, MissingExtra
 from ..networks.efficientnet import VARIANTS, WarmEfficientNet
 from ..version import __version__
 from ..weights import LIBRARIES, LINEAGES
-from ..weights.identification import origin
+from ..weights.identification import identify
 from ..weights.reading import read
 
 TOP = 5  # classes in a row of the table of predictions
@@ -185,7 +185,7 @@ def train(asked: argparse.Namespace) -> None:
 
 def _source(asked: argparse.Namespace, network: type[WarmEfficientNet]) -> WarmEfficientNet | None:
     """The weights to start from; in a network of one's own those that fit."""
-    if asked.weights and asked.variant and origin(read(asked.weights)).variant != VARIANTS[asked.variant]:
+    if asked.weights and asked.variant and identify(read(asked.weights)).description.variant != VARIANTS[asked.variant]:
         raise InputError(f"{asked.weights} holds weights of another variant than {asked.variant}. Leave out --variant.")
     if asked.weights and asked.model:
         return network.from_pretrained(asked.weights, strict=False)

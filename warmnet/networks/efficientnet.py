@@ -6,9 +6,8 @@ code is followed, as its published weights do. Shapes are (B, C, H, W).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from inspect import signature
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +16,8 @@ from torch.nn.init import normal_, uniform_
 from .. import checks
 from .. import functional as W
 from ..engine.block import block
-from ..engine.module import WarmModule
 from ..engine.pywarm import up
+from .classifier import Classifier
 
 
 class Stage(NamedTuple):
@@ -77,7 +76,8 @@ def find_variant(variant: str | Variant) -> Variant:
     """The variant of that name, or the variant itself."""
     if isinstance(variant, str) and variant in VARIANTS:
         return VARIANTS[variant]
-    if isinstance(variant, Variant):
+    if isinstance(variant, tuple) and len(variant) == len(Variant._fields):
+        variant = Variant(*variant)
         checks.settings(**variant._asdict())
         return variant
     raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")
@@ -182,7 +182,7 @@ def efficientnet(
 OPTIONS = *[*signature(efficientnet).parameters][3:-1], "padding", "eps", "momentum"
 
 
-class WarmEfficientNet(WarmModule):
+class WarmEfficientNet(Classifier):
     """(B, in_channels, H, W) -> (B, num_classes): EfficientNet of any variant, with random weights.
 
     - `variant`: 'b0' to 'b8', 'l2', or a `Variant`, such as `compound(1.5)`.
@@ -200,11 +200,6 @@ class WarmEfficientNet(WarmModule):
     torch.Size([2, 10])
     """
 
-    classes: tuple[str, ...] = ()  # the names of the outputs; these travel with the weights, and so do `facts`
-    preprocessing: Any = None
-    from_pretrained: ClassVar[Callable[..., WarmEfficientNet]]  # of warmnet.weights
-    _repr_html_: Callable[[], str]  # of warmnet.summary: its table, in Jupyter
-
     def __init__(
         self, variant: str | Variant = "b0", num_classes: int = 1000, in_channels: int = 3, *,
         device: Any = None, seed: int | None = None, **options: Any,
@@ -214,7 +209,7 @@ class WarmEfficientNet(WarmModule):
             if key not in OPTIONS:
                 raise TypeError(f"Unknown option {key!r}. Choose among {', '.join(OPTIONS)}.")
         checks.settings(num_classes=num_classes, in_channels=in_channels, **options)
-        self.variant, self.options, self.facts = find_variant(variant), options, dict[str, Any]()
+        self.variant, self.options, self.metadata = find_variant(variant), options, dict[str, Any]()
         self.num_classes, self.in_channels, self.resolution = num_classes, in_channels, self.variant.resolution
         stem_stride = options.get("stem_stride", 2)
         rows = scaled(options.get("stages", STAGES), 1, 1, 0, stem_stride, options.get("output_stride"))

@@ -20,8 +20,8 @@ from ..authoring.model_files import code
 from ..data.preprocessing import ImageError
 from ..errors import InputError
 from ..kernels.memory import keep_memory
+from ..networks.classifier import CLASSIFIER
 from ..networks.efficientnet import Variant, WarmEfficientNet
-from ..weights.matching import CLASSIFIER
 from ..weights.reading import Source
 from .data import Batches, Data, Images, loader
 from .execution import Engine

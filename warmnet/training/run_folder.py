@@ -90,12 +90,12 @@ class RunFolder:
     def write(self, training: Training) -> None:
         """Keep what an epoch has brought: the weights, the best weights, metrics.csv, and the state to go on from."""
         last = training.history[-1]
-        facts = {"epoch": last.epoch, "held_out_accuracy": last.held_out_accuracy}
-        facts |= {key: self.said[key] for key in ("recipe", "seed", "network")}
+        metadata = {"epoch": last.epoch, "held_out_accuracy": last.held_out_accuracy}
+        metadata |= {key: self.said[key] for key in ("recipe", "seed", "network")}
         if self.fabric.is_global_zero:
             with training.weights_to_save() as model:
                 for name in [weights.FILE] + [BEST] * (training.best == last.epoch):
-                    weights.save(model, self.path / name, **facts)
+                    weights.save(model, self.path / name, **metadata)
             self._csv("metrics.csv", [Epoch._fields, *training.history])
             self._show(last, training.step)
         self.save(training)
