@@ -1,7 +1,7 @@
 """EfficientNet as plain forward functions on PyWarm's lazy layers: exact, fast and safe to build on."""
 
 from .authoring.budgets import within
-from .deployment import Predictor, deploy, export, open_exported
+from .deployment import Predictor, deploy, export, open_exported, predict
 from .engine.block import Block, block
 from .engine.build import adopt
 from .engine.endpoints import Endpoints
@@ -28,6 +28,7 @@ from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
 
 Classifier.from_pretrained = classmethod(from_pretrained)
+Classifier.predict = predict
 
 __all__ = [
     "STAGES",

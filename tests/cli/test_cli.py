@@ -497,10 +497,7 @@ def test_weights_are_fine_tuned_by_the_recipe_for_it(trained, tmp_path, capsys):
 def test_an_exported_network_predicts_what_its_run_does(small, image, tmp_path, capsys, to, ending):
     assert main(["export", str(small), str(tmp_path / "out"), "--to", to]) == 0
     out, found = capsys.readouterr().out, []
-    assert (
-        out.startswith("Compared on 16 pictures drawn by a formula: ")
-        and out.splitlines()[-1] == f"  {tmp_path / 'out'}{ending}"
-    )
+    assert out.startswith("Compared on 16 synthetic images: ") and out.splitlines()[-1] == f"  {tmp_path / 'out'}{ending}"
     for run in small, tmp_path / f"out{ending}":
         assert main(["predict", str(run), str(image), "--json"]) == 0
         found.append(json.loads(capsys.readouterr().out)[0]["probabilities"])
@@ -518,7 +515,7 @@ def test_an_export_writes_over_nothing(trained, tmp_path, capsys):
 
 def test_int8_is_exported_on_labelled_images_and_says_what_it_costs(small, tmp_path, capsys):
     folder = write_digits(tmp_path / "digits", classes=(0, 1, 2), count=20)
-    assert main(["export", str(small), str(tmp_path / "out"), str(folder), "--precision=int8", "--most-loss=1"]) == 0
+    assert main(["export", str(small), str(tmp_path / "out"), str(folder), "--precision=int8", "--max-top1-drop=1"]) == 0
     assert re.search(r"on 12 held-out images of digits: .* top-1 [\d.]+% in int8, the model's [\d.]+%", capsys.readouterr().out)
     assert "Choose one of fp32, int8; or openvino" in refused(capsys, "export", small, tmp_path / "x", "--precision=bf16")
     assert "does not know the class '3' of the images" in refused(capsys, "export", small, tmp_path / "x", "--precision=int8")

@@ -272,7 +272,7 @@ def _classifier(asked: argparse.Namespace) -> Callable[[Any], dict[str, float]]:
 
     path = asked.run
     model: Any = open_exported(path) if is_exported(path) else model_file.load(path, asked.model, asked.words)
-    outputs = model.num_classes if isinstance(model, WarmEfficientNet) else int(model.about.network.get("num_classes", 1))
+    outputs = model.num_classes if isinstance(model, WarmEfficientNet) else int(model.metadata.network.get("num_classes", 1))
     if not outputs or model.preprocessing is None:
         raise InputError(f"{path} holds weights without what predict needs: classes, and the preprocessing of RGB images.")
 
@@ -302,7 +302,7 @@ def export(asked: argparse.Namespace) -> None:
     from .. import deployment
 
     data = _data(asked) if asked.folder or asked.precision == "int8" else None
-    settings = {"precision": asked.precision, "dynamic_size": asked.dynamic_size, "most_loss": asked.most_loss}
+    settings = {"precision": asked.precision, "dynamic_size": asked.dynamic_size, "max_top1_drop": asked.max_top1_drop}
     out = deployment.exported_path(asked.out, asked.to)
     for file in [out, out.with_suffix(".bin")] if asked.to == "openvino" else [out]:
         if file.exists():
@@ -467,11 +467,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("run", metavar="RUN", help="a run folder, a weights file or a Hugging Face Hub id")
     sub.add_argument("out", metavar="OUT", help="the file to write; its ending, such as .onnx, may be left out")
     sub.add_argument("folder", nargs="?", metavar="FOLDER", help="images as for training, to compare on; int8 is calibrated "
-                     "on them. Default: pictures drawn by a formula; with int8 the digits")  # fmt: skip
+                     "on them. Default: synthetic images; with int8 the digits")  # fmt: skip
     sub.add_argument("--to", choices=("onnx", "openvino", "torch", "aoti"), default="onnx", help="default: onnx")
     sub.add_argument("--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="default: fp32")
     sub.add_argument("--dynamic-size", action="store_true", help="let height and width be free")
-    sub.add_argument("--most-loss", type=_share, default=0.01, metavar="X",
+    sub.add_argument("--max-top1-drop", type=_share, default=0.01, metavar="X",
                      help="of top-1 that bf16 and int8 may lose. Default: 0.01, one in a hundred")  # fmt: skip
     _own_network(sub)
     _reading(sub, device=False)

@@ -71,8 +71,8 @@ def _check_can_hold(lineage: Lineage, model: WarmEfficientNet) -> None:
     different = difference(conventions, lineage.options(name))
     if different:
         raise WeightsError(
-            f"{lineage.name} computes with {as_keywords(different)} and this {name} with {as_keywords(conventions)}: its outputs "
-            f"would be others there. A network for {lineage.name} is built, and trained, with {as_keywords(different)}."
+            f"{lineage.name} computes with {as_keywords(different)} and this {name} with {as_keywords(conventions)}: its "
+            f"outputs would be others there. A network for {lineage.name} is built, and trained, with {as_keywords(different)}."
         )
     for key, value in model.options.items():
         if key in defaults and key not in ("dropout", "drop_connect") and value != defaults[key].default:
