@@ -24,16 +24,19 @@ from .networks.efficientnet import (
     stage,
 )
 from .summary import diff, draw, tabulate
+from .summary.table import table_html
 from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
 
-Classifier.from_pretrained = classmethod(from_pretrained)
+Classifier.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
 Classifier.predict = predict
+Classifier._repr_html_ = table_html  # type: ignore[assignment]
 
 __all__ = [
     "STAGES",
     "VARIANTS",
     "Block",
+    "Classifier",
     "Endpoints",
     "MismatchError",
     "NameTakenError",

@@ -66,23 +66,3 @@ def _number(name: str, value: Any, fits: bool, allowed: str) -> None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def settings(**values: Any) -> None:
-    """Refuse what a network's setting of that name can't be."""
-    for name, value in values.items():
-        if name == "stages":
-            for row in value:
-                settings(**dict(zip(_STAGE, row)))
-        elif name in _WHOLE:
-            whole(name, value, _WHOLE[name])
-        elif name in ("width", "depth"):
-            positive(name, value)
-        elif name == "se_ratio":
-            not_negative(name, value)
-        elif name == "drop_connect" or (name == "dropout" and value is not None):
-            share(name, value)
-
-
-_STAGE = "size", "expand", "kernel", "stride", "repeat"
-_WHOLE = dict.fromkeys(("resolution", "in_channels", "stem", "stem_stride", "head", *_STAGE), 1) | {"num_classes": 0}

@@ -16,14 +16,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from warm import functional as pywarm
 from warm.functional import identity
 
 from . import checks
-from .engine.layers import are_bare, explained, labels, layer, refuse_fx, resized, thread
+from .engine.layers import are_bare, explained, labels, layer, resized, thread
 from .engine.pywarm import activate, initialize_, permuted, torchs_own
 from .kernels import gradients, rules
 from .kernels.folding import folded
@@ -217,29 +217,6 @@ def _refuse_batch_first(kw: dict[str, Any]) -> None:
         raise TypeError(
             "batch_first is torch's word for (B, L, C). Here sequences are (B, C, L); say in_shape='BDC' for others."
         )
-
-
-def check_images(x: Tensor, channels: int, smallest: int) -> None:
-    """Raise what is wrong with `x` as a batch of float images (B, channels, H, W); H and W at least `smallest`."""
-    if isinstance(x, fx.Proxy):
-        refuse_fx()
-    if not isinstance(x, Tensor):
-        raise TypeError(f"Images are a tensor (B, {channels}, H, W), not a {type(x).__name__}.")
-    if x.ndim != 4 or x.shape[1] != channels:
-        raise ValueError(f"Images are (B, {channels}, H, W), not {tuple(x.shape)}. For one image, image[None] adds the B.")
-    if not x.is_floating_point():
-        raise TypeError(f"Images are floating point, not {x.dtype}. Convert with x.float() / 255 and normalize.")
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return
-    if min(x.shape[2:]) < smallest:
-        raise ValueError(
-            f"Images of {x.shape[2]}x{x.shape[3]} are smaller than the network's total stride, {smallest}. Enlarge them, or "
-            f"build the network with stem_stride=1."
-        )
-    is_followed = any(module._forward_hooks for module, *_ in thread.calls)  # as by those who count operations on any numbers
-    if x.device.type == "cpu" and rules.is_plain(x) and not is_followed:
-        if not math.isfinite(x.sum().item()) and not x.isfinite().all():  # a sum of finite numbers may overflow
-            raise ValueError(f"Images hold {int((~x.isfinite()).sum())} numbers that are NaN or infinite. Clean the data.")
 
 
 # How layers are made

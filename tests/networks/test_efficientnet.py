@@ -1,6 +1,7 @@
 """WarmEfficientNet is the paper's network, and says clearly what it cannot be."""
 
 import functools
+import inspect
 import math
 
 import pytest
@@ -233,7 +234,7 @@ def test_strides_of_ones_own_are_kept():
         (
             ("b0",),
             dict(drop_conect=0.1),
-            r"Unknown option 'drop_conect'. Choose among stages, .*drop_connect.*padding, eps, momentum",
+            r"Unknown option 'drop_conect'. Choose among stages, .*padding, eps, .* Did you mean 'drop_connect'\?",
         ),
         (("b0",), dict(padding="valid"), r"padding='valid' is unknown.*'same' or 'symmetric'"),
         (("b0",), dict(output_stride=24), r"output_stride=24 cannot be made of these strides. They can make 16"),
@@ -268,5 +269,24 @@ def test_images_that_cannot_be_are_refused(x, message):
 
 def test_images_whose_sum_overflows_are_fine():
     x = torch.full((1, 3, 32, 32), 60000.0, dtype=torch.float16)
-    W.check_images(x, 3, 32)
+    WarmEfficientNet("b0", device="meta").check_images(x)
     assert not x.sum().isfinite()
+
+
+def test_the_class_has_the_options_of_the_functions():
+    """Their names, their order and their defaults, each with its type."""
+    network, conv, options = (
+        inspect.signature(each).parameters for each in (warmnet.efficientnet, warmnet.conv_bn_act, WarmEfficientNet)
+    )
+    expected = {key: each.default for key, each in network.items() if each.kind is each.KEYWORD_ONLY}
+    expected |= {key: conv[key].default for key in ("padding", "eps", "momentum")}
+    found = {key: each.default for key, each in options.items() if each.kind is each.KEYWORD_ONLY}
+    assert list(found.items()) == [*expected.items(), ("device", None), ("seed", None)]
+    assert all(each.annotation is not each.empty for each in options.values())
+    assert {*conv} - {*network} - {"padding", "eps", "momentum"} == {"size", "kernel", "stride", "groups", "dilation"}
+
+
+def test_options_that_are_not_given_are_left_to_the_forward():
+    assert WarmEfficientNet("b0", device="meta").options == {}
+    given = {"se_ratio": 0.25, "stem": 16, "dropout": None}
+    assert WarmEfficientNet("b0", **given, device="meta").options == given

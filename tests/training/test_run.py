@@ -45,7 +45,7 @@ def test_the_number_of_workers_changes_no_bit(tmp_path):
 
 def test_the_saved_weights_do_what_the_run_says_of_them(run):
     model = warmnet.WarmEfficientNet.from_pretrained(run.folder)
-    classes, preprocessing, metadata = model.classes, model.preprocessing, model.metadata
+    classes, preprocessing, facts = model.classes, model.preprocessing, model.metadata
     assert classes == DATA.classes and preprocessing == DIGITS.preprocessing
     x = torch.stack([preprocessing(sample.image) for sample in FEW.held_out])
     y = torch.tensor([sample.label for sample in FEW.held_out])
@@ -56,7 +56,7 @@ def test_the_saved_weights_do_what_the_run_says_of_them(run):
         confusion[label, guess] += 1
     assert torch.equal(run.confusion, confusion)
     assert run.history[-1].held_out_accuracy == pytest.approx((predicted == y).float().mean().item())
-    assert metadata["held_out_accuracy"] == run.history[-1].held_out_accuracy and metadata["epoch"] == 2
+    assert facts["held_out_accuracy"] == run.history[-1].held_out_accuracy and facts["epoch"] == 2
 
 
 def test_metrics_csv_is_the_history(run):
@@ -83,9 +83,9 @@ def test_tensorboard_has_the_history(run):
 
 def test_the_recipe_is_in_the_network_and_in_its_file(run):
     model = warmnet.WarmEfficientNet.from_pretrained(run.folder)
-    metadata = model.metadata
+    facts = model.metadata
     assert model.options == {"momentum": 0.1} and model.stem.bn.momentum == 0.1
-    assert metadata["recipe"]["network"] == {"momentum": 0.1} and metadata["seed"] == 0
+    assert facts["recipe"]["network"] == {"momentum": 0.1} and facts["seed"] == 0
 
 
 def test_a_run_leaves_the_process_as_it_was(tmp_path):

@@ -33,7 +33,7 @@ def predict(model: Classifier, images: Any) -> dict[str, float] | list[dict[str,
     ['cat', 'dog']
     """
     _check_can_predict(model)
-    inputs = [model.preprocessing(to_pil(image)) for image in ([images] if is_one(images) else images)]  # type: ignore[misc]
+    inputs = [model.preprocessing(to_pil(image)) for image in ([images] if is_one(images) else images)]
     predictions = [by_class(probabilities, model.classes) for probabilities in _probabilities(model, inputs)]
     return predictions[0] if is_one(images) else predictions
 

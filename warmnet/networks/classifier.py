@@ -1,28 +1,122 @@
-"""Stand-in until main has it."""
+"""What every network from images to classes carries beside its layers, so that weights, training and deployment can use it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from difflib import get_close_matches
+from inspect import signature
 from typing import Any, ClassVar
 
-from ..data.preprocessing import Preprocessing
-from ..engine.module import WarmModule
+import torch
+from torch import fx
 
-STEM = "stem.conv.weight"
-CLASSIFIER = "classifier.weight", "classifier.bias"
+from ..engine.layers import refuse_fx, thread
+from ..engine.module import WarmModule
+from ..engine.pywarm import up
+from ..kernels.rules import is_plain
+from .settings import check_settings
+
+STEM = "stem.conv.weight"  # what the first kernel of a classifier is called,
+CLASSIFIER = "classifier.weight", "classifier.bias"  # and the tensors of its last layer, which other classes make anew
+LEAST = 32  # the side of the sample that a classifier is built with
 
 
 class Classifier(WarmModule):
-    """A network that says what is in an image."""
+    """(B, in_channels, H, W) -> (B, num_classes): a network that says what is in an image.
 
-    variant: Any
-    num_classes: int
-    in_channels: int
-    resolution: int
-    reduction: int
-    options: dict[str, Any]
-    metadata: dict[str, Any]
-    classes: tuple[str, ...] = ()
-    preprocessing: Preprocessing | None = None
-    from_pretrained: ClassVar[Any]
-    predict: Any
-    _repr_html_: Any
+    A subclass is made by `Net(variant, num_classes, in_channels, *, device=None, seed=None, **options)`, the call by which
+    weights and training make it. Its `__init__` hands all of them but device and seed to this one, and ends with
+    `self.warm_up(device, seed)`. Its first convolution is `stem.conv`, its last layer `classifier`.
+
+    - `variant`: which of the family it is; a name, or what it stands for. `options`: its settings that were given, or
+      are no defaults.
+    - `num_classes`: 0 for no classifier: the output is the pooled features.
+    - `resolution`: the side, in pixels, of the images that it is made for. `reduction`: its total stride, the least side.
+    - `classes`: the names of the outputs. `preprocessing`: from an image to the input. `metadata`: anything else to know of the
+      weights, such as an accuracy, that JSON can hold. All three travel with the weights.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> class Net(warmnet.Classifier):
+    ...     def __init__(self, variant='small', num_classes=10, in_channels=3, *, width=8, device=None, seed=None):
+    ...         super().__init__(variant, num_classes, in_channels, resolution=64, reduction=4, width=width)
+    ...         self.warm_up(device, seed)
+    ...
+    ...     def forward(self, x):
+    ...         x = warmnet.conv_bn_act(x, self.options.get('width', 8), 3, 4, name='stem')
+    ...         return W.linear(x.mean((2, 3)), self.num_classes, name='classifier')
+    >>> warmnet.tabulate(Net(width=16)).parameters
+    634
+    """
+
+    from_pretrained: ClassVar[Callable[..., Any]]  # these three are warmnet.weights', .deployment's and .summary's
+    predict: Callable[..., Any]
+    _repr_html_: Callable[[], str]
+    _given: set[str]
+
+    def __new__(cls, *args: Any, **kw: Any) -> Classifier:
+        """A new one, if its class can be made with these keywords; which it was given is kept for `options`."""
+        parameters = signature(cls.__init__).parameters
+        if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+            for name in kw.keys() - parameters.keys():
+                options = [key for key, each in parameters.items() if each.kind is each.KEYWORD_ONLY]
+                near = [f" Did you mean {close!r}?" for close in get_close_matches(name, options, 1)]
+                raise TypeError(f"Unknown option {name!r}. Choose among {', '.join(options)}.{''.join(near)}")
+        self = super().__new__(cls)
+        vars(self)["_given"] = {*kw}
+        return self
+
+    def __init__(
+        self, variant: Any, num_classes: int, in_channels: int = 3, *, resolution: int, reduction: int = 1, **options: Any
+    ):
+        super().__init__()
+        check_settings(num_classes=num_classes, in_channels=in_channels, resolution=resolution, **options)
+        defaults = _defaults(type(self))
+        self.variant, self.num_classes, self.in_channels = variant, num_classes, in_channels
+        self.resolution, self.reduction = resolution, reduction
+        self.options = {
+            name: value for name, value in options.items() if name in self._given or value != defaults.get(name, _NONE)
+        }
+        self.classes: tuple[str, ...] = ()
+        self.preprocessing: Any = None
+        self.metadata: dict[str, Any] = {}
+
+    def warm_up(self, device: Any = None, seed: int | None = None) -> None:
+        """Make the layers, by a dry run on the smallest image."""
+        side = max(LEAST, self.reduction)
+        up(self, [1, self.in_channels, side, side], device=device, seed=seed)
+
+    def check_images(self, x: torch.Tensor) -> None:
+        """Raise what is wrong with `x` as a batch of float images (B, in_channels, H, W), H and W at least `reduction`."""
+        channels = self.in_channels
+        if isinstance(x, fx.Proxy):
+            refuse_fx()
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(f"Images are a tensor (B, {channels}, H, W), not a {type(x).__name__}.")
+        if x.ndim != 4 or x.shape[1] != channels:
+            raise ValueError(f"Images are (B, {channels}, H, W), not {tuple(x.shape)}. For one image, image[None] adds the B.")
+        if not x.is_floating_point():
+            raise TypeError(f"Images are floating point, not {x.dtype}. Convert with x.float() / 255 and normalize.")
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return
+        if min(x.shape[2:]) < self.reduction:
+            raise ValueError(
+                f"Images of {x.shape[2]}x{x.shape[3]} are smaller than the network's total stride, {self.reduction}. Enlarge "
+                f"them, or build the network with stem_stride=1."
+            )
+        is_followed = any(module._forward_hooks for module, *_ in thread.calls)  # as by those who count operations
+        if x.device.type == "cpu" and is_plain(x) and not is_followed:
+            if not math.isfinite(x.sum().item()) and not x.isfinite().all():  # a sum of finite numbers may overflow
+                raise ValueError(f"Images hold {int((~x.isfinite()).sum())} numbers that are NaN or infinite. Clean the data.")
+
+
+_NONE = object()
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """The default of each parameter that a class and those above it are made with; the nearest one's."""
+    found: dict[str, Any] = {}
+    for each in reversed(kind.__mro__[:-1]):
+        if "__init__" in vars(each):
+            found |= {name: parameter.default for name, parameter in signature(vars(each)["__init__"]).parameters.items()}
+    return found

@@ -6,18 +6,17 @@ code is followed, as its published weights do. Shapes are (B, C, H, W).
 from __future__ import annotations
 
 import math
-from inspect import signature
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch.nn.init import normal_, uniform_
 
-from .. import checks
 from .. import functional as W
 from ..engine.block import block
-from ..engine.pywarm import up
 from .classifier import Classifier
+from .settings import check_settings
 
 
 class Stage(NamedTuple):
@@ -76,9 +75,9 @@ def find_variant(variant: str | Variant) -> Variant:
     """The variant of that name, or the variant itself."""
     if isinstance(variant, str) and variant in VARIANTS:
         return VARIANTS[variant]
-    if isinstance(variant, tuple) and len(variant) == len(Variant._fields):
+    if isinstance(variant, tuple) and len(variant) == len(Variant._fields):  # which files of weights have of a Variant
         variant = Variant(*variant)
-        checks.settings(**variant._asdict())
+        check_settings(**variant._asdict())
         return variant
     raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")
 
@@ -179,18 +178,14 @@ def efficientnet(
     return x
 
 
-OPTIONS = *[*signature(efficientnet).parameters][3:-1], "padding", "eps", "momentum"
-
-
 class WarmEfficientNet(Classifier):
     """(B, in_channels, H, W) -> (B, num_classes): EfficientNet of any variant, with random weights.
 
     - `variant`: 'b0' to 'b8', 'l2', or a `Variant`, such as `compound(1.5)`.
     - `num_classes`: 0 for no classifier; the output is then the pooled features.
+    - `stages` to `block`: the keywords of `efficientnet`; `padding` to `momentum`: those of `conv_bn_act`.
     - `device`: where to build, 'meta' included. Default: torch's default device.
     - `seed`: decides the initial weights. Default: the seed of torch's generator.
-    - `options`: the keywords of `efficientnet` (stages, stem, stem_stride, head, output_stride, dropout, drop_connect,
-      se_ratio, act, block) and of `conv_bn_act` (padding, eps, momentum).
 
     `resolution` is the image size that the variant was made for; any size from `reduction`, the total stride, on will do.
 
@@ -202,21 +197,21 @@ class WarmEfficientNet(Classifier):
 
     def __init__(
         self, variant: str | Variant = "b0", num_classes: int = 1000, in_channels: int = 3, *,
-        device: Any = None, seed: int | None = None, **options: Any,
+        stages: Sequence[Sequence[int]] = STAGES, stem: int = 32, stem_stride: int = 2, head: int = 1280,
+        output_stride: int | None = None, dropout: float | None = None, drop_connect: float = 0.2, se_ratio: float = 0.25,
+        act: Callable[..., torch.Tensor] | str | None = F.silu, block: Callable[..., torch.Tensor] = mb_block,
+        padding: Any = "same", eps: float = 1e-3, momentum: float | None = 0.01, device: Any = None, seed: int | None = None,
     ):  # fmt: skip
-        super().__init__()
-        for key in options:
-            if key not in OPTIONS:
-                raise TypeError(f"Unknown option {key!r}. Choose among {', '.join(OPTIONS)}.")
-        checks.settings(num_classes=num_classes, in_channels=in_channels, **options)
-        self.variant, self.options, self.metadata = find_variant(variant), options, dict[str, Any]()
-        self.num_classes, self.in_channels, self.resolution = num_classes, in_channels, self.variant.resolution
-        stem_stride = options.get("stem_stride", 2)
-        rows = scaled(options.get("stages", STAGES), 1, 1, 0, stem_stride, options.get("output_stride"))
-        self.reduction = math.prod((row["stride"] for row in rows), start=stem_stride)
-        side = max(32, self.reduction)
-        up(self, [1, in_channels, side, side], device=device, seed=seed)
+        variant = find_variant(variant)
+        super().__init__(
+            variant, num_classes, in_channels, resolution=variant.resolution, stages=stages, stem=stem, stem_stride=stem_stride,
+            head=head, output_stride=output_stride, dropout=dropout, drop_connect=drop_connect, se_ratio=se_ratio, act=act,
+            block=block, padding=padding, eps=eps, momentum=momentum,
+        )  # fmt: skip
+        strides = [row["stride"] for row in scaled(stages, 1, 1, 0, stem_stride, output_stride)]
+        self.reduction = math.prod(strides, start=stem_stride)
+        self.warm_up(device, seed)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        W.check_images(x, self.in_channels, self.reduction)
+        self.check_images(x)
         return efficientnet(x, self.variant, self.num_classes, **self.options)

@@ -22,6 +22,7 @@ from ..engine.block import Block
 from ..engine.layers import labels
 from ..engine.module import WarmModule
 from ..engine.pywarm import up
+from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS, Variant, WarmEfficientNet
 from .layout import aligned, bar, cell, count, indented, last, megabytes, name, nested, shortened, widths
 
@@ -135,7 +136,7 @@ def tabulate(model: Network, input: Any = None) -> Table:
 
 
 def _tabulated(network: nn.Module, input: Any) -> Table:
-    if input is None and not isinstance(network, WarmEfficientNet):
+    if input is None and not isinstance(network, Classifier):
         raise ValueError(f"{network._get_name()} does not say what its input is. Pass its shape, such as (1, 3, 64, 64).")
     if input is None:
         input = 1, network.in_channels, network.resolution, network.resolution
@@ -360,8 +361,6 @@ def _value(value: Any) -> str:
     return getattr(value, "__name__", None) or repr(value)
 
 
-def _repr_html_(model: WarmEfficientNet) -> str:
+def table_html(model: WarmEfficientNet) -> str:
+    """A classifier's table as HTML, which a notebook shows."""
     return tabulate(model)._repr_html_()
-
-
-WarmEfficientNet._repr_html_ = _repr_html_  # type: ignore[assignment]
