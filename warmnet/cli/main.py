@@ -246,13 +246,15 @@ def _recipe(asked: argparse.Namespace) -> Any:
 
 def predict(asked: argparse.Namespace) -> int:
     """Print the class probabilities of images as a table, or with --json as JSON."""
-    from ..data.preprocessing import ImageError, read_image
+    from ..data.preprocessing import ImageError
+    from ..deployment import is_exported, open_exported
 
-    classify = _classifier(asked)
+    path = asked.run
+    model: Any = open_exported(path) if is_exported(path) else model_file.load(path, asked.model, asked.words)
     results: list[dict[str, Any]] = []
     for file in asked.images:
         try:
-            results.append({"file": file, "probabilities": classify(read_image(file))})
+            results.append({"file": file, "probabilities": model.predict(file)})
         except ImageError as error:
             results.append({"file": file, "error": str(error)})
             _say(error)
@@ -262,29 +264,6 @@ def predict(asked: argparse.Namespace) -> int:
     elif read:
         print(_table(read))
     return int(len(read) < len(results))
-
-
-def _classifier(asked: argparse.Namespace) -> Callable[[Any], dict[str, float]]:
-    """A function from an image to the probabilities of classes, by weights or by an exported network."""
-    import torch
-
-    from ..deployment import is_exported, open_exported
-
-    path = asked.run
-    model: Any = open_exported(path) if is_exported(path) else model_file.load(path, asked.model, asked.words)
-    outputs = model.num_classes if isinstance(model, WarmEfficientNet) else int(model.metadata.network.get("num_classes", 1))
-    if not outputs or model.preprocessing is None:
-        raise InputError(f"{path} holds weights without what predict needs: classes, and the preprocessing of RGB images.")
-
-    def classify(image: Any) -> dict[str, float]:
-        if isinstance(model, WarmEfficientNet):
-            with torch.inference_mode():
-                probabilities = model(model.preprocessing(image)[None]).softmax(1)[0].tolist()
-        else:
-            probabilities = model(image)[0].tolist()
-        return dict(zip(model.classes or [f"class {n}" for n in range(len(probabilities))], probabilities))
-
-    return classify
 
 
 def convert(asked: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..data.preprocessing import Preprocessing
 from ..errors import InputError
 from ..networks.classifier import Classifier
 from .images import is_one, to_pil
@@ -32,7 +33,7 @@ def predict(model: Classifier, images: Any) -> dict[str, float] | list[dict[str,
     >>> sorted(model.predict(np.zeros((480, 640, 3), np.uint8)))
     ['cat', 'dog']
     """
-    _check_can_predict(model)
+    check_can_predict(type(model).__name__, model.num_classes, model.preprocessing)
     inputs = [model.preprocessing(to_pil(image)) for image in ([images] if is_one(images) else images)]
     predictions = [by_class(probabilities, model.classes) for probabilities in _probabilities(model, inputs)]
     return predictions[0] if is_one(images) else predictions
@@ -45,15 +46,14 @@ def by_class(probabilities: Sequence[float], classes: Sequence[str]) -> dict[str
     return dict(pairs)
 
 
-def _check_can_predict(model: Classifier) -> None:
-    if model.preprocessing is None:
+def check_can_predict(name: str, num_classes: int, preprocessing: Preprocessing | None) -> None:
+    """Raise what keeps a network from saying the classes of images."""
+    if num_classes == 0:
+        raise InputError(f"The {name} has no classes: num_classes is 0. Build it with a classifier, and train it.")
+    if preprocessing is None:
         raise InputError(
-            f"The {type(model).__name__} has no preprocessing, which makes its input of an image. Set it: "
-            f"model.preprocessing = warmnet.data.preprocessing.Preprocessing({model.resolution})."
-        )
-    if not model.num_classes:
-        raise InputError(
-            f"The {type(model).__name__} has no classes: num_classes is 0. Build it with a classifier, and train it."
+            f"The {name} has no preprocessing, which makes its input of an RGB image. Set that of the images it was trained on: "
+            f"model.preprocessing = warmnet.data.preprocessing.Preprocessing(224)."
         )
 
 

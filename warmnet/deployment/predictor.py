@@ -18,7 +18,7 @@ from .engines.engine import Engine, Runner
 from .errors import DeployError
 from .images import is_one, to_pixels
 from .metadata import Metadata
-from .prediction import by_class
+from .prediction import by_class, check_can_predict
 
 AT_ONCE = 4 * 224 * 224  # pixels in a part of a batch: with more, or fewer, B0 took longer
 
@@ -69,7 +69,12 @@ class Predictor:
         return softmax(self.logits(np.stack(pixels)))
 
     def predict(self, images: Any) -> dict[str, float] | list[dict[str, float]]:
-        """Class -> probability, the most probable first, of one image; of several a list of these."""
+        """Class -> probability, the most probable first, of one image; of several a list of these.
+
+        Images are as in a call. Raises InputError if the network has no classes or no preprocessing.
+        """
+        num_classes = int(self.metadata.network.get("num_classes", 1))  # of a network that is no classifier nothing is known
+        check_can_predict("exported network", num_classes, self.preprocessing)
         predictions = [by_class(probabilities.tolist(), self.classes) for probabilities in self(images)]
         return predictions[0] if is_one(images) else predictions
 
