@@ -1,4 +1,4 @@
-"""A predictor of a model, without a file, on the fastest engine: `deploy`."""
+"""`deploy`: a predictor of a model, without a file, on the fastest engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user hears about deployment when something cannot be."""
+"""The error about deployment: what cannot be exported, or not be opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model as a file for an engine: `export`."""
+"""`export`: a model as a file for an engine."""
 
 from __future__ import annotations
 

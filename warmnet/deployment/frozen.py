@@ -1,4 +1,4 @@
-"""A model frozen for use: one graph in eval mode, with its pixels normalized inside and its batch norms in its convolutions."""
+"""A model frozen for use: one graph in eval mode, pixels normalized inside, batch norms folded into convolutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch's remarks, kept quiet."""
+"""torch's warnings and log messages, kept quiet during an export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A frozen network as an ONNX graph."""
+"""A frozen network as an ONNX graph, which ONNX Runtime and OpenVINO are given."""
 
 from __future__ import annotations
 

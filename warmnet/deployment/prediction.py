@@ -1,4 +1,4 @@
-"""What a classifier says of images: the probability of each class, by its name."""
+"""`predict`: the probability of each class of an image, by its name."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_can_predict(name: str, num_classes: int, preprocessing: Preprocessing 
         raise InputError(f"The {name} has no classes: num_classes is 0. Build it with a classifier, and train it.")
     if preprocessing is None:
         raise InputError(
-            f"The {name} has no preprocessing, which makes its input of an RGB image. Set that of the images it was trained on: "
+            f"The {name} has no preprocessing, which makes its input of an RGB image. Set what it was trained with: "
             f"model.preprocessing = warmnet.data.preprocessing.Preprocessing(224)."
         )
 

@@ -3,7 +3,8 @@
 from .conversion import LIBRARIES, convert
 from .errors import WeightsError, WeightsWarning
 from .lineages import LINEAGES
-from .pretrained import from_pretrained, load
+from .loading import load
+from .pretrained import from_pretrained
 from .report import Report, Row
 from .saving import FILE, replacing, save
 from .transplanting import transplant

@@ -1,4 +1,4 @@
-"""A checkpoint as another library's file: `convert`."""
+"""`convert`: a checkpoint as another library's file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user hears about weights: that they cannot be used, or what was done to them."""
+"""The error and the warning about weights: that they cannot be used, and what was done so that they can."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ VARIABLES = {  # of a layer's class, in the order in which Keras 3 numbers them
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "normalization": ("mean", "variance", "count"),
 }
-CLASSES = {  # by how EfficientNet's layers are called; all others are convolutions
+CLASSES = {  # by the names of EfficientNet's layers; all others are convolutions
     "dwconv": "depthwise_conv2d",
     "bn": "batch_normalization",
     "normalization": "normalization",

@@ -1,28 +1,24 @@
-"""A checkpoint's weights as a network of its own, by `from_pretrained`, or in one that is there, by `load`."""
+"""`from_pretrained`: the network that a checkpoint is of, with its weights."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import networks
 from ..data.preprocessing import Preprocessing
 from ..engine.build import starting_from
-from ..networks.classifier import CLASSIFIER, STEM, Classifier
-from .conventions import as_keywords, conventions_of, difference, stated_options
+from ..networks.classifier import STEM, Classifier
 from .description import Description, class_names
 from .errors import WeightsError, WeightsWarning
-from .identification import Identified, as_named, identify
-from .lineages import timm
-from .lineages.lineage import NETWORK, variant_name
-from .matching import check_finite, check_fits, match
+from .fitting import fit, take_description, warn
+from .identification import Identified, identify
+from .lineages.lineage import NETWORK
 from .reading import Checkpoint, Source, read
-from .report import Report
 from .reshaping import for_channels
 from .tensors import assign, unshare
 
@@ -68,53 +64,14 @@ def from_pretrained(
     identified = identify(checkpoint, lineage)
     network = _find_class(cls, identified.description, checkpoint.source)
     model = _build(network, identified, checkpoint, device, overrides)
-    report, values = _fit(identified, model, checkpoint, strict)
+    report, values = fit(identified, model, checkpoint.source, strict)
     if not _starts_from_values(network):
         assign(model, values)
-    _describe(model, identified)
+    take_description(model, identified)
     model.preprocessing = preprocessing or model.preprocessing
     model.metadata = dict(identified.description.metadata)
-    _warn(report)
+    warn(report)
     return model.eval()
-
-
-@torch.inference_mode(False)
-def load(
-    model: nn.Module, source: Source, *, strict: bool = True, lineage: str | None = None, revision: str | None = None
-) -> Report:
-    """Put a checkpoint's weights into a network that is there, and report on every tensor. It is all or nothing.
-
-    The arguments are those of `from_pretrained`. A model with another number of classes keeps its classifier; one with another
-    number of channels gets the stem's weights summed and shared out; both are said in a `WeightsWarning`.
-
-    Raises `WeightsError` if the source cannot be read, does not fit, or comes from networks that pad or normalize otherwise.
-
-    >>> import warmnet
-    >>> model, other = (warmnet.WarmEfficientNet('b0', num_classes=10, seed=seed) for seed in (0, 1))
-    >>> warmnet.load(model, other.state_dict()).share
-    1.0
-    """
-    model = _unwrap(model)
-    checkpoint = read(source, revision)
-    if checkpoint.description is None and isinstance(model, Classifier) and NETWORK not in class_names(type(model)):
-        identified = as_named(checkpoint, model)
-    else:
-        is_symmetric = conventions_of(model).get("padding") == "symmetric"
-        identified = identify(checkpoint, lineage, expected=timm.NATIVE.name if is_symmetric else timm.TF.name)
-    report, values = _fit(identified, model, checkpoint, strict)
-    report = _check_conventions(model, identified, checkpoint, report, strict)
-    assign(model, values)
-    if isinstance(model, Classifier):
-        _describe(model, identified, keep=True)
-    _warn(report)
-    return report
-
-
-def _unwrap(model: nn.Module) -> nn.Module:
-    """The model without what torch.compile and DistributedDataParallel put around it."""
-    while isinstance(inner := getattr(model, "_orig_mod", getattr(model, "module", None)), nn.Module):
-        model = inner
-    return model
 
 
 def _find_class(cls: type[Network], description: Description, source: str) -> type[Network]:
@@ -180,60 +137,3 @@ def _is_of_warmnet(code: Any) -> bool:
 def _starts_from_values(network: type[Classifier]) -> bool:
     """Whether its layers may be made of a checkpoint's tensors: a user's `__init__` may change weights, or have more."""
     return _is_of_warmnet(network.__init__)
-
-
-def _fit(identified: Identified, model: nn.Module, checkpoint: Checkpoint, strict: bool) -> tuple[Report, dict[str, Tensor]]:
-    """What goes from a checkpoint into a model, and the model's new values; or the error that says why it does not fit."""
-    report, values = match(identified.tensors, identified.names, model, checkpoint.source, adapt_stem=True, reshape=False)
-    report = replace(report, notes=(*identified.notes, *report.notes))
-    if not strict:
-        return report, values
-    description, advice = identified.description, "strict=False loads what fits."
-    if isinstance(model, Classifier) and model.variant != description.variant:
-        theirs, ours = variant_name(description.variant), variant_name(model.variant)
-        advice = (
-            f"The source is of {theirs} in the layout of {identified.lineage}, the model is {ours}. "
-            f"{description.network}.from_pretrained(source) builds the one that it is of. {advice}"
-        )
-    has_same_classes = getattr(model, "num_classes", None) == description.num_classes
-    check_fits(report, () if has_same_classes else CLASSIFIER, advice)
-    check_finite(report)
-    return report, values
-
-
-def _check_conventions(
-    model: nn.Module, identified: Identified, checkpoint: Checkpoint, report: Report, strict: bool
-) -> Report:
-    """The report, with a note if the source's networks compute otherwise than the model; if `strict`, that is an error."""
-    conventions = conventions_of(model)
-    options = stated_options(identified.description, is_complete=checkpoint.description is not None)
-    different = difference(conventions, options)
-    if not different:
-        return report
-    note = f"{report.source} is from networks with {as_keywords(different)}, and the model has {as_keywords(conventions)}"
-    if strict:
-        raise WeightsError(
-            f"{note}: its outputs would be others. Build it with {as_keywords(different)}, or take "
-            f"{identified.description.network}.from_pretrained(source). strict=False loads it all the same."
-        )
-    return replace(report, notes=(*report.notes, note))
-
-
-def _describe(model: Classifier, identified: Identified, keep: bool = False) -> None:
-    """Give a model the classes and the preprocessing of what was loaded, as far as they are its own.
-
-    - `keep`: what it has already, unless the source itself says otherwise of outputs and images that the model has.
-    """
-    description = identified.description
-    has_same_classes, is_rgb = model.num_classes == description.num_classes, model.in_channels == 3
-    if not keep or (has_same_classes and description.classes):
-        model.classes = description.classes if has_same_classes else ()
-    if not keep or (is_rgb and (identified.states_preprocessing or model.preprocessing is None)):
-        model.preprocessing = description.preprocessing if is_rgb else None
-
-
-def _warn(report: Report) -> None:
-    """Warn of everything that is not simply as in the source, at the line that called `load` or `from_pretrained`."""
-    lines = report.lines()
-    if lines:
-        warnings.warn("\n  ".join([f"{report.source}:", *lines]), WeightsWarning, stacklevel=4)

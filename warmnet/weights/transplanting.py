@@ -1,4 +1,4 @@
-"""Weights from a network into an edited one: `transplant` takes whatever still fits, and says what did not."""
+"""`transplant`: weights from a network into an edited one, as far as they still fit, and a report on what did not."""
 
 from __future__ import annotations
 
