@@ -80,7 +80,8 @@ def from_json(text: str, source: str) -> tuple[Description, int | None]:
         values = {key: content[key] for key in Description._fields}
         variant, preprocessing = values["variant"], values["preprocessing"]
         values["variant"] = decode([*variant.values()] if isinstance(variant, dict) else variant)
-        values["bases"], values["classes"] = tuple(values["bases"]), tuple(values["classes"])
+        values["network"], values["bases"] = str(values["network"]), tuple(map(str, values["bases"]))
+        values["classes"] = tuple(values["classes"])
         values["options"] = decode(values["options"])
         values["preprocessing"] = preprocessing and Preprocessing.from_dict(preprocessing)
         return Description(**values), content.get("crc32")
