@@ -36,7 +36,7 @@ from bench_measured import measured  # noqa: E402
 from bench_rows import GROUPS, Asked  # noqa: E402
 
 import warmnet  # noqa: E402
-from warmnet.weights import replacing  # noqa: E402
+from warmnet.data.files import replacing  # noqa: E402
 
 PACKAGES = (
     "torch", "warmnet", "timm", "torchvision", "efficientnet_pytorch", "keras", "onnx", "onnxruntime", "onnxscript", "openvino",

@@ -23,12 +23,12 @@ from onnxruntime import quantization
 from PIL import Image
 from torch import Tensor, nn
 
+from warmnet.data import Sample
 from warmnet.data.preprocessing import Preprocessing
 from warmnet.deployment import export, open_exported
 from warmnet.deployment.engines.openvino import openvino_core
 from warmnet.deployment.logs import quiet
 from warmnet.training import Data
-from warmnet.training.data import Sample
 
 ENGINES = {"ONNX Runtime": "onnx", "OpenVINO": "openvino"}
 OFFERED = {"fp32": [*ENGINES], "bf16": ["OpenVINO"], "int8": [*ENGINES]}

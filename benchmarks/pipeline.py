@@ -39,11 +39,10 @@ from PIL import Image  # noqa: E402
 from sklearn.datasets import load_sample_image  # noqa: E402
 
 import warmnet  # noqa: E402
-from warmnet.data.preprocessing import Preprocessing, read_image  # noqa: E402
-from warmnet.training.data import augment  # noqa: E402
+from warmnet.data import Preprocessing, read_image  # noqa: E402
 from warmnet.training.recipe import PAPER  # noqa: E402
 from warmnet.training.rmsprop import RMSpropTF  # noqa: E402
-from warmnet.training.shards import Member, index  # noqa: E402
+from warmnet.data.tar_members import Member, list_members  # noqa: E402
 
 MINE = "warmnet"
 SIZE, COUNT = 224, 32
@@ -73,9 +72,9 @@ def load(file):
     return read_image(file.open() if isinstance(file, Member) else file)
 
 
-def ours(sampling, augmentation):
-    recipe = replace(PAPER, sampling=sampling, augment=augmentation)
-    return lambda image: augment(image, PREPROCESSING, recipe, random.Random(random.getrandbits(62)))  # each image its own
+def ours(sampling, policy):
+    augmentation = replace(PAPER, sampling=sampling, augment=policy).augmentation
+    return lambda image: augmentation(image, PREPROCESSING, random.Random(random.getrandbits(62)))  # each image its own
 
 
 def torchvisions(policy):
@@ -100,7 +99,7 @@ def write_photographs(folder):
     with tarfile.open(folder / "photographs.tar", "w") as tar:
         for path in paths:
             tar.add(path, path.name)
-    return [*map(str, paths)], index(str(folder / "photographs.tar"))
+    return [*map(str, paths)], list_members(str(folder / "photographs.tar"))
 
 
 def one_thread(files, members):

@@ -30,7 +30,7 @@ from peers.libraries import from_timm, from_torchvision, timm, torchvision  # no
 
 import warmnet  # noqa: E402
 from warmnet.deployment.machine import this_machine  # noqa: E402
-from warmnet.training.activation_checkpointing import recompute_blocks  # noqa: E402
+from warmnet.training.activation_checkpointing import checkpoint_blocks  # noqa: E402
 
 BATCH, SECONDS = 16, 120  # of turns
 PEERS = "timm", "torchvision"
@@ -41,8 +41,8 @@ def b0():
     return warmnet.WarmEfficientNet("b0", dropout=0.0, drop_connect=0.0)
 
 
-def recomputed():
-    recompute_blocks(model := b0())
+def checkpointed():
+    checkpoint_blocks(model := b0())
     return model
 
 
@@ -74,7 +74,7 @@ CONTENDERS = {
     "warmnet": lambda: ready(b0),
     "warmnet, kept": lambda: ready(b0, kept=True),
     "warmnet, kept, bf16": lambda: ready(b0, kept=True, bf16=True),
-    "warmnet, kept, recompute": lambda: ready(recomputed, kept=True),
+    "warmnet, kept, checkpointing": lambda: ready(checkpointed, kept=True),
     "warmnet, kept, accumulate 2": lambda: ready(b0, kept=True, parts=2),
     "warmnet, kept, compile": lambda: ready(b0, kept=True, compiled=True),
     "timm": lambda: ready(lambda: from_timm("b0", None, torch.float32)),

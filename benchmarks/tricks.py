@@ -37,7 +37,7 @@ from matplotlib.ticker import PercentFormatter
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import warmnet  # noqa: E402
 from warmnet import training  # noqa: E402
-from warmnet.training.data import Sample  # noqa: E402
+from warmnet.data import Sample  # noqa: E402
 from warmnet.training.recipe import DIGITS, PAPER, SGD  # noqa: E402
 
 VARIANT = warmnet.Variant(width=0.25, depth=0.3, resolution=32, dropout=0.2)  # 8 blocks, one of them with a skip

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-import warmnet  # noqa: E402
+import warmnet.data  # noqa: E402
 
 project = "warmnet"
 root_doc = "README"
@@ -116,8 +116,9 @@ def definition(package, constant):
 def choose(app, what, name, obj, skipped, options):
     """All public names, each on one page; of a class what has a docstring, without the fields of a named tuple."""
     if what == "module":
-        elsewhere = name in warmnet.__all__ and getattr(warmnet, name) is obj
-        return skipped or (elsewhere and app.env.docname != "docs/reference/warmnet")
+        homes = [home for home in (warmnet, warmnet.data) if getattr(home, name, None) is obj and name in home.__all__]
+        elsewhere = homes and app.env.docname != f"docs/reference/{homes[0].__name__}"
+        return skipped or bool(elsewhere)
     return skipped or type(obj).__name__ == "_tuplegetter"
 
 

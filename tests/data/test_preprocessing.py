@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from warmnet.data.preprocessing import ImageError, Preprocessing, read_image
+from warmnet.data import ImageError, Preprocessing, read_image
 
 CHINA = Image.fromarray(load_sample_images().images[0])  # 640x427
 

@@ -197,7 +197,8 @@ for seed in range(2):
     warmnet.export(model, f"{sys.argv[1]}/{seed}", "openvino")
 data = replace(data, train=data.train[:64], held_out=data.held_out[:32])
 training.fit(
-    data, replace(training.DIGITS, epochs=1), f"{sys.argv[1]}/run", variant=small, engine=training.Engine("cpu", workers=2)
+    data, replace(training.DIGITS, epochs=1), f"{sys.argv[1]}/run", variant=small,
+    execution=training.Execution("cpu", workers=2),
 )
 """
 

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 
 import warmnet
+from warmnet.data import Data, Sample
 from warmnet.deployment import DeployError, Verification, deploy, export, open_exported
 from warmnet.deployment.engines import ENGINES
 from warmnet.deployment.int8 import quantize
@@ -16,7 +17,6 @@ from warmnet.deployment.metadata import describe
 from warmnet.deployment.onnx_graph import to_onnx
 from warmnet.deployment.samples import synthetic_samples
 from warmnet.errors import InputError
-from warmnet.training.data import Data, Sample
 
 
 @pytest.fixture(scope="module")

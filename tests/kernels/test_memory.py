@@ -33,9 +33,9 @@ from dataclasses import replace
 from warmnet import training
 data = training.digits()
 data = replace(data, train=data.train[:4], held_out=data.held_out[:2])
-recipe, engine = replace(training.DIGITS, epochs=1, batch_size=4), training.Engine('cpu')
+recipe, execution = replace(training.DIGITS, epochs=1, batch_size=4), training.Execution('cpu')
 small = warmnet.Variant(0.2, 0.2, 32, 0.2)
-training.fit(data, recipe, tempfile.mkdtemp() + '/run', variant=small, engine=engine)
+training.fit(data, recipe, tempfile.mkdtemp() + '/run', variant=small, execution=execution)
 """
 
 

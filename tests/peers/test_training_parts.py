@@ -15,9 +15,8 @@ from warmnet import WarmEfficientNet
 from warmnet.data import timm_augment
 from warmnet.data.autoaugment import V0, apply, sign
 from warmnet.data.crop import SMALLEST, random_resized_crop
-from warmnet.training.data import augmented
 from warmnet.training.ema import EMA
-from warmnet.training.optimizer import optimizer as optimizer_of
+from warmnet.training.optimizer import build_optimizer
 from warmnet.training.recipe import RECIPES
 from warmnet.training.rmsprop import RMSpropTF
 from warmnet.training.schedule import timm as timm_rate
@@ -157,7 +156,7 @@ def test_the_recipes_network_and_optimizer_are_timms_command():
     network = timm.create_model("efficientnet_b0", drop_rate=0.2, drop_path_rate=0.2)
     theirs = timm.optim.create_optimizer_v2(network, "rmsproptf", lr=0.048, weight_decay=1e-5, momentum=0.9, eps=0.001)
     model = WarmEfficientNet("b0", **recipe.network)
-    ours = optimizer_of(model, recipe)
+    ours = build_optimizer(model, recipe)
     sizes = [{g["weight_decay"]: sum(p.numel() for p in g["params"]) for g in o.param_groups} for o in (ours, theirs)]
     assert sizes[0] == sizes[1] and sizes[0].keys() == {0, 1e-5}
     for settings in ({key: o.param_groups[0][key] for key in ("alpha", "momentum", "eps")} for o in (ours, theirs)):
@@ -219,7 +218,7 @@ def test_what_is_cut_out_and_resized_is_timms_to_the_byte_with_either_filter():
     for seed in range(40):
         left, top, right, bottom = random_resized_crop(*photo.size, random.Random(seed))
         box = top, left, bottom - top, right - left
-        found = augmented(photo, recipe.preprocessing, recipe, random.Random(seed))
+        found = recipe.augmentation.pixels(photo, recipe.preprocessing, random.Random(seed))
         matches = [mode for mode in transform.interpolation if resized_crop(photo, *box, [64, 64], mode) == found]
         assert len(matches) == 1
         filters[matches[0]] += 1

@@ -7,7 +7,7 @@ from torch import nn
 import warmnet
 from warmnet import training
 from warmnet.errors import InputError
-from warmnet.training.batch_norm_statistics import reestimate
+from warmnet.training.batch_norm_statistics import recalibrate_batch_norm
 from warmnet.training.recipe import DIGITS
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -52,7 +52,7 @@ def test_statistics_are_the_means_over_batches_by_hand():
     model = network().eval()
     inputs = {name: [] for name in norms(model)}
     hooks = [m.register_forward_hook(lambda m, x, y, name=name: inputs[name].append(x[0])) for name, m in norms(model).items()]
-    reestimate(model, iter(batches()))
+    recalibrate_batch_norm(model, iter(batches()))
     for hook in hooks:
         hook.remove()
     for name, norm in norms(model).items():
@@ -69,7 +69,7 @@ def test_nothing_is_dropped_and_layers_see_what_the_batch_normalizes():
         norm.momentum = 1.0  # of one batch the statistics are its own
     x = batches(1)[0]
     dropless(x)
-    reestimate(model, [x])
+    recalibrate_batch_norm(model, [x])
     for name, norm in norms(dropless).items():
         torch.testing.assert_close(norms(model)[name].running_var, norm.running_var)
 
@@ -77,7 +77,7 @@ def test_nothing_is_dropped_and_layers_see_what_the_batch_normalizes():
 def test_all_else_is_as_before():
     model = mixed_up()
     before, statistics, rng = outside(model), tensors(model), torch.get_rng_state()
-    reestimate(model, torch.utils.data.DataLoader(batches(), batch_size=None, shuffle=True))
+    recalibrate_batch_norm(model, torch.utils.data.DataLoader(batches(), batch_size=None, shuffle=True))
     assert outside(model) == before and torch.equal(torch.get_rng_state(), rng)
     assert all(not torch.equal(norm.running_mean, statistics[f"{name}.running_mean"]) for name, norm in norms(model).items())
     assert all(p.grad is None for p in model.parameters())
@@ -93,7 +93,7 @@ def test_after_an_error_the_statistics_are_as_before_too(error, stop):
     model = mixed_up()
     before, own = outside(model), tensors(model)
     with pytest.raises(error):
-        reestimate(model, interrupted())
+        recalibrate_batch_norm(model, interrupted())
     assert outside(model) == before
     assert all(torch.equal(value, own[key]) for key, value in model.state_dict().items())
 
@@ -115,5 +115,5 @@ def test_a_network_whose_statistics_were_spoilt_recovers_its_accuracy(tmp_path):
     for norm in norms(model).values():
         norm.reset_running_stats()
     spoilt = accuracy()
-    reestimate(model, stacked(data.train).split(128))
+    recalibrate_batch_norm(model, stacked(data.train).split(128))
     assert spoilt < 0.5 < 0.85 < whole and accuracy() > whole - 0.02

@@ -12,10 +12,12 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precisio
 from torch import nn
 
 import warmnet
+from warmnet.data import Sample, digits, folder
 from warmnet.data.preprocessing import Preprocessing
 from warmnet.errors import InputError
-from warmnet.training.data import Sample, digits, folder
-from warmnet.training.evaluation import Bin, Evaluation, evaluate, report
+from warmnet.training.evaluation import evaluate
+from warmnet.training.evaluation_report import report
+from warmnet.training.evaluation_result import Bin, Evaluation
 
 DATA = digits()
 TINY = warmnet.Variant(width=0.25, depth=0.1, resolution=32, dropout=0.2)

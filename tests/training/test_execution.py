@@ -1,4 +1,4 @@
-"""Precision, accumulation, recomputation and compilation change how a run is computed, and hardly what comes out."""
+"""Precision, accumulation, activation checkpointing and compilation change how a run is computed, and hardly what comes out."""
 
 from dataclasses import replace
 from functools import partial
@@ -11,8 +11,8 @@ from torch.autograd.graph import saved_tensors_hooks
 import warmnet
 from warmnet import training, weights
 from warmnet.errors import InputError
-from warmnet.training import Engine
-from warmnet.training.activation_checkpointing import recompute_blocks
+from warmnet.training import Execution
+from warmnet.training.activation_checkpointing import checkpoint_blocks
 from warmnet.training.recipe import DIGITS
 from warmnet.training.steps import Training
 
@@ -29,18 +29,18 @@ ONE_BLOCK = {"stages": [[8, 1, 3, 1, 1]], "stem": 8, "head": 16, "momentum": 0.1
 
 
 @pytest.mark.parametrize(
-    "engine",
+    "execution",
     [
-        Engine(),
-        Engine(precision="bf16"),
-        Engine(accumulate=3),
-        Engine(recompute=True),
-        Engine(precision="bf16", accumulate=2, recompute=True),
+        Execution(),
+        Execution(precision="bf16"),
+        Execution(accumulate=3),
+        Execution(checkpointing=True),
+        Execution(precision="bf16", accumulate=2, checkpointing=True),
     ],
-    ids=["plain", "bf16", "accumulate", "recompute", "all of them"],
+    ids=["plain", "bf16", "accumulate", "checkpointing", "all of them"],
 )
-def test_it_learns(tmp_path, engine):
-    run = training.fit(DATA, replace(SMALL, epochs=3, network=THREE_BLOCKS), tmp_path, variant=TINY, engine=engine)
+def test_it_learns(tmp_path, execution):
+    run = training.fit(DATA, replace(SMALL, epochs=3, network=THREE_BLOCKS), tmp_path, variant=TINY, execution=execution)
     assert run.history[-1].train_loss < 0.75 * run.history[0].train_loss
     assert run.history[-1].held_out_accuracy > 0.9, "half of them by chance"
 
@@ -52,7 +52,7 @@ def test_it_learns_compiled(tmp_path, monkeypatch, backend):
     torch._dynamo.reset()
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     recipe = replace(SMALL, network=ONE_BLOCK)
-    runs = [training.fit(FEW, recipe, tmp_path / str(c), variant="b0", engine=Engine(compile=c)) for c in (False, True)]
+    runs = [training.fit(FEW, recipe, tmp_path / str(c), variant="b0", execution=Execution(compile=c)) for c in (False, True)]
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
     plain, compiled = ([epoch.train_loss for epoch in run.history] for run in runs)
     assert compiled == pytest.approx(plain, rel=0.05) and compiled[-1] < compiled[0]
@@ -70,7 +70,7 @@ def test_bf16_computes_in_bfloat16_and_keeps_weights_in_float32(tmp_path, monkey
 
     monkeypatch.setattr(Training, "_losses", watched)
     run, plain = (
-        training.fit(FEW, SHORT, tmp_path / precision, variant=TINY, engine=Engine(precision=precision))
+        training.fit(FEW, SHORT, tmp_path / precision, variant=TINY, execution=Execution(precision=precision))
         for precision in ("bf16", "fp32")
     )
     assert computed == {torch.bfloat16, torch.float32}
@@ -100,12 +100,12 @@ def test_images_and_weights_are_channels_last_all_the_way(tmp_path, monkeypatch)
         assert all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in tensors), name
 
 
-def test_recomputing_changes_no_bit(tmp_path):
+def test_checkpointing_changes_no_bit(tmp_path):
     """The statistics of batch normalization, drop connect's random numbers and the average are among what is the same."""
     recipe = replace(SHORT, ema="paper", network={"momentum": 0.1, "drop_connect": 0.5})
     deep = TINY._replace(depth=0.6)
-    for recompute in False, True:
-        training.fit(FEW, recipe, tmp_path / str(recompute), variant=deep, engine=Engine(recompute=recompute))
+    for checkpointing in False, True:
+        training.fit(FEW, recipe, tmp_path / str(checkpointing), variant=deep, execution=Execution(checkpointing=checkpointing))
     assert (tmp_path / "True" / weights.FILE).read_bytes() == (tmp_path / "False" / weights.FILE).read_bytes()
 
 
@@ -124,10 +124,10 @@ def kept_bytes(model):
     return sum(size for pointer, size in kept.items() if pointer not in own)
 
 
-def test_recomputing_holds_a_fraction_of_the_activations():
-    plain, recomputed = (warmnet.WarmEfficientNet("b0", seed=0) for _ in range(2))
-    recompute_blocks(recomputed)
-    assert kept_bytes(recomputed) < 0.25 * kept_bytes(plain)
+def test_checkpointing_holds_a_fraction_of_the_activations():
+    plain, checkpointed = (warmnet.WarmEfficientNet("b0", seed=0) for _ in range(2))
+    checkpoint_blocks(checkpointed)
+    assert kept_bytes(checkpointed) < 0.25 * kept_bytes(plain)
     assert kept_bytes(plain) > 2 * 2**20
 
 
@@ -142,7 +142,7 @@ def test_parts_give_the_gradient_of_the_whole(tmp_path, monkeypatch, accumulate)
     )
     alive_one = alive.fill(warmnet.WarmEfficientNet(TINY, 10))
     for parts in 1, accumulate:
-        training.fit(FEW, recipe, tmp_path / str(parts), source=alive_one, engine=Engine(accumulate=parts))
+        training.fit(FEW, recipe, tmp_path / str(parts), source=alive_one, execution=Execution(accumulate=parts))
     half = len(gradients) // 2
     assert half == 3
     for whole, parts in zip(gradients[:half], gradients[half:]):
@@ -155,12 +155,15 @@ def noted(optimizer):
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path):
-    for engine, message in [
-        (Engine("tpu"), "device 'tpu' is not there. Choose one of auto, cpu"),
-        (Engine(precision="fp16"), "precision is 'fp16'. Choose fp32 or bf16."),
-        (Engine(accumulate=9), "16 images in a step are too few for 1 processes with 9 parts each.*Choose a larger batch size"),
-        (Engine(accumulate=0), "accumulate is 0; 1 is the least."),
+    for execution, message in [
+        (Execution("tpu"), "device 'tpu' is not there. Choose one of auto, cpu"),
+        (Execution(precision="fp16"), "precision is 'fp16'. Choose fp32 or bf16."),
+        (
+            Execution(accumulate=9),
+            "16 images in a step are too few for 1 processes with 9 parts each.*Choose a larger batch size",
+        ),
+        (Execution(accumulate=0), "accumulate is 0; 1 is the least."),
     ]:
         with pytest.raises(InputError, match=message):
-            training.fit(FEW, SHORT, tmp_path / "run", variant=TINY, engine=engine)
+            training.fit(FEW, SHORT, tmp_path / "run", variant=TINY, execution=execution)
     assert not (tmp_path / "run").exists()

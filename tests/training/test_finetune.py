@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader
 
 import warmnet
 from warmnet import training
+from warmnet.data import Batches, Images, Sample
 from warmnet.data.preprocessing import Preprocessing
-from warmnet.training.data import Batches, Images, Sample
-from warmnet.training.optimizer import DEEPEST, depth
+from warmnet.training.optimizer import depth, part_depths
 from warmnet.training.recipe import DIGITS, RECIPES
 from warmnet.training.steps import Training
 
@@ -52,11 +52,11 @@ def loaded(folder):
 
 def in_training(model, data, recipe):
     """The network as a run has it, with what its steps take."""
-    engine = training.Engine()
-    recipe = recipe.sized(len(data.train), TINY)
+    execution = training.Execution()
+    recipe = recipe.sized(len(data.train), TINY.resolution)
     batches = Batches(len(data.train), recipe.batch_size, seed=0)
-    images = DataLoader(Images(data.train, recipe.preprocessing, recipe), batch_sampler=batches)
-    return Training(engine.fabric(), model, recipe, batches, 0, engine), images
+    images = DataLoader(Images(data.train, recipe.preprocessing, recipe.augmentation), batch_sampler=batches)
+    return Training(execution.fabric(), model, recipe, batches, 0, execution), images
 
 
 def tensors(model):
@@ -96,9 +96,11 @@ def test_frozen_stages_stay_to_the_bit_until_their_epoch(source):
         for batch in images:
             run.take_step([batch])
         run.finish_epoch(held_out)
-        moved = {depth(name) for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+        moved = {
+            depth(name, run.depths) for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])
+        }
         first.append(min(moved))
-        assert moved == set(range(min(moved), DEEPEST + 1))
+        assert moved == set(range(min(moved), 10))
         run.batches.step = run.step
     assert first == [9, 6, 3, 0]
 
@@ -110,11 +112,11 @@ def test_the_first_step_of_each_stage_is_its_share_and_only_kernels_decay(source
     run, images = in_training(model, FIVES, recipe)
     run.start_epoch()
     run.take_step([next(iter(images))])
-    for n in range(DEEPEST + 1):  # Adam's first step is the learning rate up or down, wherever there is a gradient
-        undecayed = {name: p for name, p in model.named_parameters() if depth(name) == n and p.ndim == 1}
+    for n in range(10):  # Adam's first step is the learning rate up or down, wherever there is a gradient
+        undecayed = {name: p for name, p in model.named_parameters() if depth(name, run.depths) == n and p.ndim == 1}
         assert undecayed
         longest = max((p - before[name]).abs().max().item() for name, p in undecayed.items())
-        assert longest == pytest.approx(1e-3 * 0.5 ** (DEEPEST - n), rel=0.01), n
+        assert longest == pytest.approx(1e-3 * 0.5 ** (9 - n), rel=0.01), n
     decayed = {id(p) for group in run.optimizer.param_groups if group["weight_decay"] for p in group["params"]}
     assert {name for name, p in model.named_parameters() if id(p) in decayed} == {
         name for name, _ in model.named_parameters() if name.endswith(".weight") and ".bn." not in name
@@ -179,3 +181,11 @@ def test_the_body_and_the_colours_are_the_sources(source, tmp_path):
     assert (tuned.preprocessing.mean, tuned.preprocessing.std) == ((0.5, 0.4, 0.3), (0.3, 0.2, 0.1))
     before, after = tensors(model), tensors(tuned)
     assert all(torch.equal(value, after[name]) for name, value in before.items() if not name.startswith("classifier"))
+
+
+def test_the_parts_of_a_network_are_numbered_in_their_order():
+    model = warmnet.WarmEfficientNet("b0", num_classes=2, device="meta")
+    parts = ["stem", *(f"stage_{n}" for n in range(1, 8)), "head", "classifier"]
+    assert part_depths(model) == {name: n for n, name in enumerate(parts)}
+    assert depth("stage_3.mb_block_1.depthwise.bn.weight", part_depths(model)) == 3
+    assert depth("position_embedding", part_depths(model)) == 0, "a parameter of the network itself"

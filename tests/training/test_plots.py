@@ -3,9 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
-from warmnet.training.evaluation import Bin
-from warmnet.training.plots import plot_calibration, plot_confusion, plot_grid, plot_learning
-from warmnet.training.run import Epoch
+from warmnet.training.evaluation_result import Bin
+from warmnet.training.image_grid import plot_grid
+from warmnet.training.metrics import Epoch
+from warmnet.training.plots import plot_calibration, plot_confusion, plot_learning
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 300])

@@ -23,7 +23,7 @@ from waiting import LIMIT, until
 import warmnet
 from warmnet import training, weights
 from warmnet.cli import main as cli
-from warmnet.training.data import Batches, Images
+from warmnet.data import Batches, Images
 from warmnet.training.recipe import DIGITS, RECIPES
 from warmnet.training.run_folder import RunFolder
 from warmnet.training.steps import Training
@@ -66,7 +66,7 @@ def note(folder, name, rank, recipe, source=None, resume=False, stop=None):
     draw = RunFolder.draw
 
     def noted_load(self, index):
-        if self.recipe:
+        if self.augmentation:
             loaded.setdefault(step[0], []).append(index[0])
         return load(self, index)
 

@@ -1,17 +1,10 @@
-import random
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from PIL import Image
-from PIL.Image import Resampling
-from sklearn.datasets import load_sample_image
 
-from warmnet.data.crop import random_resized_crop
-from warmnet.data.preprocessing import Preprocessing
+from warmnet.data import Augmentation, Preprocessing
 from warmnet.errors import InputError
-from warmnet.training.data import augmented
-from warmnet.training.recipe import CHOICES, DIGITS, PHOTOS, RECIPES, Recipe
+from warmnet.training.recipe import DIGITS, PHOTOS, RECIPES, Recipe
 from warmnet.training.schedule import paper
 
 
@@ -92,31 +85,13 @@ def test_timm_s_stairs_do_not_stretch_in_longer_runs():
     assert [long.rate(step, 450 * 10, 1) for step in range(450)] == [published.rate(step, 900 * 10, 1) for step in range(450)]
 
 
-@pytest.mark.parametrize("interpolation, filters", [("random", {"bilinear", "bicubic"}), ("lanczos", {"lanczos"})])
-def test_images_are_trained_on_by_the_recipes_filter_which_looks_at_no_more_than_the_part(interpolation, filters):
-    recipe = Recipe("mine", epochs=1, resolution=48, sampling="torchvision", interpolation=interpolation)
-    image, used = Image.fromarray(load_sample_image("china.jpg")[:120, :160]), set()
-    for seed in range(12):
-        part = image.crop(random_resized_crop(*image.size, random.Random(seed)))
-        found = np.asarray(augmented(image, recipe.preprocessing, recipe, random.Random(seed)))
-        same = {name for name in filters if np.array_equal(part.resize((48, 48), Resampling[name.upper()]), found)}
-        assert len(same) == 1
-        used |= same
-    assert used == filters
-
-
 def test_images_are_evaluated_bicubic_where_they_are_trained_on_with_either_filter():
     assert Recipe("mine", epochs=1, resolution=48, interpolation="random").preprocessing == Preprocessing(48)
     assert RECIPES["timm-b0"].sized(1000).preprocessing == Preprocessing(224, 0.875, "bicubic")
 
 
-@pytest.mark.parametrize("augment", ["autoaugment", "randaugment", "randaugment-timm"])
-def test_augmentations_differ_and_each_leaves_an_image_of_the_resolution(augment):
-    recipe = Recipe("mine", epochs=1, resolution=48, augment=augment)
-    image = Image.fromarray(load_sample_image("china.jpg")[:120, :160])
-    pictures = [
-        [augmented(image, of.preprocessing, of, random.Random(seed)) for seed in range(9)]
-        for of in (recipe, *(replace(recipe, augment=name) for name in CHOICES["augment"] if name != augment))
-    ]
-    assert {picture.size for picture in pictures[0]} == {(48, 48)}
-    assert pictures[0] not in pictures[1:]
+def test_the_augmentation_has_the_recipes_settings():
+    given = {"sampling": "part", "area": (0.1, 0.2), "shift": 0.3, "flip": True, "augment": "randaugment", "magnitude": 4}
+    recipe = Recipe("mine", epochs=1, erase=0.5, interpolation="random", **given)
+    assert recipe.augmentation == Augmentation(random_interpolation=True, erase=0.5, **given)
+    assert not DIGITS.augmentation.random_interpolation

@@ -9,12 +9,12 @@ from pictures import write_digits
 
 import warmnet
 from warmnet import training, weights
-from warmnet.data.preprocessing import ImageError
+from warmnet.data import ImageError
 from warmnet.errors import InputError
 from warmnet.training import schedule
-from warmnet.training.optimizer import optimizer
+from warmnet.training.metrics import Epoch
+from warmnet.training.optimizer import build_optimizer
 from warmnet.training.recipe import DIGITS, RECIPES
-from warmnet.training.steps import Epoch
 
 DATA = training.digits()
 FEW = replace(DATA, train=DATA.train[::10], held_out=DATA.held_out[::10])  # 144 and 37
@@ -39,7 +39,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path):
 def test_the_number_of_workers_changes_no_bit(tmp_path):
     data = training.folder(write_digits(tmp_path / "digits"))
     for workers in 0, 2:
-        training.fit(data, SHORT, tmp_path / str(workers), variant=TINY, engine=training.Engine(workers=workers))
+        training.fit(data, SHORT, tmp_path / str(workers), variant=TINY, execution=training.Execution(workers=workers))
     assert (tmp_path / "0" / weights.FILE).read_bytes() == (tmp_path / "2" / weights.FILE).read_bytes()
 
 
@@ -114,7 +114,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing():
 def test_kernels_are_decayed_and_biases_if_the_recipe_says_so():
     model = warmnet.WarmEfficientNet(num_classes=2, device="meta")
     for recipe, biases in (DIGITS, False), (RECIPES["paper"], True):
-        groups = optimizer(model, recipe.sized(100)).param_groups
+        groups = build_optimizer(model, recipe.sized(100)).param_groups
         decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
         for name, parameter in model.named_parameters():
             expected = ".bn." not in name and (biases or name.endswith(".weight"))
@@ -142,7 +142,7 @@ def test_nothing_is_written_over(run):
     "recipe, options, message",
     [
         (replace(SHORT, resolution=31), {}, "resolution is 31; .* 32, is the least"),
-        (SHORT, {"engine": training.Engine("cuda")}, "device 'cuda' is not there. Choose one of auto, cpu"),
+        (SHORT, {"execution": training.Execution("cuda")}, "device 'cuda' is not there. Choose one of auto, cpu"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_it_starts(tmp_path, recipe, options, message):
@@ -159,7 +159,7 @@ def test_an_image_that_is_lost_in_the_middle_is_named_in_one_line(tmp_path, work
     lost = data.train[3].image
     lost.unlink()
     with pytest.raises(ImageError) as raised:
-        training.fit(data, SHORT, tmp_path / "run", variant=TINY, engine=training.Engine(workers=workers))
+        training.fit(data, SHORT, tmp_path / "run", variant=TINY, execution=training.Execution(workers=workers))
     assert str(raised.value) == f"{lost}: No such file or directory"
 
 

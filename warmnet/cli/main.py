@@ -142,7 +142,7 @@ def summary(asked: argparse.Namespace) -> None:
 def train(asked: argparse.Namespace) -> None:
     """Train on a folder of class folders of images, or without one on scikit-learn's 1,797 scanned digits."""
     from .. import training
-    from ..data.preprocessing import ImageError
+    from ..data import ImageError
 
     if asked.out and not asked.resume and not asked.preview:
         training.check_free(Path(asked.out))  # now, and not when all images have been read
@@ -152,10 +152,12 @@ def train(asked: argparse.Namespace) -> None:
     source = _source(asked, network)
     variant = source.variant if source else asked.variant or "b0"
     recipe = _recipe(asked)
-    engine = training.Engine(asked.device, asked.workers, asked.precision, asked.accumulate, asked.recompute, asked.compile)
-    engine.fabric()  # the processes of a run find each other, so that they share the reading
+    execution = training.Execution(
+        asked.device, asked.workers, asked.precision, asked.accumulate, asked.activation_checkpointing, asked.compile
+    )
+    execution.fabric()  # the processes of a run find each other, so that they share the reading
     data = _data(asked)
-    sized = recipe.sized(len(data.train), variant, source and source.preprocessing)
+    sized = recipe.sized(len(data.train), recipe.resolution or _resolution(source or network(variant, device="meta")))
     if asked.preview:
         print(f"{training.preview(data, sized, asked.seed, asked.out or 'preview.png')} is written. Look at it.")
         return
@@ -165,7 +167,7 @@ def train(asked: argparse.Namespace) -> None:
     began = time.perf_counter()
     try:
         settings = {"network": network, "variant": variant, "source": source, "seed": asked.seed}
-        run = training.fit(data, recipe, folder, **settings, engine=engine, resume=asked.resume)
+        run = training.fit(data, recipe, folder, **settings, execution=execution, resume=asked.resume)
     except BaseException as error:
         otherwise = _own_lines(error, asked) or (isinstance(error, InputError) and not isinstance(error, ImageError))
         _say_what_is_left(folder, asked, goes_on=not otherwise)
@@ -181,6 +183,11 @@ def train(asked: argparse.Namespace) -> None:
     own = model_file.code(network)  # as it was when it started, which the run keeps
     named = ["--model", str(folder / own.name)] if own else []
     print(f"\nNext:\n  {shlex.join(['warmnet', 'predict', str(folder), str(sample), *named])}")
+
+
+def _resolution(model: Any) -> int:
+    """The side of the images that a network's weights, or else it, are for."""
+    return model.preprocessing.resolution if model.preprocessing else model.resolution
 
 
 def _source(asked: argparse.Namespace, network: type[WarmEfficientNet]) -> WarmEfficientNet | None:
@@ -246,7 +253,7 @@ def _recipe(asked: argparse.Namespace) -> Any:
 
 def predict(asked: argparse.Namespace) -> int:
     """Print the class probabilities of images as a table, or with --json as JSON."""
-    from ..data.preprocessing import ImageError
+    from ..data import ImageError
     from ..deployment import is_exported, open_exported
 
     path = asked.run
@@ -421,7 +428,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--preview", action="store_true", help="write preview.png, or --out: images as they are trained on")
     sub.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="default: fp32")
     sub.add_argument("--accumulate", type=_whole(1), default=1, metavar="N", help="compute a step in N parts: less memory")
-    sub.add_argument("--recompute", action="store_true", help="compute activations again going back: less memory, slower")
+    sub.add_argument(
+        "--activation-checkpointing", action="store_true", help="compute activations again going back: less memory, slower"
+    )
     sub.add_argument("--compile", action="store_true", help="by torch.compile; the first steps take minutes")
     _reading(sub)
 
@@ -446,7 +455,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("run", metavar="RUN", help="a run folder, a weights file or a Hugging Face Hub id")
     sub.add_argument("out", metavar="OUT", help="the file to write; its ending, such as .onnx, may be left out")
     sub.add_argument("folder", nargs="?", metavar="FOLDER", help="images as for training, to compare on; int8 is calibrated "
-                     "on them. Default: synthetic images; with int8 the digits")  # fmt: skip
+                     "on them. Default: pictures drawn by a formula; with int8 the digits")  # fmt: skip
     sub.add_argument("--to", choices=("onnx", "openvino", "torch", "aoti"), default="onnx", help="default: onnx")
     sub.add_argument("--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="default: fp32")
     sub.add_argument("--dynamic-size", action="store_true", help="let height and width be free")

@@ -226,8 +226,8 @@ def warp(x: Pixels, across: tuple[float, float, float], down: tuple[float, float
     rows, columns = ((place.astype(float) + 0.5).astype(np.int32) for place in (row, column))
     pixels = np.full((height * width + 1, 4), GREY, np.uint8)  # four bytes are fetched at once; the last is the outside
     pixels[:-1, :3] = x.reshape(-1, 3)
-    found = pixels.view(np.uint32)[:, 0].take(np.where(inside, rows * width + columns, height * width))
-    return np.ascontiguousarray(found.view(np.uint8).reshape(height, width, 4)[..., :3])
+    warped = pixels.view(np.uint32)[:, 0].take(np.where(inside, rows * width + columns, height * width))
+    return np.ascontiguousarray(warped.view(np.uint8).reshape(height, width, 4)[..., :3])
 
 
 _LEVELS = np.arange(256, dtype=np.uint8)

@@ -39,11 +39,14 @@ def _official_size(width: int, height: int, ratio: float, rng: random.Random) ->
     highest = round(math.sqrt(area / ratio))
     if round(highest * ratio) > width:
         highest = int((width + 0.5 - 1e-7) / ratio)
-        highest -= round(highest * ratio) > width
+        if round(highest * ratio) > width:
+            highest -= 1
     highest = min(highest, height)
     h = rng.randint(min(round(math.sqrt(SMALLEST * area / ratio)), highest), highest)
-    h += round(h * ratio) * h < SMALLEST * area
-    h -= round(h * ratio) * h > area
+    if round(h * ratio) * h < SMALLEST * area:
+        h += 1
+    if round(h * ratio) * h > area:
+        h -= 1
     return round(h * ratio), h
 
 

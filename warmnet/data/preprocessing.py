@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ..errors import InputError, extra
+from ..errors import InputError
+from .images import upright_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 INTERPOLATIONS = "nearest", "bilinear", "bicubic", "lanczos"
-
-
-class ImageError(InputError):
-    """A file that is not a readable image."""
 
 
 @dataclass(frozen=True)
@@ -96,35 +91,3 @@ class Preprocessing:
         """What `to_dict` gave, as it was."""
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
         return cls(**values)
-
-
-def upright_rgb(image: Image) -> Image:
-    """`image` as a person sees it, in 8-bit RGB: turned as EXIF says, the transparent on white, 16-bit grey scaled to 8."""
-    with extra("train"):
-        from PIL import Image as images
-        from PIL.ImageOps import exif_transpose
-    if image.mode == "F":
-        raise ImageError("Images of floating point numbers have no known range of brightness. Convert them to 8 or 16 bits.")
-    if image.getexif().get(0x0112, 1) != 1:  # its copy takes time
-        image = exif_transpose(image)
-    if image.mode.startswith("I"):  # convert() would show everything above 255 as white
-        image = images.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = images.alpha_composite(images.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
-
-
-def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
-    """The image in a file, upright and in RGB; decoded to its end, so that a truncated one is an ImageError here."""
-    with extra("train"):
-        from PIL import Image as images
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata, say
-            with images.open(path) as image:
-                return upright_rgb(image)
-    except images.UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not an image of a known format, or damaged at its start.") from error
-    except Exception as error:  # Pillow's decoders raise anything from SyntaxError to struct.error
-        raise ImageError(f"{path}: {getattr(error, 'strerror', None) or error}") from error

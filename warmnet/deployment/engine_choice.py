@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
+from ..data.files import replacing
 from ..errors import InputError
-from ..weights import replacing
 from .engines import ENGINES, is_installed
 from .metadata import Metadata
 from .predictor import Predictor

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..data.preprocessing import Preprocessing, read_image, upright_rgb
+from ..data.images import read_image, upright_rgb
+from ..data.preprocessing import Preprocessing
 from ..errors import InputError
 
 

@@ -15,8 +15,10 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from ..errors import SealedError, WarmError
-from .layers import Layered, are_bare, layer, nobody_follows, thread
+from .calls import Call, thread
+from .layers import Layered, layer
 from .location import located
+from .stand_ins import calls_are_plain, is_bare
 
 
 class Block(Layered):
@@ -36,10 +38,10 @@ class Block(Layered):
 
     def forward(self, *args: Any, **kw: Any) -> Any:
         calls = thread.calls
-        if not calls or calls[-1][0] is not self:
+        if not calls or calls[-1].module is not self:
             return self.alone(*args, **kw)
-        _, used, function, _ = calls[-1]  # of its function's own call, see `block`
-        calls[-1] = self, used, function, nobody_follows()
+        _, names, function, _ = calls[-1]  # of its function's own call, see `block`
+        calls[-1] = Call(self, names, function, calls_are_plain())
         return function(*args, **kw)  # type: ignore[misc]
 
     def alone(self, *args: Any, **kw: Any) -> Any:
@@ -48,11 +50,11 @@ class Block(Layered):
         depth = len(calls)
         function = self.function
         args, kw = self._completed(args, kw)
-        calls.append((self, {}, function, nobody_follows()))
+        calls.append(Call(self, {}, function, calls_are_plain()))
         try:
             y = function(*args, **kw)
-            if thread.tap is not None:
-                thread.tap(self, y)
+            if thread.observer is not None:
+                thread.observer(self, y)
             return y
         except Exception as error:
             if depth or torch.compiler.is_compiling():
@@ -183,10 +185,10 @@ def block(function: Callable[..., Any]) -> Callable[..., Any]:
                 child._function.call = call
             calls = thread.calls
             depth = len(calls)
-            direct = calls[-1][3] and are_bare(child) and type(child).forward is Block.forward
-            calls.append((child, {}, function, direct))
+            is_plain = calls[-1].is_plain and is_bare(child) and type(child).forward is Block.forward
+            calls.append(Call(child, {}, function, is_plain))
             try:
-                y = function(*args, **kw) if direct else child(*args, **kw)
+                y = function(*args, **kw) if is_plain else child(*args, **kw)
             finally:
                 del calls[depth:]
             if y is None:
@@ -195,8 +197,8 @@ def block(function: Callable[..., Any]) -> Callable[..., Any]:
                     f"{kind} returned None. Does it end without `return`? It begins at line {code.co_firstlineno} of "
                     f"{code.co_filename}."
                 )
-            if thread.tap is not None:
-                thread.tap(child, y)
+            if thread.observer is not None:
+                thread.observer(child, y)
             return y
         return _replaced(child, function, args, kw)
 

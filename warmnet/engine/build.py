@@ -14,9 +14,11 @@ from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ..errors import NotWarmError, SealedError
+from .calls import thread
 from .draws import OwnDraws
-from .layers import Layered, join, thread
+from .layers import Layered
 from .location import located
+from .messages import join
 
 COMPARE = "Compare those of tensors: y.shape == x.shape."
 Model = TypeVar("Model", bound=nn.Module)
@@ -103,7 +105,7 @@ class Build:
 
     def run(self, data: Any) -> None:
         """Call the model once and seal it, or raise what is wrong with it, which stays as it was."""
-        was = thread.calls, thread.build, thread.tap
+        was = thread.calls, thread.build, thread.observer
         with torch.inference_mode(False), torch.no_grad(), self.draws:
             try:
                 sample = [_sample(each, self.device) for each in data]
@@ -111,7 +113,7 @@ class Build:
                     kind = next((p.dtype for p in self.root.parameters() if p.is_floating_point()), torch.float32)
                     sample = tree_map(lambda x: x.to(kind) if x.is_floating_point() else x, sample)
                 height = next((x.shape[2] for x in tree_leaves(sample) if isinstance(x, torch.Tensor) and x.ndim > 2), None)
-                thread.calls, thread.build, thread.tap = [], self, functools.partial(self.measure, height)
+                thread.calls, thread.build, thread.observer = [], self, functools.partial(self.measure, height)
                 network, self.draws.operations = self._started(), 0
                 y = network(*sample)
                 if isinstance(self.root, Layered):
@@ -126,7 +128,7 @@ class Build:
                 self._undo()
                 raise
             finally:
-                thread.calls, thread.build, thread.tap = was
+                thread.calls, thread.build, thread.observer = was
                 self._end()
 
     def _started(self) -> nn.Module:
@@ -135,11 +137,11 @@ class Build:
             module.training = False
         return self.root.to(self.device)
 
-    def take(self, parent: Layered, name: str, make: Callable[..., nn.Module], *args: Any) -> None:
+    def make_child(self, parent: Layered, name: str, make: Callable[..., nn.Module], *args: Any) -> None:
         """Give the module a child from `make(*args)`, unless it is adopted with one; and note how large it is."""
         if name not in parent._modules:
             operations = self.draws.operations
-            parent.add_module(name, self.fresh(parent, name, make, *args))
+            parent.add_module(name, self.new_layer(parent, name, make, *args))
             self.draws.operations = operations  # of the forward alone
         child: Any = parent._modules[name]
         size = getattr(child, "out_channels", getattr(child, "out_features", None))
@@ -147,7 +149,7 @@ class Build:
             self.sizes.append((child, getattr(child, "_size", size)))
             child._size = size
 
-    def fresh(self, parent: Layered, name: str, make: Callable[..., nn.Module], *args: Any, **kw: Any) -> nn.Module:
+    def new_layer(self, parent: Layered, name: str, make: Callable[..., nn.Module], *args: Any, **kw: Any) -> nn.Module:
         """`make(*args, **kw)`, its random numbers decided by the seed and its path."""
         self.making = join(parent._path, name)
         self.restart_draws()
@@ -170,8 +172,8 @@ class Build:
         value = self.values.get(f"{self.making}.{key}") if self.values else None
         return value is not None and value.shape == x.shape
 
-    def adopt(self, parent: Layered, name: str, module: nn.Module) -> None:
-        """Take a new child in: on the target device, in the mode of the dry run."""
+    def take_in(self, parent: Layered, name: str, module: nn.Module) -> None:
+        """Take in a new child: on the target device, in the mode of the dry run."""
         self.made.append((parent, name))
         module.train(False)
         if self.takes_parameters:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from .block import Block
-from .layers import thread
+from .calls import thread
 from .module import WarmModule
 
 
@@ -46,10 +46,10 @@ class Endpoints(nn.Module):
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         ends = {name: self.model.get_submodule(name) for name in self.names if name != "logits"}
         seen: dict[str, torch.Tensor] = {}
-        outer = thread.tap
+        outer = thread.observer
         can_stop = not (torch.compiler.is_exporting() or torch.jit.is_tracing())  # these drop what is unused by themselves
 
-        def tap(child: nn.Module, y: torch.Tensor) -> None:
+        def observe(child: nn.Module, y: torch.Tensor) -> None:
             if outer is not None:
                 outer(child, y)
             for name, end in ends.items():
@@ -58,14 +58,14 @@ class Endpoints(nn.Module):
             if can_stop and len(seen) == len(self.names):
                 raise _Done(seen)
 
-        thread.tap = tap
+        thread.observer = observe
         try:
             seen["logits"] = self.model(x)
         except _Done as done:
             if done.args[0] is not seen:
                 raise
         finally:
-            thread.tap = outer
+            thread.observer = outer
         if missing := [name for name in self.names if name not in seen]:
             raise ValueError(f"Endpoint '{missing[0]}' is not a part of this forward.")
         return {name: seen[name] for name in self.names}

@@ -15,7 +15,13 @@ import torch
 import warm
 from torch.utils._pytree import tree_leaves
 
+from ..errors import MismatchError, WarmError
+from .messages import join
+
 HERE = os.path.dirname(__file__)
+PACKAGE = os.path.dirname(HERE)
+FUNCTIONAL = os.path.join(PACKAGE, "functional")
+CHANNELS = "in_channels", "num_features", "in_features"  # what a layer's input channels are called in torch
 ENTERED = {  # the frames of modules' calls, and what holds the module there
     (os.path.join(HERE, "module.py"), "_call_impl"): "self",
     (os.path.join(HERE, "block.py"), "call"): "child",
@@ -24,36 +30,67 @@ ENTERED = {  # the frames of modules' calls, and what holds the module there
 ENGINE = tuple(os.path.dirname(file) + os.sep for file in (torch.__file__, warm.__file__, np.__file__, HERE))
 STANDARD = os.path.dirname(os.__file__) + os.sep
 INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]")
-KINDS = RuntimeError, ValueError, TypeError, IndexError, AssertionError  # what a wrong shape is met with
+KINDS = RuntimeError, ValueError, TypeError, IndexError, AssertionError  # what a wrong shape causes
 
 
-def located(error: Exception, met: list[str] | None = None) -> Exception:
+def located(error: Exception, outputs: list[str] | None = None) -> Exception:
     """The error with where it was raised in its message, once; of the frames below the outermost call only the user's remain.
 
     It is as it was if there are none of these; of a kind of the user's own, or one that no shape causes, it keeps its message.
-    `met` are in a dry run the outputs of blocks so far, in words.
+    Where a layer was not built for its input, it is a MismatchError. `outputs` are in a dry run those of blocks so far, in
+    words.
     """
     frames = list(traceback.walk_tb(error.__traceback__))
+    error = misfit(frames, error) or error
     others = [(frame, line) for frame, line in frames if not _is_engines(frame.f_code.co_filename)]
     if not others:
         return error
-    own = [(frame, line) for frame, line in others if is_users(frame.f_code.co_filename)]
-    frame, line = (own or others)[-1]
+    users = [(frame, line) for frame, line in others if is_users(frame.f_code.co_filename)]
+    frame, line = (users or others)[-1]
     blocks = [_block(frame) for frame, _ in frames if called(frame) is not None]
-    after = f", after {', '.join(met[-4:])}" if met else ""
-    said = [
-        f"at {_place(frame, line)}",
-        f"where {_shapes(frame.f_locals) or 'no tensor is'}",
-        *list(dict.fromkeys(reversed(blocks)))[:8],
-        *([f"in the dry run{after}"] if met is not None else []),
-    ]
-    plain = isinstance(error, KINDS) and not _is_own(type(error)) and type(error).__str__ is BaseException.__str__
+    lines = [f"at {_place(frame, line)}", f"where {_shapes(frame.f_locals) or 'no tensor is'}"]
+    lines += list(dict.fromkeys(reversed(blocks)))[:8]
+    if outputs is not None:
+        lines.append(f"in the dry run, after {', '.join(outputs[-4:])}" if outputs else "in the dry run")
+    plain = isinstance(error, KINDS) and not _is_users_kind(type(error)) and type(error).__str__ is BaseException.__str__
     if plain and len(error.args) == 1 and isinstance(error.args[0], str) and not vars(error).get("is_located"):
-        error.args = ("\n  ".join([error.args[0], *said]),)
+        error.args = ("\n  ".join([error.args[0], *lines]),)
         vars(error)["is_located"] = True
-    if error.__cause__ is not None and frames[-1][0].f_code.co_filename.startswith(HERE):
+    if error.__cause__ is not None and frames[-1][0].f_code.co_filename.startswith(PACKAGE):
         error.__cause__.__traceback__ = None
     return error.with_traceback(_only(others))
+
+
+def misfit(frames: list[tuple[FrameType, int]], error: Exception) -> MismatchError | None:
+    """What a layer of W's was built for and what it is given, if torch raised the error because these differ."""
+    if not isinstance(error, RuntimeError) or isinstance(error, WarmError):
+        return None
+    of_w = [frame.f_locals for frame, _ in frames if frame.f_code.co_filename.startswith(FUNCTIONAL)]
+    parents = [called(frame) for frame, _ in frames if called(frame) is not None]
+    if not of_w or not parents:
+        return None
+    values, children = of_w[-1], {id(child): name for name, child in parents[-1].named_children()}
+    x = values.get("x")
+    for module in (values.get("module"), values.get("norm")):
+        channels = next((getattr(module, key) for key in CHANNELS if hasattr(module, key)), None)
+        if channels is None or not isinstance(x, torch.Tensor) or x.ndim < 2:
+            continue
+        path = join(parents[-1]._path, children.get(id(module), "?"))
+        given = x.shape[1] if module is values.get("module") else values.get("size", x.shape[1])
+        message = None
+        if given != channels:
+            pooled = ", or pool before it, such as by x.mean((2, 3))" if isinstance(module, torch.nn.Linear) else ""
+            message = (
+                f"'{path}' was built for {channels} input channels and is given {tuple(x.shape)}. Build the network again with "
+                f"an input of this size{pooled}."
+            )
+        elif isinstance(weight := getattr(module, "weight", None), torch.Tensor) and weight.dtype != x.dtype:
+            message = f"'{path}' has weights in {weight.dtype} and is given {x.dtype}. Convert one: x.float(), model.double()."
+        if message is not None:
+            found = MismatchError(message)
+            found.__cause__ = error.with_traceback(None)
+            return found
+    return None
 
 
 def called(frame: FrameType) -> Any:
@@ -75,7 +112,7 @@ def is_users(file: str) -> bool:
     return not _is_engines(file) and not INSTALLED.search(file)
 
 
-def _is_own(kind: type[Exception]) -> bool:
+def _is_users_kind(kind: type[Exception]) -> bool:
     """Whether a kind of errors is the user's own; a notebook's module has no file."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     return kind.__module__ != "builtins" and (file is None or is_users(file))
@@ -91,7 +128,7 @@ def _place(frame: FrameType, line: int) -> str:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     cell = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(file)
     place = f"{file}:{line}" if cell is None else f"Cell In[{cell}], line {line}"
-    return f"{place}, in {frame.f_code.co_name}" + f": {text}" * bool(text)
+    return f"{place}, in {frame.f_code.co_name}: {text}" if text else f"{place}, in {frame.f_code.co_name}"
 
 
 def _shapes(values: dict[str, Any]) -> str:

@@ -9,8 +9,11 @@ from torch import nn
 
 from ..errors import WarmError
 from . import pywarm
-from .layers import Layered, nobody_follows, refuse_fx, thread
+from .calls import Call, thread
+from .layers import Layered
 from .location import located
+from .messages import refuse_fx
+from .stand_ins import calls_are_plain
 
 
 class WarmModule(Layered):
@@ -50,7 +53,7 @@ def _entering() -> Any:
             pywarm.first_call(self, args)
         calls = thread.calls
         depth = len(calls)  # a stack: a variable that is set and set back, torch 2.11 would compile anew at each call
-        calls.append((self, {}, None, nobody_follows()))
+        calls.append(Call(self, {}, None, calls_are_plain()))
         try:
             y = nn.Module._call_impl(self, *args, **kw)
             if y is None and thread.build is not None:

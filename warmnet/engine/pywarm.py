@@ -15,8 +15,10 @@ from .. import checks
 from ..errors import MismatchError, NotWarmError, WarmError
 from . import build
 from .build import Build, Model
-from .layers import Layered, claim, current, join, thread, written
+from .calls import thread
+from .layers import Layered, claim, current
 from .location import caller
+from .messages import join, written
 
 if "ndim" in vars(torch.Tensor):
     del torch.Tensor.ndim  # PyWarm's, a slower Python property; torch's own is the base class's
@@ -88,7 +90,7 @@ def forward(
         return child
 
     new = name not in home._built
-    fresh: Any = functools.partial(thread.build.fresh, home, name, make) if isinstance(thread.build, Build) else make
+    fresh: Any = functools.partial(thread.build.new_layer, home, name, make) if isinstance(thread.build, Build) else make
     try:
         y = _forward(x, fresh, name=name, base_arg=base_arg, base_kw=base_kw, parent=home, infer_kw=infer_kw, **kw)
     except RuntimeError as error:
@@ -104,7 +106,7 @@ def forward(
 
 def parent() -> Any:
     """The module whose layers a call of this thread gets, for PyWarm's `engine.namespace`."""
-    return thread.calls[-1][0] if thread.calls else _parent()
+    return thread.calls[-1].module if thread.calls else _parent()
 
 
 def counted(name: str, parent: Any) -> str:
@@ -112,8 +114,8 @@ def counted(name: str, parent: Any) -> str:
     if not thread.calls and parent is not None:
         return _auto_name(name, parent)
     current(name)
-    used = thread.calls[-1][1]
-    used[name, "counted"] = count = used.get((name, "counted"), 0) + 1
+    names = thread.calls[-1].names
+    names[name, "counted"] = count = names.get((name, "counted"), 0) + 1
     return f"{name}_{count}"
 
 

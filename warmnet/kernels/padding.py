@@ -31,13 +31,13 @@ def widened(weight: Tensor, zeros: Sequence[int]) -> Tensor:
 
 
 def same_conv(
-    x: Tensor, weight: Tensor, bias: Tensor | None, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int],
-    groups: int,
-) -> Tensor:  # fmt: skip
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], dilation: Sequence[int], groups: int
+) -> Tensor:
     """Convolution with SAME padding: (B, C, *) with (size, C/groups, *) -> (B, size, ceil(*/stride)).
 
     The zeros that lie on one side go into the kernel where that is less to copy, and else around the picture.
     """
+    kernel = weight.shape[2:]
     zeros = same_zeros(x.shape[2:], kernel, stride, dilation)
     if not sizes_are_free(x) and not any(n % 2 for n in zeros):
         pass

@@ -28,11 +28,6 @@ def is_plain(*tensors: Any) -> bool:
     return {*map(type, tensors)} <= TENSORS
 
 
-def are_alike(x: Tensor, *tensors: Any) -> bool:
-    """Whether all are plain and of the dtype of `x`."""
-    return is_plain(*tensors) and all(y.dtype == x.dtype for y in tensors)
-
-
 def sizes_are_free(x: Tensor) -> bool:
     """Whether what is computed now is to serve pictures of other sizes, too."""
     return torch.compiler.is_exporting() or torch.jit.is_tracing() or any(isinstance(n, torch.SymInt) for n in x.shape[2:])
@@ -47,11 +42,14 @@ def widens(x: Tensor, kernel: Sequence[int], dilation: Sequence[int], groups: in
     return math.prod(kernel) < math.prod(x.shape[2:])
 
 
-def folds(outputs: int, x: Tensor, weight: Tensor) -> bool:
+def folds(outputs: int, x: Tensor, weight: Tensor, *normalization: Any) -> bool:
     """Whether normalization goes into the kernel: in inference on a CPU, if a pass over the outputs takes longer than that."""
     if outputs < LARGE or outputs < 4 * weight.numel():  # measured on b0
         return False
-    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
+    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled("cpu"):
+        return False
+    tensors = x, weight, *normalization
+    return is_plain(*tensors) and all(tensor.dtype == x.dtype for tensor in tensors)
 
 
 def is_depthwise(x: Tensor, weight: Tensor, dilation: Sequence[int]) -> bool:
@@ -62,8 +60,7 @@ def is_depthwise(x: Tensor, weight: Tensor, dilation: Sequence[int]) -> bool:
 
 def has_slow_gradients(x: Tensor, weight: Tensor, stride: Sequence[int], zeros: Sequence[int]) -> bool:
     """Whether a depthwise convolution's gradients take torch more time, or memory, than `gradients.depthwise`."""
-    faster = any(n % 2 for n in zeros) or splits_columns(x, weight.shape[2:]) or (x.dtype in HALVES and max(stride) > 1)
-    return faster and is_plain(weight)
+    return any(n % 2 for n in zeros) or splits_columns(x, weight.shape[2:]) or (x.dtype in HALVES and max(stride) > 1)
 
 
 def splits_columns(x: Tensor, kernel: Sequence[int]) -> bool:
@@ -71,6 +68,10 @@ def splits_columns(x: Tensor, kernel: Sequence[int]) -> bool:
     return kernel[-1] > 3 and x.shape[0] >= 8 and x.is_contiguous(memory_format=torch.channels_last)
 
 
-def recomputes(x: Tensor) -> bool:
-    """Whether a normalization in training keeps what goes into SiLU, or computes it again: on a CPU, if it is much."""
-    return x.numel() >= max(LARGE, 2 * x.shape[1]) and x.device.type in CPU and x.dtype != torch.float16
+def recomputes_silu(x: Tensor, weight: Any, *others: Any) -> bool:
+    """Whether a normalization in training computes what goes into SiLU again, and does not keep it: on a CPU, if it is much."""
+    if x.numel() < max(LARGE, 2 * x.shape[1]) or x.device.type not in CPU or x.dtype == torch.float16:
+        return False
+    if not is_plain(x, weight, *others) or x.shape[1] != len(weight):
+        return False
+    return weight.dtype == x.dtype or (x.dtype in HALVES and weight.dtype == torch.float32)

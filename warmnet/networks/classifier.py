@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import fx
 
-from ..engine.layers import refuse_fx, thread
+from ..engine.calls import thread
+from ..engine.messages import refuse_fx
 from ..engine.module import WarmModule
 from ..engine.pywarm import up
 from ..kernels.rules import is_plain

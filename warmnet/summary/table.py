@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from .. import functional as W
 from ..engine.block import Block
-from ..engine.layers import labels
+from ..engine.messages import setting_names
 from ..engine.module import WarmModule
 from ..engine.pywarm import up
 from ..networks.classifier import Classifier
@@ -328,8 +328,8 @@ def _call(root: nn.Module, path: str, module: nn.Module) -> str:
         return _written(module._get_name(), module.function, {**dict(zip(module.names, args)), **kw})
     home, _, key = path.rpartition(".")
     kind, asked = getattr(root.get_submodule(home), "_built", {}).get(key, ("", {})) if path else ("", {})
-    if isinstance(asked, tuple) and kind in labels:
-        settings = dict(zip(labels[kind], asked))
+    if isinstance(asked, tuple) and kind in setting_names:
+        settings = dict(zip(setting_names[kind], asked))
         function = getattr(W, kind)
         known = inspect.signature(function).parameters
         return _written(kind, function, {key: value for key, value in settings.items() if key in known})

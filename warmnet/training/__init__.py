@@ -1,16 +1,18 @@
 """Training: recipes, data sets, and a run on Lightning Fabric. It needs `warmnet[train]`."""
 
-from .batch_norm_statistics import reestimate
-from .data import Data, Images, digits, folder, preview, write_samples
-from .evaluation import Evaluation, evaluate, report
-from .execution import Engine
+from ..data import Data, Images, digits, folder, shards
+from .batch_norm_statistics import recalibrate_batch_norm
+from .evaluation import evaluate
+from .evaluation_report import report
+from .evaluation_result import Evaluation
+from .execution import Execution
 from .recipe import DIGITS, PHOTOS, RECIPES, Recipe
 from .run import Run, fit
 from .run_folder import CHECKPOINT, check_free, new_folder, trained_on
-from .shards import shards
+from .sample_images import preview, write_samples
 
 __all__ = [
-    "CHECKPOINT", "DIGITS", "PHOTOS", "RECIPES", "Data", "Engine", "Evaluation", "Images", "Recipe", "Run", "check_free",
-    "digits", "evaluate", "fit", "folder", "new_folder", "preview", "reestimate", "report", "shards", "trained_on",
-    "write_samples",
+    "CHECKPOINT", "DIGITS", "PHOTOS", "RECIPES", "Data", "Evaluation", "Execution", "Images", "Recipe", "Run", "check_free",
+    "digits", "evaluate", "fit", "folder", "new_folder", "preview", "recalibrate_batch_norm", "report", "shards",
+    "trained_on", "write_samples",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Less memory: blocks whose activations are computed again going back."""
+"""Activation checkpointing: blocks whose activations are computed again going back, for less memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from torch.utils.checkpoint import checkpoint
 from ..engine.block import Block
 
 
-def recompute_blocks(model: nn.Module) -> None:
+def checkpoint_blocks(model: nn.Module) -> None:
     """Have every block of a stage keep its input alone in training; going back it computes the rest once more, to the bit."""
     for stage in model.children():
         for block in stage.children():
             if isinstance(stage, Block) and isinstance(block, Block):
-                block._call_impl = partial(_recomputed, block, block._call_impl)  # type: ignore[method-assign]
+                block._call_impl = partial(_checkpointed, block, block._call_impl)  # type: ignore[method-assign]
 
 
-def _recomputed(block: nn.Module, call: Any, *args: Any, **kw: Any) -> Any:
+def _checkpointed(block: nn.Module, call: Any, *args: Any, **kw: Any) -> Any:
+    """The block's output by its `call`, checkpointed in training."""
     if not block.training:
         return call(*args, **kw)
 
@@ -33,12 +34,12 @@ def _recomputed(block: nn.Module, call: Any, *args: Any, **kw: Any) -> Any:
 
 @contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Within it batch normalization takes the same batch a second time into copies of its statistics, and not into its own."""
-    own = [(module, name, value) for module in block.modules() for name, value in module.named_buffers(recurse=False)]
+    """Within it batch normalization takes the same batch a second time into copies of its statistics."""
+    buffers = [(module, name, value) for module in block.modules() for name, value in module.named_buffers(recurse=False)]
     try:
-        for module, name, value in own:
+        for module, name, value in buffers:
             setattr(module, name, value.clone())
         yield
     finally:
-        for module, name, value in own:
+        for module, name, value in buffers:
             setattr(module, name, value)

@@ -12,7 +12,7 @@ from ..errors import InputError
 
 
 @torch.no_grad()
-def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> None:
+def recalibrate_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """Replace the running means and variances of batch normalization by their plain averages over `batches`.
 
     Weights that are averages of others (an EMA, several runs) have other statistics than the ones running along: this is what
@@ -26,9 +26,9 @@ def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     Raises InputError if there are none.
 
     >>> import torch
-    >>> from warmnet.training.batch_norm_statistics import reestimate
+    >>> from warmnet.training.batch_norm_statistics import recalibrate_batch_norm
     >>> norm = torch.nn.BatchNorm2d(1)
-    >>> reestimate(norm, [torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)])
+    >>> recalibrate_batch_norm(norm, [torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)])
     >>> norm.running_mean, norm.momentum
     (tensor([0.5000]), 0.1)
     """
@@ -53,16 +53,16 @@ def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> None:
 def _as_before(model: nn.Module, norms: list[nn.modules.batchnorm._BatchNorm]) -> Iterator[None]:
     """Afterwards all modes, momenta and counts are as before, and after an error the statistics too."""
     modes = [(module, module.training) for module in model.modules()]
-    own = [(norm, norm.momentum, {key: value.clone() for key, value in norm.named_buffers()}) for norm in norms]
+    saved = [(norm, norm.momentum, {key: value.clone() for key, value in norm.named_buffers()}) for norm in norms]
     try:
         yield
     except BaseException:
-        for norm, _, buffers in own:
+        for norm, _, buffers in saved:
             for key, value in buffers.items():
                 norm.get_buffer(key).copy_(value)
         raise
     finally:
-        for norm, momentum, buffers in own:
+        for norm, momentum, buffers in saved:
             norm.momentum = momentum
             norm.get_buffer("num_batches_tracked").copy_(buffers["num_batches_tracked"])
         for module, training in modes:

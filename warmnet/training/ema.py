@@ -61,12 +61,12 @@ class EMA:
     def swapped(self) -> Iterator[nn.Module]:
         """The model with the average in place of its own values, to evaluate or save. Afterwards they are back bit for bit."""
         values = self.model.state_dict()
-        own = {key: value.clone() for key, value in values.items()}
+        saved = {key: value.clone() for key, value in values.items()}
         try:
             _copy(self.average, values)
             yield self.model
         finally:
-            _copy(own, values)
+            _copy(saved, values)
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` takes to go on from here; it shares the average's memory."""
@@ -74,7 +74,8 @@ class EMA:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken, of a model of the same layers."""
-        if missing := state["average"].keys() ^ self.average.keys():
+        missing = state["average"].keys() ^ self.average.keys()
+        if missing:
             raise InputError(f"The average is of another model. Only one of the two has {', '.join(sorted(missing)[:5])}.")
         self.updates = state["updates"]
         _copy(state["average"], self.average)

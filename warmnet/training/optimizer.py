@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
+from torch import nn
 
-from ..networks.efficientnet import WarmEfficientNet
 from .recipe import Recipe
 from .rmsprop import RMSpropTF
 
-DEEPEST = 9
+NORMALIZATIONS = nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm
 
 
-def depth(path: str) -> int:
-    """How deep in an EfficientNet a tensor or module is: the stem 0, stages 1 to 7, the head 8, the classifier 9."""
-    stage = re.match(r"stage_(\d+)", path)
-    return min(int(stage[1]), DEEPEST - 2) if stage else {"stem": 0, "head": DEEPEST - 1}.get(path.split(".")[0], DEEPEST)
+def part_depths(model: nn.Module) -> dict[str, int]:
+    """{name: depth} of the network's children that have parameters, from 0 in their order: stem 0, stage_1 1, ..."""
+    parts = [name for name, child in model.named_children() if next(child.parameters(), None) is not None]
+    return {name: depth for depth, name in enumerate(parts)}
 
 
-def optimizer(model: WarmEfficientNet, recipe: Recipe) -> torch.optim.Optimizer:
+def depth(path: str, depths: dict[str, int]) -> int:
+    """How deep a tensor or module is, by the `part_depths` of its network. What is in none of them is as the first."""
+    return depths.get(path.split(".")[0], 0)
+
+
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer of a network, its parameters in groups by `share` of the learning rate and by weight decay."""
+    depths = part_depths(model)
+    deepest = max(depths.values())
+    of_normalization = {id(p) for m in model.modules() if isinstance(m, NORMALIZATIONS) for p in m.parameters()}
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        decayed = parameter.ndim > 1 or (recipe.decay_biases and ".bn." not in name)
-        key = recipe.layer_decay ** (DEEPEST - depth(name)), recipe.weight_decay if decayed else 0.0
-        groups.setdefault(key, {"params": [], "share": key[0], "weight_decay": key[1]})["params"].append(parameter)
-    of = list(groups.values())
+        share = recipe.layer_decay ** (deepest - depth(name, depths))
+        is_decayed = parameter.ndim > 1 or (recipe.decay_biases and id(parameter) not in of_normalization)
+        weight_decay = recipe.weight_decay if is_decayed else 0.0
+        group = groups.setdefault((share, weight_decay), {"params": [], "share": share, "weight_decay": weight_decay})
+        group["params"].append(parameter)
+    lr = recipe.lr or 0.0
     if recipe.optimizer == "rmsprop":
-        return RMSpropTF(of, recipe.lr or 0.0)
+        return RMSpropTF(groups.values(), lr)
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(of, recipe.lr or 0.0, momentum=0.9, nesterov=True)  # its fused one fails once stages thaw
-    return torch.optim.AdamW(of, lr=recipe.lr or 0.0, fused=True)
+        return torch.optim.SGD(groups.values(), lr, momentum=0.9, nesterov=True)  # its fused one fails once stages thaw
+    return torch.optim.AdamW(groups.values(), lr=lr, fused=True)

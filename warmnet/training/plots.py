@@ -1,28 +1,22 @@
-"""The pictures of a run and of an evaluation."""
+"""The plots of a run and of an evaluation."""
 
 from __future__ import annotations
 
-import math
-import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from ..data.files import replacing
 from ..errors import extra
-from ..weights import replacing
+from .evaluation_result import Bin
+from .metrics import Epoch
+from .text import one_line
 
 with extra("train"):
     from matplotlib.figure import Figure
-    from matplotlib.font_manager import findfont
     from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
-    from PIL import Image, ImageDraw, ImageFont, ImageOps
-
-if TYPE_CHECKING:
-    from .evaluation import Bin
-    from .run import Epoch
 
 TRAINED, HELD_OUT = "#7a8ba3", "#d1495b"
 DPI = 120
@@ -32,18 +26,18 @@ def plot_learning(history: Sequence[Epoch], name: str, path: Path) -> None:
     """A PNG of loss and accuracy over epochs, on the images trained on and on those held out."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     epochs = [epoch.epoch for epoch in history]
-    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy")):
         for part, label, color in ("train", "trained on", TRAINED), ("held_out", "held out", HELD_OUT):
-            axes.plot(epochs, [getattr(epoch, f"{part}_{what}") for epoch in history], ".-", color=color, label=label)
-        axes.set(xlabel="epoch", title=what, xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
+            axes.plot(epochs, [getattr(epoch, f"{part}_{metric}") for epoch in history], ".-", color=color, label=label)
+        axes.set(xlabel="epoch", title=metric, xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_ylim(0, None if what == "loss" else 1.02)
+        axes.set_ylim(0, None if metric == "loss" else 1.02)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, loc="upper right" if what == "loss" else "lower right")
+        axes.legend(frameon=False, loc="upper right" if metric == "loss" else "lower right")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     result = f"{history[-1].held_out_accuracy:.1%} of the held-out images right after epoch {epochs[-1]}"
-    figure.suptitle(f"{shown(name)}: {result}", parse_math=False)
+    figure.suptitle(f"{one_line(name)}: {result}", parse_math=False)
     _write(figure, path)
 
 
@@ -57,7 +51,7 @@ def plot_confusion(confusion: Tensor, classes: Sequence[str], path: Path, of: st
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, shrink=0.7, format=PercentFormatter(1), label="share of the class")
     step = -(-count // 75)  # as many names as can be read
-    names = [shown(name) for name in classes][::step]
+    names = [one_line(name) for name in classes][::step]
     axes.set_xticks(range(0, count, step), names, rotation=0 if max(map(len, names)) < 3 else 90, parse_math=False)
     axes.set_yticks(range(0, count, step), names, parse_math=False)
     right, total = int(confusion.trace()), int(confusion.sum())
@@ -90,62 +84,13 @@ def plot_calibration(bins: Sequence[Bin], path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    means = (sum((share or 0) * count for share, count in zip(shares, images)) / sum(images) for shares in (sure, right))
-    figure.suptitle("{:.1%} sure on average, {:.1%} right".format(*means))
+    figure.suptitle(f"{_mean(sure, images):.1%} sure on average, {_mean(right, images):.1%} right")
     _write(figure, path)
 
 
-def plot_grid(tiles: Sequence[tuple[Image.Image, str]], path: Path, title: str, columns: int | None = None) -> None:
-    """A PNG of one or more images with a caption of a few lines below each. Small images are enlarged without smoothing.
-
-    - `columns`: default: about as many as rows.
-    """
-    columns = min(columns or math.ceil(math.sqrt(len(tiles))), len(tiles))
-    side, gap, line_height = max(150, min(300, 1200 // columns)), 16, 18
-    font, heading = (ImageFont.truetype(findfont("DejaVu Sans"), size) for size in (14, 20))
-    images = [ImageOps.expand(_sized(image.convert("RGB"), side - 2), 1, "#dddddd") for image, _ in tiles]
-    captions = [[_fitted(line, font, side) for line in caption.splitlines()] for _, caption in tiles]
-    rows = [range(first, min(first + columns, len(tiles))) for first in range(0, len(tiles), columns)]
-    heights = [max(images[n].height for n in row) for row in rows]
-    below = 6 + line_height * max(map(len, captions)) + gap
-    width = max(columns * (side + gap), math.ceil(heading.getlength(shown(title, 100))) + gap) + gap
-    sheet = Image.new("RGB", (width, 60 + sum(heights) + below * len(rows)), "white")
-    draw = ImageDraw.Draw(sheet)
-    draw.text((gap, 18), shown(title, 100), "black", heading)
-    y = 60
-    for row, height in zip(rows, heights):
-        y += height
-        for column, n in enumerate(row):
-            x = gap + column * (side + gap)
-            sheet.paste(images[n], (x + (side - images[n].width) // 2, y - images[n].height))
-            for m, line in enumerate(captions[n]):
-                draw.text((x + side / 2, y + 6 + line_height * m), line, "#333333", font, "ma")
-        y += below
-    with replacing(path) as temporary:
-        sheet.save(temporary, "PNG")
-
-
-def _sized(image: Image.Image, side: int) -> Image.Image:
-    """An image that fits into a square: pixels enlarged by a whole number, or a large one made smaller."""
-    if max(image.size) <= side:
-        return ImageOps.scale(image, side // max(image.size), Image.Resampling.NEAREST)
-    image = image.copy()
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return image
-
-
-def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """The text in one line, its end cut off where it is wider than `width` pixels."""
-    text = shown(text, 200)
-    while font.getlength(text) > width:
-        text = text[:-2] + "…"
-    return text
-
-
-def shown(name: str, length: int = 24) -> str:
-    """A folder's name, which may hold bytes that are no text, as one line of text of a bearable length."""
-    name = "".join("?" if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in name)
-    return name if len(name) <= length else name[: length - 1] + "…"
+def _mean(shares: Sequence[float | None], images: Sequence[int]) -> float:
+    """The mean share of all images."""
+    return sum((share or 0) * count for share, count in zip(shares, images)) / sum(images)
 
 
 def _write(figure: Figure, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a run shows: a line for every epoch, and on a terminal a bar with rates."""
+"""What a run prints: a line for every epoch, and on a terminal a bar with rates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import time
 from typing import Any
 
 from ..errors import extra
+from .metrics import Epoch
+from .steps import Training
 
 with extra("train"):
     from rich import progress
@@ -14,12 +16,12 @@ with extra("train"):
 class Progress:
     """A bar over all steps of a run on a terminal, and wherever the output goes a line for every epoch."""
 
-    def __init__(self, steps: int, step: int, epochs: int, shown: bool = True):
+    def __init__(self, steps: int, step: int, epochs: int, visible: bool = True):
         columns = "{task.description}", progress.BarColumn(), "{task.fields[rates]}", progress.TimeRemainingColumn()
         self.bar = progress.Progress(*columns, transient=True)
-        self.bar.disable = not (shown and self.bar.console.is_terminal)
+        self.bar.disable = not (visible and self.bar.console.is_terminal)
         self.task = self.bar.add_task(f"epoch 1/{epochs}", total=steps, completed=step, rates="")
-        self.epochs, self.shown = epochs, shown
+        self.epochs, self.visible = epochs, visible
         self.since, self.images = time.perf_counter(), 0
 
     def __enter__(self) -> Progress:
@@ -29,24 +31,24 @@ class Progress:
     def __exit__(self, *_: Any) -> None:
         self.bar.stop()
 
-    def stepped(self, training: Any) -> None:
-        """A step was taken."""
+    def end_step(self, training: Training) -> None:
+        """Advance the bar by a step."""
         self.bar.advance(self.task)
         self.images += training.batches.size(training.step - 1)
         seconds = time.perf_counter() - self.since
         if not self.bar.disable and seconds > 0.5:
-            lr, loss = training.optimizer.param_groups[-1]["lr"], training.tally.last.mean().item()
+            lr, loss = training.optimizer.param_groups[-1]["lr"], training.metrics.last_loss()
             rates = f"{self.images / seconds:,.0f} images/s   loss {loss:.3f}   lr {lr:.2g}"
             self.bar.update(self.task, description=f"epoch {len(training.history) + 1}/{self.epochs}", rates=rates)
             self.since, self.images = time.perf_counter(), 0
 
-    def finished(self, last: Any) -> None:
-        """An epoch is over."""
+    def end_epoch(self, epoch: Epoch) -> None:
+        """Print an epoch's line."""
         width = len(str(self.epochs))
         line = (
-            f"epoch {last.epoch:{width}}/{self.epochs}   loss {last.train_loss:.3f}   "
-            f"held out {last.held_out_loss:.3f}, {last.held_out_accuracy:6.1%} right   {last.seconds:.1f} s"
+            f"epoch {epoch.epoch:{width}}/{self.epochs}   loss {epoch.train_loss:.3f}   "
+            f"held out {epoch.held_out_loss:.3f}, {epoch.held_out_accuracy:6.1%} right   {epoch.seconds:.1f} s"
         )
-        if self.shown:
+        if self.visible:
             self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
         self.since, self.images = time.perf_counter(), 0

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, replace
 from typing import Any
 
+from ..data.augmentation import POLICIES, SAMPLINGS, Augmentation
 from ..data.preprocessing import INTERPOLATIONS, Preprocessing
 from ..errors import InputError
-from ..networks.efficientnet import Variant, find_variant
 from . import schedule
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. Where a default is None, `sized` fills it in for a data set and a variant.
+    """How to train. Where a default is None, `sized` fills it in for a data set and a network.
 
     The run:
 
@@ -23,23 +23,20 @@ class Recipe:
     - `optimizer`: 'adamw'; 'rmsprop', TensorFlow's; or 'sgd', with Nesterov's momentum 0.9.
     - `schedule`: 'cosine', up for the share `warmup` of the run, then down; or 'paper' or 'timm', see schedule.py, whose
       epochs shrink in proportion in runs that are shorter than theirs.
-    - `weight_decay`, `decay_biases`: of kernels, and of biases too; never of batch normalization.
+    - `weight_decay`, `decay_biases`: of kernels, and of biases too; never of normalization.
     - `ema`: 'paper' or 'constant', see ema.py: the average is evaluated and saved.
     - `patience`: stop after so many epochs without a lower held-out loss; the best epoch's weights are the run's.
 
     The images:
 
-    - `resolution` (default: the variant's), `crop`, `interpolation`: of `Preprocessing`. With the interpolation 'random',
+    - `resolution` (default: the network's), `crop`, `interpolation`: of `Preprocessing`. With the interpolation 'random',
       images that are trained on are bilinear or bicubic, and the others bicubic.
-    - `sampling`: 'official' or 'torchvision', see crop.py, a random part of the image; 'part', one with a share of the area in
-      `area`; or 'shift', all of it, moved by up to the share `shift` of its side; white comes in.
-    - `flip`: mirrored half of the time. `augment`: 'autoaugment'; 'randaugment' of `magnitude`, see autoaugment.py; or
-      'randaugment-timm' of it, at most 10, see timm_augment.py.
-    - `mixup`, `cutmix`: their alpha, each for half of the steps if both. `erase`: how often a box of noise is put in.
+    - `sampling`, `area`, `shift`, `flip`, `augment`, `magnitude`, `erase`: of `Augmentation`.
+    - `mixup`, `cutmix`: their alpha, each for half of the steps if both.
 
     The network:
 
-    - `network`: options of `WarmEfficientNet`. `zero_classifier`: start the classifier at zero.
+    - `network`: options of the network. `zero_classifier`: start the classifier at zero.
     - `label_smoothing`; `class_weights`: rare classes count more in the loss, in inverse proportion to their images.
     - `frozen_norm`: batch normalization keeps its statistics. `layer_decay`: each stage learns so much slower than the next.
     - `unfreeze`: epochs until all stages learn; before, one after the other from the last. 0: all at once.
@@ -82,36 +79,35 @@ class Recipe:
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} is {getattr(self, name)!r}. Choose one of {', '.join(map(str, choices))}.")
         for name, (kind, least, most) in RANGES.items():
-            value, number = getattr(self, name), (int,) if kind is int else (int, float)
-            if value is None and Recipe.__dataclass_fields__[name].default in (None, MISSING):
-                continue
-            if not isinstance(value, number) or isinstance(value, bool) or not least <= value <= most:
-                what = "a whole number" if kind is int else "a number"
-                raise InputError(f"{name} is {value!r}; it must be {what} from {least:g} to {most:g}.")
+            _check_number(name, getattr(self, name), kind, least, most)
         for name in ("decay_biases", "flip", "zero_classifier", "class_weights", "frozen_norm"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be True or False.")
         if not isinstance(self.network, Mapping):
-            raise InputError(f"network is {self.network!r}; it must be options of WarmEfficientNet, {{'dropout': 0.5}}.")
-        try:
-            low, high = self.area
-            if not 0 < low <= high <= 1:
-                raise ValueError
-        except (TypeError, ValueError):
-            raise InputError(f"area is {self.area!r}; it must be two shares of the image, (0.25, 1.0).") from None
+            raise InputError(f"network is {self.network!r}; it must be options of the network, {{'dropout': 0.5}}.")
+        _check_area(self.area)
         if self.epochs is not None and self.unfreeze > self.epochs:
             raise InputError(f"unfreeze is {self.unfreeze}: after {self.epochs} epochs some stages would not have learned.")
 
     @property
     def preprocessing(self) -> Preprocessing:
+        """How images are evaluated."""
         if self.resolution is None:
             raise InputError("The recipe's resolution is not settled. Call sized() first.")
         return Preprocessing(self.resolution, self.crop, "bicubic" if self.interpolation == "random" else self.interpolation)
 
-    def sized(self, images: int, variant: str | Variant = "b0", seen: Preprocessing | None = None) -> Recipe:
-        """This recipe for training that variant on so many images, its defaults filled in.
+    @property
+    def augmentation(self) -> Augmentation:
+        """How images are trained on."""
+        return Augmentation(
+            self.sampling, self.area, self.shift, self.interpolation == "random",
+            self.flip, self.augment, self.magnitude, self.erase,
+        )  # fmt: skip
 
-        - `seen`: what images went through that its weights are from; their resolution is the default.
+    def sized(self, images: int, resolution: int = 224) -> Recipe:
+        """This recipe for training on so many images, its defaults filled in.
+
+        - `resolution`: what the network, or its weights, are for; the recipe's own goes before.
 
         >>> from warmnet.training import RECIPES
         >>> recipe = RECIPES['paper'].sized(images=1_281_167)
@@ -122,7 +118,7 @@ class Recipe:
         steps = max(1, round(images / batch_size))
         return replace(
             self,
-            resolution=self.resolution or (seen.resolution if seen else find_variant(variant).resolution),
+            resolution=self.resolution or resolution,
             batch_size=batch_size,
             epochs=self.epochs or min(40, max(8, round(2500 / steps))),
             lr=self.base_lr * batch_size / 256 if self.lr is None else self.lr,
@@ -144,17 +140,39 @@ class Recipe:
             f"Recipe {self.name}: {self.epochs} epochs, batch {self.batch_size}, {self.optimizer} {self.lr:.2g} "
             f"({self.schedule})"
         )
-        told = {key: getattr(self, key) for key in ("augment", "ema", "mixup", "cutmix", "erase", "patience")}
-        said = [f"{key} {value}" for key, value in {**told, **self.network}.items() if value]
-        return ", ".join([text, *said]) + "."
+        settings = {name: getattr(self, name) for name in ("augment", "ema", "mixup", "cutmix", "erase", "patience")}
+        for name, value in {**settings, **self.network}.items():
+            if value:
+                text += f", {name} {value}"
+        return f"{text}."
+
+
+def _check_number(name: str, value: Any, kind: type, least: float, most: float) -> None:
+    """Raise if the value is not a number of the kind in the range, or None where the setting may be."""
+    if value is None and Recipe.__dataclass_fields__[name].default in (None, MISSING):
+        return
+    is_number = isinstance(value, (int,) if kind is int else (int, float)) and not isinstance(value, bool)
+    if not is_number or not least <= value <= most:
+        expected = "a whole number" if kind is int else "a number"
+        raise InputError(f"{name} is {value!r}; it must be {expected} from {least:g} to {most:g}.")
+
+
+def _check_area(area: Any) -> None:
+    """Raise if it is not two shares, the smaller one first."""
+    try:
+        low, high = area
+        if not 0 < low <= high <= 1:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise InputError(f"area is {area!r}; it must be two shares of the image, (0.25, 1.0).") from None
 
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "optimizer": ("adamw", "rmsprop", "sgd"),
     "schedule": ("cosine", "paper", "timm"),
     "ema": (None, "paper", "constant"),
-    "sampling": ("official", "torchvision", "part", "shift"),
-    "augment": (None, "autoaugment", "randaugment", "randaugment-timm"),
+    "sampling": SAMPLINGS,
+    "augment": (None, *POLICIES),
     "interpolation": (*INTERPOLATIONS, "random"),
 }
 

@@ -56,7 +56,8 @@ class RMSpropTF(torch.optim.Optimizer):
         with torch.enable_grad():
             loss = closure() if closure else None
         for group in self.param_groups:
-            if params := [p for p in group["params"] if p.grad is not None]:
+            params = [p for p in group["params"] if p.grad is not None]
+            if params:
                 self._move(params, [p.grad for p in params], group)
         return loss
 
@@ -66,7 +67,8 @@ class RMSpropTF(torch.optim.Optimizer):
         for p in params:
             if not self.state[p]:
                 self.state[p] = {"mean_square": torch.ones_like(p), "momentum": torch.zeros_like(p)}
-        squares, momenta = ([self.state[p][key] for p in params] for key in ("mean_square", "momentum"))
+        squares = [self.state[p]["mean_square"] for p in params]
+        momenta = [self.state[p]["momentum"] for p in params]
         if group["weight_decay"]:
             grads = torch._foreach_add(grads, params, alpha=group["weight_decay"])  # type: ignore[assignment]
         torch._foreach_mul_(squares, group["alpha"])
@@ -85,5 +87,6 @@ def _check(group: dict[str, Any]) -> None:
     for name in ("alpha", "momentum"):
         if not 0 <= group[name] < 1:
             raise InputError(f"{name} is {group[name]}; it is the share that is kept at each step, from 0 to below 1.")
-    if small := {p.dtype for p in group["params"]} - {torch.float32, torch.float64}:
-        raise InputError(f"Parameters are {', '.join(map(str, small))}, too coarse to add up small steps. Keep them float32.")
+    coarse = {p.dtype for p in group["params"]} - {torch.float32, torch.float64}
+    if coarse:
+        raise InputError(f"Parameters are {', '.join(map(str, coarse))}, too coarse to add up small steps. Keep them float32.")

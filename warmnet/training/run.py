@@ -15,21 +15,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from ..authoring.model_files import code
-from ..data.preprocessing import ImageError
+from ..data.errors import ImageError
+from ..data.loading import Batches, Images, loader
+from ..data.samples import Data
 from ..errors import InputError
 from ..kernels.memory import keep_memory
-from ..networks.classifier import CLASSIFIER
-from ..networks.efficientnet import Variant, WarmEfficientNet
+from ..networks.classifier import CLASSIFIER, Classifier
+from ..networks.efficientnet import WarmEfficientNet
 from ..weights.reading import Source
-from .data import Batches, Data, Images, loader
-from .execution import Engine
+from .execution import Execution
+from .metrics import Epoch
 from .progress import Progress
 from .recipe import Recipe
 from .run_folder import RunFolder, check_free
 from .signals import Signals
-from .steps import Epoch, Training
+from .steps import Training
 
 SAVE_EVERY = 600  # seconds, in long epochs
 
@@ -49,42 +52,46 @@ class Run:
 
 def fit(
     data: Data, recipe: Recipe, folder: str | Path, *,
-    variant: str | Variant = "b0", source: Source | None = None, seed: int = 0, engine: Engine | None = None,
-    resume: bool = False, network: type[WarmEfficientNet] = WarmEfficientNet,
+    variant: Any = None, source: Source | None = None, seed: int = 0, execution: Execution | None = None,
+    resume: bool = False, network: type[Classifier] = WarmEfficientNet,
 ) -> Run:  # fmt: skip
     """A network trained on `data`. Its weights, metrics.csv and pictures are in `folder`, which was empty or new.
 
     The same seed gives the same weights bit for bit, on the same device with the same number of threads.
 
-    - `source`: weights to start from, of any variant: anything that `WarmEfficientNet.from_pretrained` takes. Default: from
-      scratch.
+    - `variant`: of the network. Default: the network's own.
+    - `source`: weights to start from, of any variant: anything that `network.from_pretrained` takes. Default: from scratch.
     - `resume`: go on with the run in `folder` from where it was last saved.
-    - `network`: the class to train, such as one of your own; the file that it is written in is copied
+    - `network`: the class to train, a `Classifier`, such as one of your own; the file that it is written in is copied
       into `folder`; a notebook's is not.
 
     SIGTERM and Ctrl-C finish the step and save before they end the process.
     """
-    engine, folder = engine or Engine(), Path(folder)
+    execution, folder = execution or Execution(), Path(folder)
     if not resume:
         check_free(folder)
-    fabric = engine.fabric()
+    fabric = execution.fabric()
     if fabric.device.type == "cpu":
         keep_memory()
     with _repeatable(seed):
         model = _network(network, len(data.classes), recipe, variant, source, seed)
-        recipe = recipe.sized(len(data.train), model.variant, model.preprocessing)
+        resolution = model.preprocessing.resolution if model.preprocessing else model.resolution
+        recipe = recipe.sized(len(data.train), resolution)
         batches = Batches(
-            len(data.train), recipe.batch_size or 1, seed, fabric.global_rank, fabric.world_size, engine.accumulate
+            len(data.train), recipe.batch_size or 1, seed, fabric.global_rank, fabric.world_size, execution.accumulate
         )
         _prepare(model, recipe, data)
-        training = Training(fabric, model, recipe, batches, seed, engine)
-        said = {"recipe": asdict(recipe), "variant": list(model.variant), "seed": seed}
-        run = RunFolder(folder, data, said, fabric, code(network))
+        training = Training(fabric, model, recipe, batches, seed, execution)
+        settings = {"recipe": asdict(recipe), "variant": repr(model.variant), "seed": seed}
+        run = RunFolder(folder, data, settings, fabric, code(network))  # type: ignore[arg-type]
         if recipe.class_weights:
             training.class_weights = fabric.to_device(data.class_weights())
-        run.take_up(training) if resume else run.save(training)
+        if resume:
+            run.load(training)
+        else:
+            run.save(training)
         try:
-            _train(training, data, run, engine)
+            _train(training, data, run, execution.workers)
         except ImageError as error:  # a file that was there at first; from a worker process it comes with a traceback
             raise ImageError(str(error).strip().rpartition("ImageError: ")[2]) from None
         finally:
@@ -92,23 +99,26 @@ def fit(
     if recipe.patience and training.best != len(training.history):
         run.choose_best()
     run.finish()
+    assert training.confusion is not None  # of the last epoch
     return Run(folder, training.history, training.confusion, training.best)
 
 
 def _network(
-    network: type[WarmEfficientNet], classes: int, recipe: Recipe, variant: str | Variant, source: Any, seed: int
-) -> WarmEfficientNet:
+    network: type[Classifier], classes: int, recipe: Recipe, variant: Any, source: Source | None, seed: int
+) -> Classifier:
     """A new network, or that of the source, for so many classes."""
-    made: dict[str, Any] = {"num_classes": classes, "seed": seed, "device": "cpu", **recipe.network}
+    settings: dict[str, Any] = {"num_classes": classes, "seed": seed, "device": "cpu", **recipe.network}
     try:
-        return network(variant, **made) if source is None else network.from_pretrained(source, **made)
+        if source is not None:
+            return network.from_pretrained(source, **settings)
+        return network(**settings) if variant is None else network(variant, **settings)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError) or not recipe.network:
             raise
         raise InputError(f"network is {dict(recipe.network)}: {error}") from error
 
 
-def _prepare(model: WarmEfficientNet, recipe: Recipe, data: Data) -> None:
+def _prepare(model: Classifier, recipe: Recipe, data: Data) -> None:
     """Make the network what it is when training starts; images keep the colours that its weights are used to."""
     if (recipe.resolution or 0) < model.reduction:
         raise InputError(f"resolution is {recipe.resolution}; the network's total stride, {model.reduction}, is the least.")
@@ -121,18 +131,13 @@ def _prepare(model: WarmEfficientNet, recipe: Recipe, data: Data) -> None:
         model.preprocessing = replace(recipe.preprocessing, mean=before.mean, std=before.std)
 
 
-def _train(training: Training, data: Data, run: RunFolder, engine: Engine) -> None:
+def _train(training: Training, data: Data, run: RunFolder, workers: int) -> None:
     """Steps and epochs until the recipe ends it, or somebody else."""
     recipe, batches, fabric = training.recipe, training.batches, training.fabric
-    preprocessing = training.model.preprocessing
-    loading: dict[str, Any] = {"workers": engine.workers, "pin_memory": fabric.device.type == "cuda"}
-    train = loader(Images(data.train, preprocessing, recipe), batch_sampler=batches, **loading)
-    share = fabric.world_size * batches.parts
-    mine = data.held_out[fabric.global_rank :: fabric.world_size]
-    held_out = loader(Images(mine, preprocessing), batch_size=-(-batches.images // batches.steps) // share + 1, **loading)
-    progress = Progress(training.steps, training.step, recipe.epochs or 0, shown=fabric.is_global_zero)
+    train, held_out = _loaders(training, data, workers)
+    progress = Progress(training.steps, training.step, recipe.epochs or 0, visible=fabric.is_global_zero)
     with progress, Signals(fabric) as signals:
-        saved = time.monotonic()
+        last_save = time.monotonic()
         while training.step < training.steps and not training.patience_is_over():
             batches.step = training.step
             training.start_epoch()
@@ -142,19 +147,30 @@ def _train(training: Training, data: Data, run: RunFolder, engine: Engine) -> No
                 if len(parts) < batches.parts:
                     continue
                 training.take_step(parts)
-                progress.stepped(training)
+                progress.end_step(training)
                 parts = []
-                due = time.monotonic() - saved > SAVE_EVERY
+                due = time.monotonic() - last_save > SAVE_EVERY
                 if training.step % batches.steps and signals.arrived(training.step, due):
                     run.save(training)
-                    saved = time.monotonic()
+                    last_save = time.monotonic()
                     signals.raise_arrived()
             training.finish_epoch(held_out)
             run.write(training)
-            progress.finished(training.history[-1])
-            saved = time.monotonic()
+            progress.end_epoch(training.history[-1])
+            last_save = time.monotonic()
             if signals.arrived():
                 signals.raise_arrived()
+
+
+def _loaders(training: Training, data: Data, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """The images to train on, in batches of parts of steps, and this process's share of those held out."""
+    batches, fabric, preprocessing = training.batches, training.fabric, training.model.preprocessing
+    options: dict[str, Any] = {"workers": workers, "pin_memory": fabric.device.type == "cuda"}
+    train = loader(Images(data.train, preprocessing, training.recipe.augmentation), batch_sampler=batches, **options)
+    step_size = -(-batches.images // batches.steps)
+    batch_size = step_size // (fabric.world_size * batches.parts) + 1
+    samples = data.held_out[fabric.global_rank :: fabric.world_size]
+    return train, loader(Images(samples, preprocessing), batch_size=batch_size, **options)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +14,15 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..data.loading import Batches, derive_seed
 from ..errors import InputError
-from ..networks.efficientnet import WarmEfficientNet
-from .activation_checkpointing import recompute_blocks
-from .data import Batches, seeded
+from ..networks.classifier import Classifier
+from .activation_checkpointing import checkpoint_blocks
 from .ema import EMA
-from .execution import Engine
-from .mix import mixed
-from .optimizer import depth, optimizer
+from .execution import Execution
+from .metrics import Epoch, Metrics
+from .mixing import mix
+from .optimizer import build_optimizer, depth, part_depths
 from .recipe import Recipe
 
 
@@ -29,52 +30,39 @@ class Diverged(InputError):
     """The loss is no number any more."""
 
 
-class Epoch(NamedTuple):
-    """A line of metrics.csv. Losses are those that are trained on; training's are means over the epoch, dropout and all.
-
-    `lr` is the learning rate of the epoch's first step.
-    """
-
-    epoch: int
-    lr: float
-    train_loss: float
-    held_out_loss: float
-    train_accuracy: float
-    held_out_accuracy: float
-    seconds: float
-
-
 class Training:
-    """A network with its loss, optimizer, average and the tally of the epoch; `step` counts all steps of the run.
+    """A network with its loss, optimizer, average and the metrics of the epoch; `step` counts all steps of the run.
 
     Its memory is channels last, twice as fast.
     """
 
-    def __init__(self, fabric: Fabric, model: WarmEfficientNet, recipe: Recipe, batches: Batches, seed: int, engine: Engine):
-        self.fabric, self.recipe, self.batches, self.seed, self.engine = fabric, recipe, batches, seed, engine
+    def __init__(self, fabric: Fabric, model: Classifier, recipe: Recipe, batches: Batches, seed: int, execution: Execution):
+        self.fabric, self.recipe, self.batches, self.seed, self.execution = fabric, recipe, batches, seed, execution
         self.images, self.steps, self.step = batches.images, (recipe.epochs or 0) * batches.steps, 0
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if engine.recompute:
-            recompute_blocks(model)
+        if execution.checkpointing:
+            checkpoint_blocks(model)
         if fabric.device.type == "cuda" and fabric.world_size > 1:  # torch has none on the CPU
             nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        self.optimizer: Any = optimizer(model, recipe)
+        self.optimizer: Any = build_optimizer(model, recipe)
         self.ema = EMA(fabric.to_device(model), constant=recipe.ema == "constant") if recipe.ema else None
         self.class_weights: Tensor | None = None
         self.history: list[Epoch] = []
-        self.tally, self.began = Tally(), time.perf_counter()
-        self.learning = -1  # the stage from which on the network learns
+        self.confusion: Tensor | None = None  # of the last epoch's held-out images
+        self.metrics, self.epoch_start = Metrics(), time.perf_counter()
+        self.depths = part_depths(model)
+        self.shallowest = -1  # the depth from which on the network learns
         self._wrap()
 
     def start_epoch(self) -> None:
-        self.began = time.perf_counter()
+        self.epoch_start = time.perf_counter()
         self._unfreeze()
 
     def take_step(self, parts: list[tuple[Tensor, Tensor]]) -> None:
         """One step of the optimizer along the gradient of the mean loss over all images of all processes and parts."""
         self._train_mode()
         total, lr = self.batches.size(self.step), self.recipe.rate(self.step, self.steps, self.images)
-        torch.manual_seed(seeded(self.seed, self.step, self.fabric.global_rank))
+        torch.manual_seed(derive_seed(self.seed, self.step, self.fabric.global_rank))
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["share"]
         for i, (images, labels) in enumerate(parts):
@@ -91,12 +79,13 @@ class Training:
             self.check_finite()
 
     def _losses(self, images: Tensor, labels: Tensor) -> Tensor:
-        """(B,): each image's loss, noted in the tally."""
+        """(B,): each image's loss, added to the metrics."""
         images = images.contiguous(memory_format=torch.channels_last)
-        images, targets = mixed(images, labels, self.model.num_classes, self.recipe, seeded(self.seed, self.step, 1))
+        seed = derive_seed(self.seed, self.step, 1)
+        images, targets = mix(images, labels, self.model.num_classes, self.recipe, seed)
         logits = self.wrapped(images).float()
         losses = self._loss(logits, targets)
-        self.tally.add(losses, logits, labels)
+        self.metrics.add(losses, logits, labels)
         return losses
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -104,33 +93,47 @@ class Training:
         losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=self.recipe.label_smoothing)
         if self.class_weights is None:
             return losses
-        return losses * (targets @ self.class_weights if targets.ndim > 1 else self.class_weights[targets])
+        if targets.ndim > 1:
+            return losses * (targets @ self.class_weights)
+        return losses * self.class_weights[targets]
 
     @torch.no_grad()
     def finish_epoch(self, held_out: DataLoader[Any]) -> None:
-        """Evaluate what will be saved, and note it all in the history."""
+        """Evaluate what will be saved, and add it all to the history."""
         self.check_finite()
-        self.join()
-        tally = Tally()
+        self.synchronize()
+        held_out_metrics = self._evaluate(held_out)
+        train_loss, train_accuracy = self.metrics.means(self.fabric)
+        held_out_loss, held_out_accuracy = held_out_metrics.means(self.fabric)
+        if not math.isfinite(held_out_loss):
+            raise self._diverged("on the images held out")
+        self.confusion = held_out_metrics.confusion(self.model.num_classes, self.fabric)
+        epoch = Epoch(
+            epoch=len(self.history) + 1,
+            lr=self.recipe.rate(max(0, self.step - self.batches.steps), self.steps, self.images),
+            train_loss=train_loss,
+            held_out_loss=held_out_loss,
+            train_accuracy=train_accuracy,
+            held_out_accuracy=held_out_accuracy,
+            seconds=time.perf_counter() - self.epoch_start,
+        )
+        self.history.append(epoch)
+        self.metrics = Metrics()
+
+    def _evaluate(self, held_out: DataLoader[Any]) -> Metrics:
+        """The metrics of this process's held-out images."""
+        metrics = Metrics()
         with self.weights_to_save() as model, self.fabric.autocast():
             model.eval()
             for images, labels in held_out:
                 images, labels = self.fabric.to_device((images.contiguous(memory_format=torch.channels_last), labels))
                 logits = model(images).float()
-                tally.add(self._loss(logits, labels), logits, labels)
-        trained, held = (t.over_all(self.fabric) for t in (self.tally, tally))
-        if not math.isfinite(held[0]):
-            raise self._diverged("on the images held out")
-        self.confusion = tally.confusion(self.model.num_classes, self.fabric)
-        lr = self.recipe.rate(max(0, self.step - self.batches.steps), self.steps, self.images)
-        seconds = time.perf_counter() - self.began
-        number = len(self.history) + 1
-        self.history.append(Epoch(number, lr, trained[0], held[0], trained[1], held[1], seconds))
-        self.tally = Tally()
+                metrics.add(self._loss(logits, labels), logits, labels)
+        return metrics
 
     @torch.no_grad()
-    def join(self) -> None:
-        """Bring together what each process has of its own images: batch normalization's statistics, averaged, and the tally.
+    def synchronize(self) -> None:
+        """Bring together what each process has of its own images: batch normalization's statistics, averaged, and metrics.
 
         All processes must call it. It may come at any time: averages of averages end as they would have without it.
         """
@@ -139,11 +142,11 @@ class Training:
             for name, value in [*self.model.named_buffers(), *average]:
                 if "running_" in name:
                     self.fabric.all_reduce(value, reduce_op="mean")
-            sums: Any = self.fabric.all_reduce(torch.tensor(self.tally.sums(), dtype=torch.float64), reduce_op="sum")
-            self.tally = Tally(sums.tolist() if self.fabric.is_global_zero else None)
+            sums: Any = self.fabric.all_reduce(torch.tensor(self.metrics.sums(), dtype=torch.float64), reduce_op="sum")
+            self.metrics = Metrics(sums.tolist() if self.fabric.is_global_zero else None)
 
     @contextmanager
-    def weights_to_save(self) -> Iterator[WarmEfficientNet]:
+    def weights_to_save(self) -> Iterator[Classifier]:
         """The model with its average, if the recipe has one, in place."""
         if self.ema is None:
             yield self.model
@@ -161,87 +164,56 @@ class Training:
 
     def check_finite(self) -> None:
         """Raise if the last loss was no number."""
-        if self.tally.last is not None and not bool(self.tally.last.isfinite().all()):
+        losses = self.metrics.last_losses
+        if losses is not None and not bool(losses.isfinite().all()):
             raise self._diverged(f"at step {self.step} of {self.steps}")
 
-    def _diverged(self, where: str) -> Diverged:
+    def _diverged(self, place: str) -> Diverged:
         lr = self.optimizer.param_groups[-1]["lr"]
         return Diverged(
-            f"The loss is not a number any more {where}, with a learning rate of {lr:.3g}. Start again with a lower --lr. "
+            f"The loss is not a number any more {place}, with a learning rate of {lr:.3g}. Start again with a lower --lr. "
             f"What was saved before is as it was."
         )
 
-    def state(self) -> dict[str, Any]:
-        """All that it takes to go on from here, as torch.save holds it without code; of several processes after `join`."""
-        tally = self.tally.sums()
+    def state_dict(self) -> dict[str, Any]:
+        """All that it takes to go on from here, without code; of several processes after `synchronize`."""
         return {
-            "step": self.step, "history": [list(epoch) for epoch in self.history], "tally": tally,
+            "step": self.step, "history": [list(epoch) for epoch in self.history], "metrics": self.metrics.sums(),
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "ema": self.ema.state_dict() if self.ema else None,
-            "confusion": getattr(self, "confusion", None),
+            "ema": self.ema.state_dict() if self.ema else None, "confusion": self.confusion,
         }  # fmt: skip
 
-    def take_up(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
         self.step, self.history = state["step"], [Epoch(*row) for row in state["history"]]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema:
             self.ema.load_state_dict(state["ema"])
-        self.tally = Tally(state["tally"] if self.fabric.is_global_zero else None)
-        if state["confusion"] is not None:
-            self.confusion = state["confusion"]
+        self.metrics = Metrics(state["metrics"] if self.fabric.is_global_zero else None)
+        self.confusion = state["confusion"]
 
     def _wrap(self) -> None:
         """Give the model and the optimizer to Fabric: on the device, and in DDP where there are several processes."""
-        model: Any = torch.compile(self.model) if self.engine.compile else self.model
+        model: Any = torch.compile(self.model) if self.execution.compile else self.model
         self.wrapped: Any = self.fabric.setup_module(model)
         self.optimizer = self.fabric.setup_optimizers(getattr(self.optimizer, "optimizer", self.optimizer))
 
     def _unfreeze(self) -> None:
         """Let the stages learn whose turn it is: the classifier at once, the stem when `unfreeze` epochs are over."""
-        done, last = len(self.history), depth("classifier.weight")
-        first = max(0, round(last * (1 - done / self.recipe.unfreeze))) if self.recipe.unfreeze else 0
-        if first != self.learning:
-            self.learning = first
+        shallowest = 0
+        if self.recipe.unfreeze:
+            deepest = max(self.depths.values())
+            shallowest = max(0, round(deepest * (1 - len(self.history) / self.recipe.unfreeze)))
+        if shallowest != self.shallowest:
+            self.shallowest = shallowest
             for name, parameter in self.model.named_parameters():
-                parameter.requires_grad_(depth(name) >= first)
+                parameter.requires_grad_(depth(name, self.depths) >= shallowest)
             if self.fabric.world_size > 1:
                 self._wrap()
 
     def _train_mode(self) -> None:
+        """Training mode, but for batch normalization that keeps its statistics."""
         for name, module in self.model.named_modules():
-            frozen = self.recipe.frozen_norm or depth(name) < self.learning
-            module.training = not (frozen and isinstance(module, nn.modules.batchnorm._BatchNorm))
-
-
-class Tally:
-    """What came out for the images of an epoch; nothing is copied from the device before it is asked for."""
-
-    def __init__(self, sums: list[float] | None = None):
-        self.before = sums or [0.0, 0.0, 0.0]
-        self.batches: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.last: Tensor | None = None
-
-    def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self.last = losses.detach()
-        self.batches.append((self.last.sum(), logits.detach().argmax(1), labels))
-
-    def sums(self) -> list[float]:
-        """The losses of all images, how many were right, how many there were."""
-        total = list(self.before)
-        for loss, predicted, labels in self.batches:
-            for i, value in enumerate((float(loss), float((predicted == labels).sum()), len(labels))):
-                total[i] += value
-        return total
-
-    def over_all(self, fabric: Fabric) -> tuple[float, float]:
-        """The mean loss and the accuracy over the images of all processes."""
-        sums: Any = fabric.all_reduce(torch.tensor(self.sums(), dtype=torch.float64), reduce_op="sum")
-        return (float(sums[0] / sums[2]), float(sums[1] / sums[2])) if sums[2] else (math.nan, math.nan)
-
-    def confusion(self, classes: int, fabric: Fabric) -> Tensor:
-        """(classes, classes): how many images of a class, the row, were taken for a class, the column."""
-        cells = [labels * classes + predicted for _, predicted, labels in self.batches]
-        counts = torch.bincount(torch.cat(cells).cpu() if cells else torch.zeros(0, dtype=torch.int64), minlength=classes**2)
-        return fabric.all_reduce(counts.view(classes, classes), reduce_op="sum").cpu()  # type: ignore[union-attr]
+            is_frozen = self.recipe.frozen_norm or depth(name, self.depths) < self.shallowest
+            module.training = not (is_frozen and isinstance(module, nn.modules.batchnorm._BatchNorm))

@@ -6,10 +6,10 @@ from .lineages import LINEAGES
 from .loading import load
 from .pretrained import from_pretrained
 from .report import Report, Row
-from .saving import FILE, replacing, save
+from .saving import FILE, save
 from .transplanting import transplant
 
 __all__ = [
     "FILE", "LIBRARIES", "LINEAGES", "Report", "Row", "WeightsError", "WeightsWarning", "convert", "from_pretrained", "load",
-    "replacing", "save", "transplant",
+    "save", "transplant",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ import torch
 from safetensors import torch as safetensors
 from torch import Tensor
 
+from ..data.files import replacing, write_pickle
 from ..data.preprocessing import Preprocessing
 from ..networks.classifier import Classifier
 from ..networks.efficientnet import WarmEfficientNet, efficientnet
@@ -23,7 +24,7 @@ from .lineages import LINEAGES, timm
 from .lineages.lineage import Lineage, variant_name
 from .pretrained import from_pretrained
 from .reading import Source
-from .saving import replacing, save, write_pickle
+from .saving import save
 
 LIBRARIES = "timm", "torchvision", "lukemelas", "keras", "warmnet"
 SUFFIXES = {"warmnet": (".safetensors",), "keras": (".h5", ".hdf5")}  # of the others: those of torch's files

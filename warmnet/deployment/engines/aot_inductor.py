@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...weights import replacing
+from ...data.files import replacing
 from ..errors import DeployError
 from ..frozen import freeze
 from ..logs import quiet

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from ...data.files import replacing
 from ...errors import extra
-from ...weights import replacing
 from .. import checksum
 from ..metadata import Metadata
 from .engine import Engine, Runner

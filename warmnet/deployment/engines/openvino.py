@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from ...data.files import replacing
 from ...errors import extra
-from ...weights import replacing
 from .. import checksum
 from ..errors import DeployError
 from ..metadata import Metadata

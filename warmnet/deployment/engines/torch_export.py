@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...weights import replacing
+from ...data.files import replacing
 from ..frozen import freeze
 from ..logs import quiet
 from ..metadata import Metadata

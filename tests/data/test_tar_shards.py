@@ -16,10 +16,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torch.utils.data import DataLoader
 
-from warmnet import training
-from warmnet.data.preprocessing import read_image
-from warmnet.training.data import DataError
-from warmnet.training.shards import Member, expand, index, shards
+from warmnet.data import DataError, folder, read_image, shards
+from warmnet.data.tar_members import Member, list_members
+from warmnet.data.tar_shards import expand_braces
 
 
 def photographs(count=6):
@@ -72,11 +71,11 @@ def test_shards_that_webdataset_wrote_hold_what_its_own_reader_reads(tmp_path):
 
 
 def test_shards_hold_the_images_and_the_split_of_the_folder_they_were_made_of(tmp_path):
-    folder = write_digits(tmp_path / "digits", classes=(3, 7, 9), count=11)
+    root = write_digits(tmp_path / "digits", classes=(3, 7, 9), count=11)
     with tarfile.open(tmp_path / "digits.tar", "w") as tar:
-        for path in sorted(folder.rglob("*.png")):
-            tar.add(path, f"./{path.relative_to(folder)}")
-    ours, theirs = shards(str(tmp_path / "digits.tar")), training.folder(folder)
+        for path in sorted(root.rglob("*.png")):
+            tar.add(path, f"./{path.relative_to(root)}")
+    ours, theirs = shards(str(tmp_path / "digits.tar")), folder(root)
     assert ours.classes == theirs.classes == ("3", "7", "9")
     for part, wanted in (ours.train, theirs.train), (ours.held_out, theirs.held_out):
         assert [sample.label for sample in part] == [sample.label for sample in wanted]
@@ -144,7 +143,7 @@ def test_val_shards_are_held_out(tmp_path):
 
 @pytest.mark.parametrize("context", [multiprocessing.get_context("fork"), FORKS], ids=["fork", "forkserver"])
 def test_workers_read_members_by_turns_from_one_shard(tmp_path, context):
-    members = index(write(tmp_path / "x.tar", photo_files()))
+    members = list_members(write(tmp_path / "x.tar", photo_files()))
     order = random.Random(0).choices(members, k=100)
     with context.Pool(2) as pool:
         read = pool.map(Member.read, order, chunksize=1)
@@ -159,7 +158,7 @@ def test_a_data_loader_with_workers_gives_the_bytes_in_the_order_asked(tmp_path)
 
 @pytest.mark.parametrize("pattern", ["a", "{a,b}-{08..11}.tar", "x{000..002}", "{0..10}", "{a,{b,c}}/{1..2}", "{}", "{a}{,b}"])
 def test_braces_expand_as_webdatasets_do(pattern):
-    assert sorted({*expand(pattern)}) == sorted({*braceexpand.braceexpand(pattern)})
+    assert sorted({*expand_braces(pattern)}) == sorted({*braceexpand.braceexpand(pattern)})
 
 
 def test_files_of_other_kinds_are_counted(tmp_path):
@@ -203,7 +202,7 @@ def test_samples_that_cannot_be_used_are_named_and_left_out_or_refused(tmp_path)
 )
 def test_a_damaged_shard_is_named_and_left_out_or_refused(tmp_path, damage):
     whole, broken = (write(tmp_path / f"{name}.tar", photo_files()) for name in ("whole", "broken"))
-    member = index(broken)[10]
+    member = list_members(broken)[10]
     data = bytearray((tmp_path / "broken.tar").read_bytes())
     if damage == "zeroed":  # a copy that reserved the space and then stopped
         data[member.offset :] = bytes(len(data) - member.offset)
@@ -211,7 +210,7 @@ def test_a_damaged_shard_is_named_and_left_out_or_refused(tmp_path, damage):
     elif damage == "header changed":
         data[member.offset - 500] ^= 1
     else:
-        last = index(broken)[-1]
+        last = list_members(broken)[-1]
         places = {"in a file": 700, "in a header": -100, "before a header": -512}
         del data[member.offset + places[damage] if damage in places else last.offset + 512 :]
     (tmp_path / "broken.tar").write_bytes(data)
@@ -224,7 +223,7 @@ def test_a_damaged_shard_is_named_and_left_out_or_refused(tmp_path, damage):
 
 def test_a_shard_that_shrank_since_says_so(tmp_path):
     path = write(tmp_path / "x.tar", photo_files())
-    member = index(path)[-2]
+    member = list_members(path)[-2]
     (tmp_path / "x.tar").write_bytes((tmp_path / "x.tar").read_bytes()[: member.offset + 10])
     with pytest.raises(DataError, match=rf"x\.tar: {member.name}: 10 of {member.size:} bytes are left"):
         member.read()

@@ -1,16 +1,16 @@
-"""Mixed and erased images, for recipes in the style of timm."""
+"""Mixed images, for recipes in the style of timm: mixup and cutmix."""
 
 from __future__ import annotations
 
 import math
 import random
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
+from .recipe import Recipe
 
 
 def mixup(images: Tensor, targets: Tensor, alpha: float, rng: random.Random) -> tuple[Tensor, Tensor]:
@@ -32,43 +32,26 @@ def cutmix(images: Tensor, targets: Tensor, alpha: float, rng: random.Random) ->
     _check(images, targets)
     height, width = images.shape[2:]
     side = math.sqrt(1 - rng.betavariate(alpha, alpha))
-    rows, columns = (_span(int(side * size), rng.randrange(size), size) for size in (height, width))
+    rows = _span(int(side * height), rng.randrange(height), height)
+    columns = _span(int(side * width), rng.randrange(width), width)
     images, other = images.clone(), images.flip(0)
     images[:, :, rows, columns] = other[:, :, rows, columns]
     share = 1 - (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
     return images, torch.lerp(targets.flip(0), targets, share)
 
 
-def mixed(images: Tensor, labels: Tensor, classes: int, recipe: Any, seed: int) -> tuple[Tensor, Tensor]:
+def mix(images: Tensor, labels: Tensor, classes: int, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
     """Images and what to learn of them, by the recipe's mixup or cutmix; with neither, the images and their labels."""
     rng = random.Random(seed)
-    choices = [(mix, alpha) for mix, alpha in ((mixup, recipe.mixup), (cutmix, recipe.cutmix)) if alpha]
+    choices = []
+    if recipe.mixup:
+        choices.append((mixup, recipe.mixup))
+    if recipe.cutmix:
+        choices.append((cutmix, recipe.cutmix))
     if not choices:
         return images, labels
-    mix, alpha = rng.choice(choices)
-    return mix(images, F.one_hot(labels, classes).to(images.dtype), alpha, rng)
-
-
-def random_erasing(image: Tensor, rng: random.Random, probability: float = 0.25) -> Tensor:
-    """(C, H, W), normalized, with noise of N(0, 1) in one box with the given probability.
-
-    The box has 2 % to a third of the area, drawn evenly, and a height / width of 0.3 to 1 / 0.3. After ten that do not fit,
-    nothing is erased (arXiv:1708.04896; timm's --remode pixel).
-    """
-    if rng.random() >= probability:
-        return image
-    height, width = image.shape[1:]
-    for _ in range(10):
-        area = height * width * rng.uniform(0.02, 1 / 3)
-        ratio = math.exp(rng.uniform(math.log(0.3), -math.log(0.3)))
-        h, w = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if h < height and w < width:
-            top, left = rng.randint(0, height - h), rng.randint(0, width - w)
-            noise = torch.Generator(image.device).manual_seed(rng.getrandbits(63))
-            image = image.clone()
-            image[:, top : top + h, left : left + w].normal_(generator=noise)
-            break
-    return image
+    function, alpha = rng.choice(choices)
+    return function(images, F.one_hot(labels, classes).to(images.dtype), alpha, rng)
 
 
 def _span(length: int, centre: int, size: int) -> slice:

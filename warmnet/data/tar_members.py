@@ -1,0 +1,73 @@
+"""Files inside of tars, read by their offset."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import NamedTuple
+
+from .errors import DataError, ShardError
+
+
+class Member(NamedTuple):
+    """A file inside a tar: `size` bytes from `offset`. It holds nothing open: any thread or worker process may read it."""
+
+    tar: str
+    offset: int
+    size: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.tar}: {self.name}"
+
+    def read(self) -> bytes:
+        """Its bytes. DataError if the tar is shorter than when it was indexed, OSError if it cannot be opened."""
+        with open(self.tar, "rb", buffering=0) as file:
+            file.seek(self.offset)
+            data = file.read(self.size)
+        if len(data) < self.size:
+            raise DataError(f"{self}: {len(data)} of {self.size} bytes are left. The shard has changed since it was indexed.")
+        return data
+
+    def open(self) -> OpenMember:
+        """A file in memory of its bytes, as Pillow opens it."""
+        file = OpenMember(self.read())
+        file.name = str(self)
+        return file
+
+
+class OpenMember(io.BytesIO):
+    """A member's bytes, to be read like a file; as text it is 'shard.tar: member.jpg', for messages."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def list_members(path: str) -> list[Member]:
+    """All files in a tar, in their order. ShardError if it is truncated or damaged, DataError if it is no tar."""
+    members: list[Member] = []
+    with open(path, "rb") as file:
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                for info in tar:
+                    if info.isreg():
+                        members.append(Member(path, info.offset_data, info.size, info.name))
+                file.seek(tar.offset)  # tarfile stops without a word at the zeros that end a tar, and at damage
+                whole = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+        except tarfile.TarError as error:
+            if not members:
+                raise _not_a_tar(path) from error
+            whole = False
+    if not whole:
+        last = f"in or after {members[-1].name}, file {len(members):,} of it" if members else "at its start"
+        raise ShardError(f"{path} is truncated or damaged, {last}. Nothing in it is used; write or copy it again.")
+    return members
+
+
+def _not_a_tar(path: str) -> DataError:
+    with open(path, "rb") as file:
+        if file.read(2) == b"\x1f\x8b":
+            return DataError(f"{path} is compressed with gzip, and has no offsets to read at. Decompress it: gunzip {path}")
+    return DataError(f"{path} is not a tar file.")

@@ -1,0 +1,92 @@
+"""Calls of layers in words, and the errors that say how two of them differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import fx, nn
+
+from ..errors import MismatchError, NotWarmError
+from .calls import thread
+
+setting_names: dict[str, tuple[str, ...]] = {}  # kind of layer: what its settings are called
+SIZES = {"size", "groups", "shape"}  # settings that a pruned network may change, see `adopt`
+
+LayerCall = tuple[str, Any]  # a kind of layer, and its settings: a tuple, or a dict by name
+
+
+def join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def path_of(module: nn.Module) -> str:
+    """The path of a child of the module being called."""
+    parent = thread.calls[-1].module
+    return join(parent._path, next((name for name, child in parent._modules.items() if child is module), "?"))
+
+
+def named(kind: str, settings: Any) -> dict[str, Any]:
+    """Settings by their names."""
+    return settings if isinstance(settings, dict) else dict(zip(setting_names.get(kind, ()), settings))
+
+
+def written(kind: str, settings: Any) -> str:
+    """The call as a person would write it: `conv(size=8, kernel=3)`."""
+    return f"{kind}({', '.join(f'{key}={value}' for key, value in named(kind, settings).items())})"
+
+
+def mismatch(path: str, built: LayerCall, asked: LayerCall) -> MismatchError:
+    """The error that says how a layer's call differs from the one that it was built by."""
+    before, after = (named(*call).get("ndim", 0) for call in (built, asked))
+    if before != after:
+        sample = "the right sample"
+        if after > before:
+            sample = "a sample like [1, C, H, W]" if after == 4 else "a sample like [1, C, ...]"
+        return MismatchError(
+            f"'{path}' was built for tensors of {before} dimensions, as the sample had them, and is given one of {after}. Had "
+            f"the sample its batch axis? Build the network again with {sample}."
+        )
+    was, now = _differences(built, asked)
+    advice = "build the network again, or give one of the two calls another name=."
+    if differ_in_size(built, asked):
+        advice += " If layers were resized on purpose, as by pruning, call warmnet.adopt(model)."
+    return MismatchError(
+        f"'{path}' was built as {was} and is now asked for as {now}. A layer keeps the settings of the dry run: {advice}"
+    )
+
+
+def resized(module: nn.Module, before: int, after: Any) -> MismatchError:
+    """The error that says that a child of the module being called puts out other channels than it was built for."""
+    return MismatchError(
+        f"'{path_of(module)}' was built with {before} output channels and now has {after}, and the forward may decide by the "
+        f"number that it asks for. If it was resized on purpose, as by pruning, call warmnet.adopt(model)."
+    )
+
+
+def differ_in_size(built: LayerCall, asked: LayerCall) -> bool:
+    """Whether two calls are the same but for numbers of channels."""
+    before, after = ({"kind": call[0], **named(*call)} for call in (built, asked))
+    return all(key in SIZES or before.get(key) == after.get(key) for key in before.keys() | after.keys())
+
+
+def _differences(*calls: LayerCall) -> list[str]:
+    """Two calls as a person would write them: `conv(size=8, …)`, the settings that they share left out."""
+    (kind, _), (other, _) = calls
+    before, after = (named(*call) for call in calls)
+    keys = [key for key in {**before, **after} if key not in before or key not in after or before[key] != after[key]]
+    if kind != other:
+        return [written(*call) for call in calls]
+    if not keys:  # nobody has said what they are called
+        return [f"{kind}{settings}" for _, settings in calls]
+    more = ["…"] if len(keys) < len(before) else []
+    texts = ([f"{key}={settings[key]}" for key in keys if key in settings] for settings in (before, after))
+    return [f"{kind}({', '.join(text + more)})" for text in texts]
+
+
+def refuse_fx(error: BaseException | None = None) -> None:
+    """Raise what to do instead, where torch.fx follows a forward by its symbols, which have no sizes."""
+    if fx._symbolic_trace._is_fx_tracing_flag or isinstance(error, fx.proxy.TraceError):
+        raise NotWarmError(
+            "torch.fx's symbols have no sizes, and this forward asks for them. For the outputs of blocks take "
+            "warmnet.Endpoints(model, ['stage_3', ...]); for a graph, torch.export.export(model, (x,))."
+        ) from error

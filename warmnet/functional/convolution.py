@@ -1,0 +1,171 @@
+"""Convolutions, and the pair of a convolution and a batch normalization, which inference computes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import FunctionType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from .. import checks
+from ..engine.calls import thread
+from ..engine.layers import layer
+from ..engine.messages import setting_names
+from ..engine.stand_ins import may_stand_in, register
+from ..kernels.convolution import convolution, convolution_batch_norm
+from ..kernels.padding import same_conv
+from .normalization import new_batch_norm, normalized
+from .specs import Size, activated, initialized
+
+setting_names["conv"] = "size", "kernel", "stride", "padding", "dilation", "groups", "bias", "padding_mode", "ndim"
+IN_PLACE = {F.silu, F.relu, F.relu6, F.hardswish, F.hardsigmoid, F.mish, F.leaky_relu, F.elu, F.selu}
+
+
+def conv(
+    x: Tensor, size: int, kernel: Size, init_weight: Any = None, init_bias: Any = None, bias: bool = True, *,
+    stride: Size = 1, padding: Size | str = 0, dilation: Size = 1, groups: int = 1, padding_mode: str = "zeros",
+    activation: Any = None, name: str | None = None, share: bool = False,
+) -> Tensor:  # fmt: skip
+    """Convolution over 1, 2 or 3 dimensions: (B, C, *) -> (B, size, *).
+
+    - `size`: output channels. `kernel`: the kernel's sides, in pixels; one number for all, or a tuple.
+    - `init_weight`, `init_bias`: initial values: a name in `torch.nn.init`, a function that fills the tensor, or (function,
+      keywords). Default: torch's.
+    - `stride`, `dilation`, `groups`, `padding_mode`: as in `torch.nn.Conv2d`.
+    - `padding`: numbers as in torch; 'same', TensorFlow's rule, which makes the output ceil(input / stride) and is computed
+      from every input's size; or 'symmetric', dilation * (kernel - 1) // 2 on both sides.
+    - `activation`: what the output goes through: a function, its name in `torch.nn.functional`, or (function, keywords).
+    - `name`: what the layer is called in its module. Default: conv_1, conv_2, ... `share`: the name may be used again, by calls
+      that are meant to be this layer.
+    """
+    settings = size, kernel, stride, padding, dilation, groups, bias, padding_mode, x.ndim
+    module = layer("conv", settings, name, share, _new_conv, x.shape, init_weight, init_bias)
+    return activated(_computed(module, x) if _stands_in(module) else module(x), activation)
+
+
+def conv_batch_norm(
+    x: Tensor, size: int, kernel: Size, init_weight: Any = None, *, stride: Size = 1, padding: Size | str = 0,
+    dilation: Size = 1, groups: int = 1, eps: float = 1e-5, momentum: float | None = 0.1, activation: Any = None,
+    names: tuple[str | None, str | None] = (None, None),
+) -> Tensor:  # fmt: skip
+    """`conv` without a bias, then `batch_norm`, then `activation`: (B, C, *) -> (B, size, *).
+
+    In inference on a CPU both are computed at once where that is faster, which differs by rounding. `names` are the layers';
+    all else is as in `conv` and `batch_norm`.
+    """
+    settings = size, kernel, stride, padding, dilation, groups, False, "zeros", x.ndim
+    module = layer("conv", settings, names[0], False, _new_conv, x.shape, init_weight, None)
+    norm = layer("batch_norm", (eps, momentum, True, True, x.ndim), names[1], False, new_batch_norm, x.shape, size)
+    if not _stands_in(module):
+        return normalized(norm, module(x), activation)
+    if torch.is_grad_enabled() or norm.training or not may_stand_in(norm, _BatchNorm):
+        return normalized(norm, _computed(module, x), activation)
+    if not norm.track_running_stats:
+        return activated(norm(_computed(module, x)), activation)
+    statistics = norm._buffers["running_mean"], norm._buffers["running_var"]
+    y = convolution_batch_norm(x, *_tensors(module), *_tensors(norm), *statistics, norm.eps, *_settings(module))
+    in_place = type(activation) is FunctionType and activation in IN_PLACE
+    return activation(y, inplace=True) if in_place else activated(y, activation)
+
+
+def _stands_in(module: Any) -> bool:
+    """Whether W computes what the layer does, without a call of it."""
+    return may_stand_in(module, _ConvNd) and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+
+
+def _computed(module: Any, x: Tensor) -> Tensor:
+    """What a convolution computes."""
+    return convolution(x, *_tensors(module), *_settings(module))
+
+
+def _tensors(module: Any) -> tuple[Any, Any]:
+    return module._parameters["weight"], module._parameters["bias"]
+
+
+def _settings(module: Any) -> tuple[Any, ...]:
+    padding = module.same() if isinstance(module, _Same) else module.padding
+    return module.stride, padding, module.dilation, module.groups
+
+
+def _new_conv(
+    shape: Sequence[int], init_weight: Any, init_bias: Any, size: int, kernel: Size, stride: Size, padding: Any,
+    dilation: Size, groups: int, bias: bool, padding_mode: str, ndim: int,
+) -> nn.Module:  # fmt: skip
+    """A convolution for inputs of that shape; torch's own, but for SAME padding that may be one-sided."""
+    if not 3 <= ndim <= 5:
+        raise ValueError(f"W.conv takes (B, C, *) with 1 to 3 dimensions in *, not shape {tuple(shape)}.")
+    size, channels, dims = checks.whole("size", size), shape[1], ndim - 2
+    kernels = checks.spread("kernel", kernel, dims)
+    strides = checks.spread("stride", stride, dims)
+    dilations = checks.spread("dilation", dilation, dims)
+    checks.refuse_tensor("groups", groups)
+    if not isinstance(groups, int) or groups < 1 or size % groups or channels % groups:
+        raise ValueError(f"groups (={groups}) must divide size (={size}) and the input channels (={channels}).")
+    if isinstance(padding, str) and padding not in ("same", "symmetric"):
+        raise ValueError(f"padding='{padding}' is unknown. It is a number, a tuple of numbers, 'same' or 'symmetric'.")
+    if padding == "same" and padding_mode != "zeros":
+        raise ValueError(f"padding='same' pads with zeros; padding_mode='{padding_mode}' needs numbers.")
+    spans = [d * (k - 1) for k, d in zip(kernels, dilations)]
+    kind: Any = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
+    if padding == "same" and any(span and (s > 1 or span % 2) for span, s in zip(spans, strides)):
+        kind, padding = (SameConv1d, SameConv2d, SameConv3d)[dims - 1], 0
+    elif isinstance(padding, str):
+        padding = tuple(span // 2 for span in spans)
+    else:
+        padding = checks.spread("padding", padding, dims, least=0)
+    build: Any = thread.build
+    torch_initializes = init_weight is None or (bias and init_bias is None)
+    build.restart_draws(skip=not torch_initializes)
+    module = kind(channels, size, kernel, stride, padding, dilation, groups, bias, padding_mode)
+    if not torch_initializes:
+        build.restart_draws()
+    return initialized(module, weight=init_weight, bias=init_bias)
+
+
+class _Same(_ConvNd):
+    """A torch convolution with TensorFlow's SAME padding, which it computes for each input's size."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1, padding: Size = 0, dilation: Size = 1,
+        groups: int = 1, bias: bool = True, padding_mode: str = "zeros", **kw: Any,
+    ):  # fmt: skip
+        settings: Any = kernel_size, stride, padding, dilation, groups, bias, padding_mode
+        super().__init__(in_channels, out_channels, *settings, **kw)
+        self.same()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.same()
+        return same_conv(x, self.weight, self.bias, self.stride, self.dilation, self.groups)
+
+    def same(self) -> str:
+        """Its padding, 'same'; an error if another was set."""
+        if any(self.padding) or self.padding_mode != "zeros":
+            raise ValueError(
+                f"{type(self).__name__} pads by itself, with zeros, and was given padding={self.padding} and "
+                f"padding_mode='{self.padding_mode}'. Take these out. Put torch's own convolution in its place to pad "
+                f"otherwise."
+            )
+        return "same"
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ", padding=same"
+
+
+class SameConv1d(_Same, nn.Conv1d):
+    """(B, C, L) -> (B, size, ceil(L/stride)): see `conv`."""
+
+
+class SameConv2d(_Same, nn.Conv2d):
+    """(B, C, H, W) -> (B, size, ceil(H/stride), ceil(W/stride)): see `conv`."""
+
+
+class SameConv3d(_Same, nn.Conv3d):
+    """(B, C, D, H, W) -> (B, size, ceil(D/stride), ceil(H/stride), ceil(W/stride)): see `conv`."""
+
+
+register(nn.Conv1d, nn.Conv2d, nn.Conv3d, SameConv1d, SameConv2d, SameConv3d)

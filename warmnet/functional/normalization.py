@@ -1,0 +1,74 @@
+"""Normalization: over a batch, or over dimensions of each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..engine.layers import layer
+from ..engine.messages import setting_names
+from ..engine.stand_ins import may_stand_in, register
+from ..kernels.gradients import normalized_silu
+from ..kernels.rules import recomputes_silu
+from .specs import Size, activated
+
+setting_names["batch_norm"] = "eps", "momentum", "affine", "track_running_stats", "ndim"
+setting_names["layer_norm"] = "shape", "eps", "elementwise_affine", "bias"
+
+
+def batch_norm(
+    x: Tensor, *, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, track_running_stats: bool = True,
+    activation: Any = None, name: str | None = None, share: bool = False,
+) -> Tensor:  # fmt: skip
+    """Batch normalization over all but dimension 1: (B, C, *) -> (B, C, *).
+
+    - `eps`: added to the variance. `momentum`: the share of the new batch in the running statistics, as in torch; None for the
+      plain average of all batches.
+    - `affine`: with a scale and a shift for each channel that are learned. `track_running_stats`: with running statistics.
+    - `activation`, `name`, `share`: as in `conv`.
+    """
+    settings = eps, momentum, affine, track_running_stats, x.ndim
+    return normalized(layer("batch_norm", settings, name, share, new_batch_norm, x.shape, None), x, activation)
+
+
+def layer_norm(
+    x: Tensor, dim: Size = 1, *, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True,
+    activation: Any = None, name: str | None = None, share: bool = False,
+) -> Tensor:  # fmt: skip
+    """Layer normalization over `dim`, one dimension or several together: any shape -> the same.
+
+    - `dim`: default: the channels, as PyWarm has them. `eps`, `elementwise_affine`, `bias`: as in `torch.nn.LayerNorm`.
+    - `activation`, `name`, `share`: as in `conv`.
+    """
+    dims = tuple(d % x.ndim for d in ((dim,) if isinstance(dim, int) else dim))
+    ends = tuple(range(-len(dims), 0))
+    y = x.movedim(dims, ends)
+    settings = tuple(y.shape[-len(dims) :]), eps, elementwise_affine, bias
+    module = layer("layer_norm", settings, name, share, nn.LayerNorm)
+    return activated(module(y), activation).movedim(ends, dims)
+
+
+def normalized(norm: Any, x: Tensor, activation: Any) -> Tensor:
+    """`activation(norm(x))`; SiLU's input is not kept for going back where that is much."""
+    if activation is F.silu and norm.training and torch.is_grad_enabled() and may_stand_in(norm, _BatchNorm):
+        tensors: tuple[Any, Any, Any, Any] = norm.weight, norm.bias, norm.running_mean, norm.running_var
+        if norm.momentum is not None and norm.track_running_stats and recomputes_silu(x, *tensors, norm.num_batches_tracked):
+            norm.num_batches_tracked.add_(1)
+            return normalized_silu(x, *tensors, norm.momentum, norm.eps)
+    return activated(norm(x), activation)
+
+
+def new_batch_norm(shape: Sequence[int], size: int | None, *settings: Any) -> nn.Module:
+    """A batch normalization of inputs of that shape, or of so many channels."""
+    if not 2 <= len(shape) <= 5:
+        raise ValueError(f"W.batch_norm takes (B, C, *) with 0 to 3 dimensions in *, not shape {tuple(shape)}.")
+    kind = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[len(shape) - 2]
+    return kind(shape[1] if size is None else size, *settings[:-1])
+
+
+register(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

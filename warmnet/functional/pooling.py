@@ -1,0 +1,11 @@
+"""Pooling that is not simply torch's `F.max_pool2d` or `x.mean((2, 3))`."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def global_average_pool(x: Tensor) -> Tensor:
+    """The mean of every map: (B, C, H, W) -> (B, C, 1, 1)."""
+    return F.adaptive_avg_pool2d(x, 1)

@@ -1,0 +1,44 @@
+"""A convolution, and one with the batch normalization after it: by torch's function, or by a stand-in that takes less."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .folding import folded
+from .gradients import depthwise
+from .padding import convolve, same_conv, same_zeros
+from .rules import folds, has_slow_gradients, is_depthwise, is_plain
+
+
+def convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int] | str,
+    dilation: Sequence[int], groups: int,
+) -> Tensor:  # fmt: skip
+    """(B, C, *) with (size, C/groups, *) -> (B, size, *). `padding` is numbers, or 'same', TensorFlow's rule."""
+    if groups > 1 and torch.is_grad_enabled() and is_plain(x, weight) and is_depthwise(x, weight, dilation):
+        if isinstance(padding, str):
+            zeros = same_zeros(x.shape[2:], weight.shape[2:], stride, dilation)
+        else:
+            zeros = [2 * n for n in padding]
+        if has_slow_gradients(x, weight, stride, zeros):
+            return depthwise(x, weight, bias, stride, zeros)
+    if isinstance(padding, str):
+        return same_conv(x, weight, bias, stride, dilation, groups)
+    return convolve(x, weight, bias, stride, padding, dilation, groups)
+
+
+def convolution_batch_norm(
+    x: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor,
+    eps: float, stride: Sequence[int], padding: Sequence[int] | str, dilation: Sequence[int], groups: int,
+) -> Tensor:  # fmt: skip
+    """(B, C, *) -> (B, size, *): the convolution, normalized by a running mean and variance, as in inference."""
+    outputs = x.numel() // (weight.shape[1] * groups) * weight.shape[0] // math.prod(stride)
+    if bias is None and folds(outputs, x, weight, scale, shift, mean, var):
+        kernel, offset = folded(weight, scale, shift, mean, var, eps)  # type: ignore[arg-type]
+        return convolution(x, kernel, offset, stride, padding, dilation, groups)
+    y = convolution(x, weight, bias, stride, padding, dilation, groups)
+    return torch.batch_norm(y, scale, shift, mean, var, False, 0.0, eps, y.is_cuda and torch.backends.cudnn.enabled)

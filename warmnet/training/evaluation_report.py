@@ -1,0 +1,59 @@
+"""The report of an evaluation: files and pictures in a folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..data.files import replacing
+from ..data.samples import open_image
+from ..errors import extra
+from .evaluation_result import ClassRow, Evaluation, Mistake
+from .image_grid import plot_grid
+from .plots import plot_calibration, plot_confusion
+from .text import one_line
+
+with extra("train"):
+    from PIL.Image import Image
+
+MOST_MISTAKES = 36  # in the picture
+
+
+def report(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """The files written into `folder`: evaluation.json, per-class.csv, and pictures of calibration, confusion and mistakes."""
+    paths = [folder / "evaluation.json", folder / "per-class.csv", folder / "calibration.png", folder / "confusion-matrix.png"]
+    with replacing(paths[0]) as path:
+        path.write_text(json.dumps(evaluation.to_dict(), allow_nan=False) + "\n")
+    with replacing(paths[1]) as path, open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        csv.writer(file).writerows([ClassRow._fields, *evaluation.per_class])
+    plot_calibration(evaluation.bins, paths[2])
+    _plot_confusion(evaluation, paths[3])
+    mistakes_path = folder / "worst-mistakes.png"
+    if evaluation.mistakes:
+        _plot_mistakes(evaluation.mistakes, mistakes_path)
+        paths.append(mistakes_path)
+    else:
+        mistakes_path.unlink(missing_ok=True)
+    return paths
+
+
+def _plot_confusion(evaluation: Evaluation, path: Path) -> None:
+    """The confusion of the classes that have images, or that images were taken for."""
+    confusion = evaluation.confusion
+    used = (confusion.sum(0) + confusion.sum(1)).nonzero().flatten()
+    plot_confusion(confusion[used][:, used], [evaluation.classes[i] for i in used], path, of="images")
+
+
+def _plot_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
+    """The most confident mistakes, with what they were taken for."""
+    worst = mistakes[:MOST_MISTAKES]
+    tiles: list[tuple[Image, str]] = []
+    for (image, _), true, predicted, probability, _ in worst:
+        caption = f"{one_line(true)}\ntaken for {one_line(predicted)}\n{probability:.0%} sure"
+        tiles.append((image if isinstance(image, Image) else open_image(image), caption))
+    title = "All mistakes, the most confident first"
+    if len(worst) < len(mistakes):
+        title = f"The {len(worst)} most confident of {len(mistakes):,} mistakes"
+    plot_grid(tiles, path, title)

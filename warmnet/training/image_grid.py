@@ -1,0 +1,83 @@
+"""A picture of many images with captions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..data.files import replacing
+from ..errors import extra
+from .text import one_line
+
+with extra("train"):
+    from matplotlib.font_manager import findfont
+    from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+GAP, LINE, TOP = 16, 18, 60  # pixels: between images, of a caption's line, above the first row
+
+
+class _Tile(NamedTuple):
+    image: Image.Image
+    caption: list[str]
+
+
+def plot_grid(tiles: Sequence[tuple[Image.Image, str]], path: Path, title: str, columns: int | None = None) -> None:
+    """A PNG of one or more images with a caption of a few lines below each. Small images are enlarged without smoothing.
+
+    - `columns`: default: about as many as rows.
+    """
+    columns = min(columns or math.ceil(math.sqrt(len(tiles))), len(tiles))
+    side = max(150, min(300, 1200 // columns))
+    font, heading = _font(14), _font(20)
+    fitted = [_tile(image, caption, side, font) for image, caption in tiles]
+    rows = [fitted[first : first + columns] for first in range(0, len(fitted), columns)]
+    below = 6 + LINE * max(len(tile.caption) for tile in fitted) + GAP
+    title = one_line(title, 100)
+    width = max(columns * (side + GAP), math.ceil(heading.getlength(title)) + GAP) + GAP
+    sheet = Image.new("RGB", (width, TOP + sum(_height(row) + below for row in rows)), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((GAP, 18), title, "black", heading)
+    y = TOP
+    for row in rows:
+        y += _height(row)
+        for column, tile in enumerate(row):
+            x = GAP + column * (side + GAP)
+            sheet.paste(tile.image, (x + (side - tile.image.width) // 2, y - tile.image.height))
+            for number, line in enumerate(tile.caption):
+                draw.text((x + side / 2, y + 6 + LINE * number), line, "#333333", font, "ma")
+        y += below
+    with replacing(path) as temporary:
+        sheet.save(temporary, "PNG")
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(findfont("DejaVu Sans"), size)
+
+
+def _tile(image: Image.Image, caption: str, side: int, font: ImageFont.FreeTypeFont) -> _Tile:
+    """The image in a thin frame and the lines of its caption, neither wider than `side`."""
+    framed = ImageOps.expand(_sized(image.convert("RGB"), side - 2), 1, "#dddddd")
+    return _Tile(framed, [_fitted(line, font, side) for line in caption.splitlines()])
+
+
+def _height(row: Sequence[_Tile]) -> int:
+    return max(tile.image.height for tile in row)
+
+
+def _sized(image: Image.Image, side: int) -> Image.Image:
+    """An image that fits into a square: pixels enlarged by a whole number, or a large one made smaller."""
+    if max(image.size) <= side:
+        return ImageOps.scale(image, side // max(image.size), Image.Resampling.NEAREST)
+    image = image.copy()
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
+
+
+def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """The text in one line, its end cut off where it is wider than `width` pixels."""
+    text = one_line(text, 200)
+    while font.getlength(text) > width:
+        text = text[:-2] + "…"
+    return text

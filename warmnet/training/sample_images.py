@@ -1,0 +1,50 @@
+"""Images of a data set to look at, or to try a network on."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from pathlib import Path
+
+import torch
+
+from ..data.loading import derive_seed
+from ..data.samples import Data, open_image
+from ..errors import InputError, extra
+from .image_grid import plot_grid
+from .recipe import Recipe
+
+with extra("train"):
+    from PIL.Image import Image
+
+IMAGES, VERSIONS = 8, 5  # of a preview
+
+
+def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[str] = "preview.png") -> Path:
+    """A picture of images as they are trained on: eight of the set, each as it is and five times augmented."""
+    path = Path(path)
+    if path.exists():
+        raise InputError(f"{path} is there already, and nothing is written over. Name another file with --out, or remove it.")
+    tiles: list[tuple[Image, str]] = []
+    for index in torch.linspace(0, len(data.train) - 1, IMAGES).long().tolist():
+        image, label = data.train[index]
+        image = open_image(image)
+        tiles.append((image, data.classes[label]))
+        for version in range(VERSIONS):
+            rng = random.Random(derive_seed(seed, index, version))
+            tiles.append((recipe.augmentation.pixels(image, recipe.preprocessing, rng), ""))
+    plot_grid(tiles, path, f"{data.name} by the recipe {recipe.name}", columns=1 + VERSIONS)
+    return path
+
+
+def write_samples(data: Data, folder: Path) -> Path:
+    """A held-out image file to try the network on. Images that are not files yet are written, one of a class."""
+    images = {data.classes[label]: image for image, label in data.held_out}
+    for name, image in images.items():
+        if isinstance(image, Path):
+            return image
+        path = folder / "samples" / (re.sub(r"[^\w.-]", "_", name) + ".png")
+        path.parent.mkdir(exist_ok=True)
+        open_image(image).save(path)
+    return path
