@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.images import read_image, upright_rgb
 from ..data.preprocessing import Preprocessing
-from ..errors import InputError
+from ..errors import InputError, extra
 
 
 def is_one(images: Any) -> bool:
@@ -26,13 +26,15 @@ def to_pixels(image: Any, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def to_pil(image: Any) -> Any:
-    """A PIL image, upright and in RGB, of a path, an open file, an array (H, W) or (H, W, 3) of uint8, or a PIL image."""
-    from PIL import Image
-
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-            raise InputError(f"An image is an array (H, W, 3) of uint8, not {image.shape} of {image.dtype}.")
-        return Image.fromarray(image).convert("RGB")
+    """A PIL image, upright and in RGB, of a path, a PIL image, an array (H, W) or (H, W, 3) of uint8, or what `open` opens as a file."""
     if isinstance(image, (str, os.PathLike)):
         return read_image(image)
-    return upright_rgb(image) if isinstance(image, Image.Image) else read_image(image.open())
+    with extra("train"):
+        from PIL import Image
+    if isinstance(image, Image.Image):
+        return upright_rgb(image)
+    if not isinstance(image, np.ndarray):
+        return read_image(image.open())
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+        raise InputError(f"An image is an array (H, W, 3) of uint8, not {image.shape} of {image.dtype}.")
+    return Image.fromarray(image).convert("RGB")
