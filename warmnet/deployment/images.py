@@ -26,7 +26,10 @@ def to_pixels(image: Any, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def to_pil(image: Any) -> Any:
-    """A PIL image, upright and in RGB, of a path, a PIL image, an array (H, W) or (H, W, 3) of uint8, or what `open` opens as a file."""
+    """A PIL image, upright and in RGB.
+
+    - `image`: a path, a PIL image, an array (H, W) or (H, W, 3) of uint8, or what has `open()`, which gives a file.
+    """
     if isinstance(image, (str, os.PathLike)):
         return read_image(image)
     with extra("train"):
