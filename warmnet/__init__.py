@@ -1,5 +1,6 @@
 """EfficientNet as plain forward functions on PyWarm's lazy layers: exact, fast and safe to build on."""
 
+from . import functional
 from .authoring.budgets import within
 from .deployment import Predictor, deploy, export, open_exported, predict
 from .engine.block import Block, block
@@ -61,6 +62,7 @@ __all__ = [
     "draw",
     "efficientnet",
     "export",
+    "functional",
     "keep_memory",
     "load",
     "mb_block",
@@ -73,3 +75,7 @@ __all__ = [
     "up",
     "within",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
