@@ -2,7 +2,7 @@
 
 from . import functional
 from .authoring.budgets import within
-from .deployment import Predictor, deploy, export, open_exported
+from .deployment import Predictor, deploy, export, open_exported, predict
 from .engine.block import Block, block
 from .engine.build import adopt
 from .engine.endpoints import Endpoints
@@ -30,6 +30,7 @@ from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
 
 Classifier.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
+Classifier.predict = predict
 Classifier._repr_html_ = table_html  # type: ignore[assignment]
 
 __all__ = [

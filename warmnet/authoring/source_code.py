@@ -66,4 +66,5 @@ def _cell(network: type[Classifier]) -> str:
 
 def recorded_source_code(source: Source, revision: str | None = None) -> str | None:
     """What weights record of the source code that they were trained with, as `str(SourceCode)`; None for warmnet's own."""
-    return (read(source, revision).about or {}).get("facts", {}).get("network")
+    description = read(source, revision).description
+    return description.metadata.get("network") if description else None

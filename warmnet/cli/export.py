@@ -16,12 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("run", metavar="RUN", help="a run folder, a weights file or a Hugging Face Hub id")
     add("out", metavar="OUT", help="the file to write; its ending, such as .onnx, may be left out")
     add("folder", nargs="?", metavar="FOLDER", help="images as for training, to compare on; int8 is calibrated on them. "
-        "Default: pictures drawn by a formula; with int8 the digits")  # fmt: skip
+        "Default: synthetic images; with int8 the digits")  # fmt: skip
     add("--to", choices=("onnx", "openvino", "torch", "aoti"), default="onnx", help="default: onnx")
     add("--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="default: fp32")
     add("--dynamic-size", action="store_true", help="let height and width be free")
-    add("--most-loss", type=share, default=0.01, metavar="X", help="of top-1 that bf16 and int8 may lose. Default: 0.01, one "
-        "in a hundred")  # fmt: skip
+    add("--max-top1-drop", type=share, default=0.01, metavar="X", help="of top-1 that bf16 and int8 may lose. Default: 0.01, "
+        "one in a hundred")  # fmt: skip
     add_model(parser)
     add_reading(parser)
 
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     model = load_network(arguments.run, arguments.model, arguments.words)
     check = deployment.export(
         model, out, arguments.to, data=data, precision=arguments.precision, dynamic_size=arguments.dynamic_size,
-        most_loss=arguments.most_loss,
+        max_top1_drop=arguments.max_top1_drop,
     )  # fmt: skip
     print(f"Compared on {check}\n\n  {out}")
 

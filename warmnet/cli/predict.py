@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from typing import Any
 
 from ..authoring.user_networks import load_network
-from ..errors import InputError
-from ..networks.classifier import Classifier
 from .arguments import add_model
 from .messages import warn
 
@@ -24,13 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..data import ImageError, read_image
+    from ..data import ImageError
+    from ..deployment import is_exported, open_exported
 
-    classify = _classifier(arguments)
+    path = arguments.run
+    model: Any = open_exported(path) if is_exported(path) else load_network(path, arguments.model, arguments.words)
     results: list[dict[str, Any]] = []
     for file in arguments.images:
         try:
-            results.append({"file": file, "probabilities": classify(read_image(file))})
+            results.append({"file": file, "probabilities": model.predict(file)})
         except ImageError as error:
             results.append({"file": file, "error": str(error)})
             warn(error)
@@ -40,29 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
     elif predicted:
         print(_table(predicted))
     return 0 if len(predicted) == len(results) else 1
-
-
-def _classifier(arguments: argparse.Namespace) -> Callable[[Any], dict[str, float]]:
-    """A function from an image to the probabilities of classes, by weights or by an exported network."""
-    import torch
-
-    from ..deployment import is_exported, open_exported
-
-    path = arguments.run
-    model: Any = open_exported(path) if is_exported(path) else load_network(path, arguments.model, arguments.words)
-    outputs = model.num_classes if isinstance(model, Classifier) else int(model.about.network.get("num_classes", 1))
-    if not outputs or model.preprocessing is None:
-        raise InputError(f"{path} holds weights without what predict needs: classes, and the preprocessing of RGB images.")
-
-    def classify(image: Any) -> dict[str, float]:
-        if isinstance(model, Classifier):
-            with torch.inference_mode():
-                probabilities = model(model.preprocessing(image)[None]).softmax(1)[0].tolist()
-        else:
-            probabilities = model(image)[0].tolist()
-        return dict(zip(model.classes or [f"class {n}" for n in range(len(probabilities))], probabilities))
-
-    return classify
 
 
 def _table(results: list[dict[str, Any]]) -> str:

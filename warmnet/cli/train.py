@@ -15,7 +15,7 @@ from ..authoring.user_networks import find_network, load_network
 from ..errors import InputError
 from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS, WarmEfficientNet
-from ..weights.identification import origin
+from ..weights.identification import identify
 from ..weights.reading import read
 from .arguments import add_device, add_model, add_reading, positive, setting, whole_number
 from .images import check_outside, read_images
@@ -123,7 +123,7 @@ def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classif
     if not arguments.weights:
         return None
     variant = VARIANTS.get(arguments.variant, arguments.variant)
-    if variant and origin(read(arguments.weights)).variant != variant:
+    if variant and identify(read(arguments.weights)).description.variant != variant:
         raise InputError(f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant.")
     if arguments.model:
         return network.from_pretrained(arguments.weights, strict=False)

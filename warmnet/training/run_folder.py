@@ -98,9 +98,9 @@ class RunFolder:
             metadata = {"epoch": last.epoch, "held_out_accuracy": last.held_out_accuracy}
             metadata |= {key: self.settings[key] for key in ("recipe", "seed", "network")}
             with training.weights_to_save() as model:
-                weights.save(model, self.path / weights.FILE, **metadata)  # type: ignore[arg-type]
+                weights.save(model, self.path / weights.FILE, **metadata)
                 if training.best == last.epoch:
-                    weights.save(model, self.path / BEST, **metadata)  # type: ignore[arg-type]
+                    weights.save(model, self.path / BEST, **metadata)
             self._write_csv("metrics.csv", [Epoch._fields, *training.history])
             self._write_tensorboard(last, training.step)
         self.save(training)
