@@ -13,6 +13,17 @@ from ..networks import efficientnet
 
 PARTS = "STAGES", "conv_bn_act", "squeeze_excitation", "mb_block", "stage", "efficientnet"
 
+REQUIRED = {  # what the network itself passes at every call, so that in its own file a default would never count
+    "conv_bn_act": ("act=F.silu", "*, act"),
+    "squeeze_excitation": ("act=F.silu", "act"),
+    "mb_block": (
+        "expand=1, kernel=3, stride=1, dilation=1, se_ratio=0.25, drop=0.0, act=F.silu",
+        "expand, kernel, stride, dilation, se_ratio, drop, act",
+    ),
+    "stage": ("block=mb_block", "block"),
+    "efficientnet": ('variant="b0", num_classes=1000', "variant, num_classes"),
+}
+
 HEAD = '''"""EfficientNet, yours to edit: the network is its forward, from the table of stages to the last line.
 
 Change a size, add a line, take one out. There is no other place to keep in step: the layers are made by calling the network
@@ -79,7 +90,7 @@ def _commands(file: str) -> str:
 
 
 def _parts() -> list[str]:
-    """The source of the table and the functions that make up EfficientNet."""
+    """The source of the table and the functions that make up EfficientNet, with the defaults that count."""
     source = inspect.getsource(efficientnet)
     lines = source.splitlines(keepends=True)
     parts = dict[str, str]()
@@ -89,4 +100,6 @@ def _parts() -> list[str]:
             parts[node.name] = "".join(lines[first - 1 : node.end_lineno])
         elif isinstance(node, ast.Assign):
             parts[ast.unparse(node.targets[0])] = "".join(lines[node.lineno - 1 : node.end_lineno])
+    for name, (defaults, required) in REQUIRED.items():
+        parts[name] = parts[name].replace(defaults, required, 1)
     return [parts[name] for name in PARTS]

@@ -15,21 +15,25 @@ from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS
 
 
-def call_of(root: nn.Module, path: str, module: nn.Module) -> str:
-    """The call of a block or layer, without settings that are at their default; of any other module how it prints."""
+def call_of(root: nn.Module, path: str, module: nn.Module, with_defaults: bool = False) -> str:
+    """The call of a block or layer, perhaps without settings that are at their default; of any other module how it prints."""
+    kind, function, settings = _made_by(root, path, module)
+    return written(kind, None if with_defaults else function, settings) if kind else _printed(module)
+
+
+def _made_by(root: nn.Module, path: str, module: nn.Module) -> tuple[str, Callable[..., Any] | None, dict[str, Any]]:
+    """The name, the function and the settings of the call that made a module; no name if it was none of warmnet's."""
     if isinstance(module, Block):
         args, keywords = module.settings
-        return written(module._get_name(), module.function, {**dict(zip(module.names, args)), **keywords})
+        return module._get_name(), module.function, {**dict(zip(module.names, args)), **keywords}
     parent, _, key = path.rpartition(".")
     kind, settings = getattr(root.get_submodule(parent), "_built", {}).get(key, ("", {})) if path else ("", {})
-    if isinstance(settings, tuple) and kind in setting_names:
-        function = getattr(W, kind)
-        known = inspect.signature(function).parameters
-        named = dict(zip(setting_names[kind], settings))
-        return written(kind, function, {key: value for key, value in named.items() if key in known})
-    if kind:
-        return written(kind, None, settings)
-    return _printed(module)
+    if not isinstance(settings, tuple) or kind not in setting_names:
+        return kind, None, settings
+    function = getattr(W, kind)
+    known = inspect.signature(function).parameters
+    named = dict(zip(setting_names[kind], settings))
+    return kind, function, {key: value for key, value in named.items() if key in known}
 
 
 def written(kind: str, function: Callable[..., Any] | None, settings: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any
 
 from .differences import Change, Difference
-from .measuring import Network, tabulate
+from .measuring import Network, tabulate_with_calls
 
 
 def diff(before: Network, after: Network, input: Any = None) -> Difference:
@@ -19,7 +19,8 @@ def diff(before: Network, after: Network, input: Any = None) -> Difference:
     >>> [(c.mark, c.path, c.after.shape) for c in change.changes]
     [('+', 'linear_2', (1, 3))]
     """
-    table_before, table_after = tabulate(before, input), tabulate(after, input)
+    table_before, calls_before = tabulate_with_calls(before, input)
+    table_after, calls_after = tabulate_with_calls(after, input)
     rows_before, rows_after = ({row.path: row for row in table.rows} for table in (table_before, table_after))
     changes, settings, visible = [], [], set[str]()
     for path in _merged([*rows_before], [*rows_after]):
@@ -27,7 +28,7 @@ def diff(before: Network, after: Network, input: Any = None) -> Difference:
         changes.append(change)
         if change.mark:
             visible.update(_blocks(path))
-        elif change.before and change.after and change.before.call != change.after.call:
+        elif calls_before[path] != calls_after[path]:
             settings.append(path)
     return Difference(table_before, table_after, tuple(c for c in changes if c.path in visible), tuple(settings))
 

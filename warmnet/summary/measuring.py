@@ -42,13 +42,19 @@ def tabulate(model: Network, input: Any = None) -> Table:
     >>> table.rows[0].call, table.rows[0].shape, table.rows[0].stride
     ('conv_bn_act(32, kernel=3, stride=2)', (1, 32, 112, 112), 2)
     """
+    return tabulate_with_calls(model, input)[0]
+
+
+def tabulate_with_calls(model: Network, input: Any = None) -> tuple[Table, dict[str, str]]:
+    """The table of a network, and by path each call with all that it was given, whatever its function's defaults are."""
     with MetaShapes():
         network = _network(model)
         network, inputs = _on_meta(network, _inputs(network, input))
         measured = _measure(network, inputs)
         rows = [_row(network, path, module, measured) for path, module in network.named_modules()]
+    calls = {path: call_of(network, path, module, with_defaults=True) for path, module in network.named_modules()}
     whole, *rows = rows
-    return Table(
+    table = Table(
         call=whole.call,
         inputs=tuple(tuple(x.shape) for x in tree_leaves(inputs)),
         rows=tuple(rows),
@@ -57,6 +63,7 @@ def tabulate(model: Network, input: Any = None) -> Table:
         macs_with_bias=whole.macs + measured.biases.total(),
         activations=whole.activations,
     )
+    return table, calls
 
 
 class Forward(WarmModule):
