@@ -25,7 +25,7 @@ from .networks.efficientnet import (
     stage,
 )
 from .summary import diff, draw, tabulate
-from .summary.table import table_html
+from .summary.measuring import table_html
 from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
 

@@ -441,7 +441,7 @@ def test_every_setting_of_a_recipe_can_be_set(tmp_path, capsys):
     recipe = warmnet.WarmEfficientNet.from_pretrained(out).metadata["recipe"]
     assert (recipe["mixup"], recipe["ema"], recipe["network"]) == (0.2, "paper", {"dropout": 0.5})
     capsys.readouterr()
-    assert "--set mixop: recipes have no such setting. They have name, epochs" in refused(capsys, "train", "--set", "mixop=1")
+    assert "mixop: recipes have no such setting. They have name, epochs" in refused(capsys, "train", "--set", "mixop=1")
     with pytest.raises(SystemExit, match="2"):
         main(["train", "--set", "mixup"])
     assert "'mixup' is not KEY=VALUE" in capsys.readouterr().err
