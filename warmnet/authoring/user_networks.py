@@ -14,7 +14,6 @@ from typing import TypeGuard
 
 from ..errors import InputError
 from ..networks.classifier import Classifier
-from ..networks.efficientnet import WarmEfficientNet
 from ..weights import WeightsWarning
 from .source_code import SourceCode, find_source_code, is_warmnets, recorded_source_code
 
@@ -89,7 +88,7 @@ def load_network(source: str, name: str | None, command: Sequence[str]) -> Class
     if name is None:
         if recorded is not None:
             raise _missing_name(source, recorded, command)
-        return WarmEfficientNet.from_pretrained(source)
+        return Classifier.from_pretrained(source)
     network = find_network(name)
     code = find_source_code(network)
     if recorded is not None and code is not None and recorded.rpartition(" ")[2] != str(code).rpartition(" ")[2]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .. import deployment
 from ..authoring.user_networks import load_network
 from ..errors import InputError
 from .arguments import add_model, add_reading, share
@@ -17,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("out", metavar="OUT", help="the file to write; its ending, such as .onnx, may be left out")
     add("folder", nargs="?", metavar="FOLDER", help="images as for training, to compare on; int8 is calibrated on them. "
         "Default: synthetic images; with int8 the digits")  # fmt: skip
-    add("--to", choices=("onnx", "openvino", "torch", "aoti"), default="onnx", help="default: onnx")
-    add("--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="default: fp32")
+    add("--to", choices=deployment.ENGINES, default="onnx", help="default: onnx")
+    add("--precision", choices=deployment.PRECISIONS, default="fp32", help="default: fp32")
     add("--dynamic-size", action="store_true", help="let height and width be free")
     add("--max-top1-drop", type=share, default=0.01, metavar="X", help="of top-1 that bf16 and int8 may lose. Default: 0.01, "
         "one in a hundred")  # fmt: skip
@@ -27,18 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from .. import deployment
-
     check_outside(arguments.out, arguments.folder)
     data = read_images(arguments) if arguments.folder or arguments.precision == "int8" else None
     out = deployment.exported_path(arguments.out, arguments.to)
     _check_free(out, arguments.to)
     model = load_network(arguments.run, arguments.model, arguments.words)
-    check = deployment.export(
+    verification = deployment.export(
         model, out, arguments.to, data=data, precision=arguments.precision, dynamic_size=arguments.dynamic_size,
         max_top1_drop=arguments.max_top1_drop,
     )  # fmt: skip
-    print(f"Compared on {check}\n\n  {out}")
+    print(f"Compared on {verification}\n\n  {out}")
 
 
 def _check_free(out: Path, engine: str) -> None:

@@ -7,6 +7,8 @@ import json
 from typing import Any
 
 from ..authoring.user_networks import load_network
+from ..deployment import Predictor, is_exported, open_exported
+from ..networks.classifier import Classifier
 from .arguments import add_model
 from .messages import warn
 
@@ -22,14 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..data import ImageError
-    from ..deployment import is_exported, open_exported
 
-    path = arguments.run
-    model: Any = open_exported(path) if is_exported(path) else load_network(path, arguments.model, arguments.words)
+    network = _open(arguments)
     results: list[dict[str, Any]] = []
     for file in arguments.images:
         try:
-            results.append({"file": file, "probabilities": model.predict(file)})
+            results.append({"file": file, "probabilities": network.predict(file)})
         except ImageError as error:
             results.append({"file": file, "error": str(error)})
             warn(error)
@@ -39,6 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
     elif predicted:
         print(_table(predicted))
     return 0 if len(predicted) == len(results) else 1
+
+
+def _open(arguments: argparse.Namespace) -> Classifier | Predictor:
+    """The exported network, or the model of a run or of weights."""
+    if is_exported(arguments.run):
+        return open_exported(arguments.run)
+    return load_network(arguments.run, arguments.model, arguments.words)
 
 
 def _table(results: list[dict[str, Any]]) -> str:
@@ -53,9 +60,9 @@ def _table(results: list[dict[str, Any]]) -> str:
 
 def _cells(result: dict[str, Any]) -> list[str]:
     """The file, then each of the most probable classes and its probability."""
-    ranked = sorted(result["probabilities"].items(), key=lambda item: -item[1])
+    most_probable = list(result["probabilities"].items())[:TOP]
     cells = [result["file"]]
-    for name, probability in ranked[:TOP]:
+    for name, probability in most_probable:
         cells += [name, f"{probability:.1%}"]
     return cells
 
