@@ -78,7 +78,6 @@ def circle(imports: dict[str, set[str]]) -> list[str]:
     return [name for name in imports if name in reached(name)]
 
 
-@pytest.mark.xfail(reason="until data and the engine are laid out anew")
 def test_no_files_import_each_other_in_a_circle():
     assert not circle({module: imports_of(module) for module in FILES})
 
@@ -101,7 +100,6 @@ def hidden_names(package: Path) -> set[str]:
     return names & {path.stem for path in package.iterdir()}
 
 
-@pytest.mark.xfail(reason="until training and deployment are laid out anew")
 def test_no_file_hides_a_name_that_its_package_shows():
     packages = [init.parent for init in ROOT.glob("warmnet/**/__init__.py")]
     assert [package for package in packages if hidden_names(package)] == []
