@@ -19,12 +19,14 @@ from torch.utils._pytree import tree_leaves
 
 from .. import functional as W
 from ..engine.block import Block
-from ..engine.messages import setting_names
+from ..engine.messages import Arguments, join, named, setting, setting_names
 from ..engine.module import WarmModule
 from ..engine.pywarm import up
 from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS, Variant, WarmEfficientNet
 from .layout import aligned, bar, cell, count, indented, last, megabytes, name, nested, shortened, widths
+
+LEADING = "size", "rate", "shape", "groups", "heads"  # settings that are written without their names where they come first
 
 Network = str | Variant | nn.Module | Callable[..., Any]
 
@@ -116,9 +118,10 @@ def _number(n: float | None) -> str:
 def tabulate(model: Network, input: Any = None) -> Table:
     """The table of a network in eval mode. Nothing is computed or allocated for it, and the network stays as it is.
 
-    Multiply-adds are those of convolutions and linear layers for the whole input, with each kernel as it was asked for, however
-    padding is carried out. `macs_with_bias` has one more for each number that a bias is added to. Activations are the outputs
-    of layers, at each call; what functions between layers put out is not counted.
+    Multiply-adds are those of convolutions, linear layers and `nn.MultiheadAttention` for the whole input, with each kernel as
+    it was asked for, however padding is carried out, and nothing saved by masks. `macs_with_bias` has one more for each number
+    that a bias is added to. Activations are the outputs of layers, at each call; what functions between layers put out is not
+    counted.
 
     - `model`: a module, built or not, on any device; a forward function that calls `W`'s layers; a variant or its name.
     - `input`: its shape, such as (1, 3, 64, 64), a tensor or an array; or a tuple of these for several inputs. An
@@ -143,7 +146,7 @@ def _tabulated(network: nn.Module, input: Any) -> Table:
     several = isinstance(input, tuple) and not all(isinstance(n, int) for n in input)
     network, inputs = _built(network, [*input] if several else [input])
     notes = _visit(network, inputs)
-    rows = [_row(network, path, module, notes) for path, module in network.named_modules()]
+    rows = [row for path, module in network.named_modules() for row in _rows(network, path, module, notes)]
     shapes = tuple(tuple(x.shape) for x in tree_leaves(inputs))
     total = rows.pop(0)
     return Table(total.call, shapes, tuple(rows), *total[-3:-1], total.macs + notes.biases.total(), total.activations)
@@ -280,8 +283,8 @@ class _Notes:
         self.outputs: dict[nn.Module, tuple[tuple[int, ...], float | None]] = {}
         self.macs, self.biases, self.activations = Counter[nn.Module](), Counter[nn.Module](), Counter[nn.Module]()
 
-    def note(self, module: Any, args: Any, out: Any) -> None:
-        given, made = ([y for y in tree_leaves(z) if isinstance(y, torch.Tensor)] for z in (args, out))
+    def note(self, module: Any, args: Any, kw: Any, out: Any) -> None:
+        given, made = ([y for y in tree_leaves(z) if isinstance(y, torch.Tensor)] for z in ((args, kw), out))
         if not made:
             return
         y = made[0]
@@ -289,11 +292,24 @@ class _Notes:
             each = given[0] if isinstance(module, _ConvTransposeNd) else y
             self.macs[module] += each.numel() * module.weight[0].numel()
             self.biases[module] += 0 if module.bias is None else y.numel()
-        if not module._modules:
+        if isinstance(module, nn.MultiheadAttention):
+            called = inspect.signature(module.forward).bind(*args, **kw).arguments
+            self._note_attention(module, called["query"], called["key"], called["value"])
+        if not module._modules or isinstance(module, nn.MultiheadAttention):  # which does not call what is in it
             self.activations[module] += sum(z.nbytes for z in made if not any(z is x for x in given))
         if isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd) and y.ndim == self.ndim:
             self.strides.setdefault(y.shape[2], self._stride(given[0].shape[2]) * module.stride[0])
         self.outputs[module] = tuple(y.shape), self._stride(y.shape[2]) if y.ndim == self.ndim else None
+
+    def _note_attention(self, module: nn.MultiheadAttention, queries: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Count the projections of queries, keys, values and output; queries times keys, and scores times values."""
+        size = module.embed_dim
+        length = keys.shape[1 if module.batch_first else 0]
+        projected = 2 * queries.numel() * size + (keys.numel() + values.numel()) * size
+        products = 2 * queries.numel() * length
+        self.macs[module] += projected + products
+        if module.in_proj_bias is not None:
+            self.biases[module] += 2 * queries.numel() + 2 * keys.numel() // keys.shape[-1] * size
 
     def _stride(self, height: int) -> float:
         """The stride of maps with so many rows; of a new height, from the next larger one that was met before."""
@@ -308,10 +324,21 @@ def _visit(model: nn.Module, inputs: list[Any]) -> _Notes:
     """One forward of a model on 'meta', which is nobody else's."""
     notes = _Notes(inputs)
     for module in model.eval().modules():
-        module.register_forward_hook(notes.note)
+        module.register_forward_hook(notes.note, with_kwargs=True)
     with torch.no_grad(), torch.device("meta"):
         model(*inputs)
     return notes
+
+
+def _rows(root: nn.Module, path: str, module: nn.Module, notes: _Notes) -> list[Row]:
+    """The row of a module, and those of the bare parameters that it has."""
+    rows = [_row(root, path, module, notes)]
+    for key, (kind, settings) in getattr(module, "_built", {}).items():
+        parameter = module._parameters.get(key)
+        if parameter is not None:
+            call = _layer_call(kind, settings)
+            rows.append(Row(join(path, key), call, tuple(parameter.shape), None, parameter.numel(), 0, 0))
+    return rows
 
 
 def _row(root: nn.Module, path: str, module: nn.Module, notes: _Notes) -> Row:
@@ -328,25 +355,29 @@ def _call(root: nn.Module, path: str, module: nn.Module) -> str:
         return _written(module._get_name(), module.function, {**dict(zip(module.names, args)), **kw})
     home, _, key = path.rpartition(".")
     kind, asked = getattr(root.get_submodule(home), "_built", {}).get(key, ("", {})) if path else ("", {})
-    if isinstance(asked, tuple) and kind in setting_names:
-        settings = dict(zip(setting_names[kind], asked))
-        function = getattr(W, kind)
-        known = inspect.signature(function).parameters
-        return _written(kind, function, {key: value for key, value in settings.items() if key in known})
     if kind:
-        return _written(kind, None, asked)
+        return _layer_call(kind, asked)
     variant = next((key for key, variant in VARIANTS.items() if variant == getattr(module, "variant", None)), None)
     said = repr(variant) if variant else module.extra_repr() if not module._modules else ""
     return module._get_name() + f"({said})" * bool(said)
 
 
-def _written(kind: str, function: Any, settings: dict[str, Any]) -> str:
-    """`kind(...)` with the settings that are not the function's defaults, a leading size or rate without its name."""
+def _layer_call(kind: str, settings: Any) -> str:
+    """The call of one of `W`'s layers, or of a layer of any class."""
+    if isinstance(settings, dict | Arguments) or kind not in setting_names:
+        return _written(kind, None, named(kind, settings))
+    function = getattr(W, kind)
+    known = inspect.signature(function).parameters
+    return _written(kind, function, {key: value for key, value in named(kind, settings).items() if key in known})
+
+
+def _written(kind: str, function: Any, settings: dict[Any, Any]) -> str:
+    """`kind(...)` with the settings that are not the function's defaults, a leading size without its name."""
     parameters = inspect.signature(function).parameters if function else {}
     defaults = {key: _value(parameter.default) for key, parameter in parameters.items()}
     texts = [(key, _value(value)) for key, value in settings.items()]
     said = [(key, text) for key, text in texts if defaults.get(key) != text]
-    words = [text if i == 0 and key in ("size", "rate") else f"{key}={text}" for i, (key, text) in enumerate(said)]
+    words = [text if i == 0 and key in LEADING else setting(key, text) for i, (key, text) in enumerate(said)]
     return f"{kind}({', '.join(words)})"
 
 
