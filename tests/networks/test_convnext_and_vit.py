@@ -1,6 +1,7 @@
 """The networks that show W's layers compute what timm's ConvNeXt and Vision Transformer do, by numbers recorded from them.
 
-`tests/peers/test_convnext_and_vit.py` compares with timm itself. Numbers are double: 1e-12 is a hundred times what rounding does here.
+`tests/peers/test_convnext_and_vit.py` compares with timm itself. Numbers are double: 1e-12 is tens of times what rounding
+does here.
 """
 
 import alive
