@@ -52,6 +52,8 @@ def fill(model: nn.Module) -> nn.Module:
 
 
 def _formula(path: str, n: Tensor) -> Tensor:
+    if n.ndim > 1 and n.shape[0] == 1:  # no layer's weight: a token, or the tokens' positions
+        return n
     if n.ndim > 1:
         gain = next(gain for part, gain in GAINS.items() if part in path)
         return n * math.sqrt(3 * gain / n[0].numel())  # the variance of n is 1/3
@@ -59,7 +61,7 @@ def _formula(path: str, n: Tensor) -> Tensor:
         return 1 + n / 2
     if path.endswith("project.bn.weight"):  # small in a residual branch: the sum would grow with depth, and rounding errors too
         return (1 + n / 4) * (1 if ".mb_block_1." in path else 0.1)
-    if path.endswith("bn.weight"):
+    if path.endswith(".weight"):  # of a normalization
         return 1 + n / 4
     if path.endswith("bn.bias") and ".project." not in path:  # away from silu's minimum, where gradients are mostly rounding
         return 0.5 + n / 10

@@ -95,7 +95,7 @@ def hidden_names(package: Path) -> set[str]:
     """The names that a package shows which are names of its files, too: whichever is imported last hides the other."""
     names = set()
     for node in ast.walk(ast.parse((package / "__init__.py").read_text())):
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom) and node.module:
             names |= {alias.asname or alias.name for alias in node.names}
     return names & {path.stem for path in package.iterdir()}
 

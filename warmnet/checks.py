@@ -46,6 +46,14 @@ def spread(name: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]
     return tuple(whole(name, each, least) for each in values)
 
 
+def divisor(name: str, value: Any, wholes: dict[str, int]) -> None:
+    """Refuse what is no whole number that divides these, which are given by name."""
+    refuse_tensor(name, value)
+    if not isinstance(value, int) or value < 1 or any(number % value for number in wholes.values()):
+        texts = [f"{each} (={number})" for each, number in wholes.items()]
+        raise ValueError(f"{name} (={value}) must divide {' and '.join(texts)}.")
+
+
 def refuse_tensor(name: str, value: Any) -> None:
     """Refuse a tensor, which was computed from the sample of the dry run and would be kept for all other inputs."""
     if any(isinstance(each, Tensor) for each in (value if isinstance(value, (tuple, list)) else [value])):

@@ -1,4 +1,4 @@
-"""Writes the golden logits and gradients of `tests/networks/test_parity.py`, as the peers compute them in float64.
+"""Writes the golden logits and gradients of `tests/networks`, as the peers compute them in float64.
 
 It runs in the environment of `tests/peers`.
 """
@@ -8,6 +8,7 @@ import golden
 import torch
 
 from .libraries import PEERS, gradients, logits, pair
+from .timm_networks import NETWORKS, layers_pair
 
 COMMAND = "cd tests && python -m peers.record"
 
@@ -38,6 +39,15 @@ def gradient_records() -> dict:
     return dict(zip(dict(ours.named_parameters()), rounded(norms), strict=True))
 
 
+def layer_records() -> dict:
+    """The digest of timm's logits for each of the networks that show W's layers."""
+    records = {}
+    for name, (_, side) in NETWORKS.items():
+        _, theirs = layers_pair(name, torch.float64)
+        records[name] = {"side": side, "logits": rounded(alive.digest(logits(theirs, alive.images(side, side))))}
+    return records
+
+
 def lineage_records() -> dict:
     """The name and shape of each of b0's tensors, as each peer has them."""
     records = {}
@@ -53,5 +63,6 @@ def lineage_records() -> dict:
 
 if __name__ == "__main__":
     golden.write("lineages", COMMAND, lineage_records())
+    golden.write("layers", COMMAND, layer_records())
     golden.write("logits", COMMAND, logit_records())
     golden.write("gradients", COMMAND, gradient_records())

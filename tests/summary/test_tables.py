@@ -88,6 +88,21 @@ def test_multiply_adds_are_what_torchs_own_counter_counts():
     assert 0 < tabulate(model, x.shape).macs == counter.get_total_flops() / 2
 
 
+def test_the_multiply_adds_of_attention_are_what_torchs_own_counter_counts():
+    class Attending(WarmModule):
+        def forward(self, x, y):
+            return W.multi_head_attention(W.multi_head_attention(x, 2), 2, y, bias=False)
+
+    shapes = [2, 4, 9], [2, 6, 5]
+    model = warmnet.up(Attending(), *shapes, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        model(*(torch.empty(shape, device="meta") for shape in shapes))
+    table = tabulate(model, tuple(map(tuple, shapes)))
+    assert 0 < table.macs == counter.get_total_flops() / 2
+    assert table.macs_with_bias - table.macs == 4 * 2 * 4 * 9  # of queries, keys, values and output of the first
+    assert table.rows[0].activations == 2 * 4 * 9 * 4
+
+
 def test_the_multiply_adds_of_same_padding_are_those_of_the_nominal_kernel():
     class Even(WarmModule):
         def forward(self, x):
@@ -305,6 +320,22 @@ def test_a_call_is_as_it_is_written():
     calls = {row.path: row.call for row in tabulate(Mixed(), (1, 4, 8, 8)).rows}
     assert calls["up"] == "ConvTranspose2d(8, 6, kernel_size=(2, 2), stride=(2, 2), groups=2)"
     assert calls["lstm_1"] == "lstm(hidden_size=7, num_layers=1, bias=True)"
+
+
+def test_bare_parameters_and_layers_of_any_class_have_rows():
+    @block
+    def scaled(x):
+        return W.module(nn.PReLU, 4, init=0.1)(x) * W.parameter((4, 1), "ones_", name="scale")
+
+    table = tabulate(lambda x: scaled(W.group_norm(x, 2)) + W.parameter(6, "zeros_"), (1, 4, 6))
+    assert [(row.path, row.call, row.shape, row.parameters) for row in table.rows] == [
+        ("parameter_1", "parameter((6,))", (6,), 6),
+        ("group_norm_1", "group_norm(2)", (1, 4, 6), 8),
+        ("scaled_1", "scaled()", (1, 4, 6), 8),
+        ("scaled_1.scale", "parameter((4, 1))", (4, 1), 4),
+        ("scaled_1.p_re_lu_1", "p_re_lu(4, init=0.1)", (1, 4, 6), 4),
+    ]
+    assert table.parameters == 22
 
 
 class OnlyMeta(TorchDispatchMode):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from .. import checks
 from ..errors import NotWarmError, SealedError
 from .calls import thread
 from .draws import OwnDraws
@@ -33,9 +35,12 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
 
     - `data`: each input of `forward`: a tensor or array, its shape as a list of int, or a list or dict of these.
     - `device`: where the layers go, `'meta'` included. Default: torch's default device.
-    - `seed`: default: the seed of torch's generator, the one `torch.manual_seed` was last called with.
+    - `seed`: default: the seed of torch's generator, the one `torch.manual_seed` was last called with; for a network that is
+      built as a layer of another, one that the other's seed and the layer's path decide.
     """
-    Build(model, device, torch.initial_seed() if seed is None else seed).run(data)
+    if seed is None:
+        seed = torch.initial_seed() if thread.build is None else thread.build.seed_of_layer()
+    Build(model, device, seed).run(data)
     return model
 
 
@@ -149,28 +154,55 @@ class Build:
             self.sizes.append((child, getattr(child, "_size", size)))
             child._size = size
 
+    def make_parameter(
+        self, parent: Layered, name: str, shape: tuple[int, ...], initialize: Callable[[torch.Tensor], None]
+    ) -> None:
+        """Give the module a parameter, filled by `initialize` or from a value that is given; unless it is adopted with one."""
+        if name in parent._parameters:
+            return
+        operations = self.draws.operations
+        self.making = join(parent._path, name)
+        self.restart_draws()
+        x = torch.empty(tuple(checks.whole("shape", side) for side in shape), device=self.birthplace)
+        value = self.given(self.making, x)
+        if value is None:
+            initialize(x)
+        else:
+            x = value.to(x.device, x.dtype)
+        self.made.append((parent, name))
+        parent.register_parameter(name, nn.Parameter(x.to(self.device)))
+        self.draws.operations = operations  # of the forward alone
+
     def new_layer(self, parent: Layered, name: str, make: Callable[..., nn.Module], *args: Any, **kw: Any) -> nn.Module:
         """`make(*args, **kw)`, its random numbers decided by the seed and its path."""
         self.making = join(parent._path, name)
         self.restart_draws()
         with self.birthplace if torch.get_default_device() != self.birthplace else nullcontext():
             child = make(*args, **kw)
-        for home in (child._parameters, child._buffers) if self.values else ():
-            for key, x in home.items():
-                if x is not None and self.is_given(key, x):
-                    value = self.values[f"{self.making}.{key}"].to(x.device, x.dtype)
-                    home[key] = nn.Parameter(value, x.requires_grad) if home is child._parameters else value  # type: ignore[assignment]
+        if self.values:
+            for key, x in itertools.chain(child.named_parameters(), child.named_buffers()):
+                value = self.given(f"{self.making}.{key}", x)
+                if value is not None:
+                    x.data = value.to(x.device, x.dtype)
         return child
 
     def restart_draws(self, skip: bool = False) -> None:
         """Begin anew with the random numbers of the layer that is being made; or `skip` all that would be drawn."""
+        self.draws.restart(self.seed_of_layer(), skip)
+
+    def seed_of_layer(self) -> int:
+        """The seed of the layer that is being made, which the network's seed and its path decide."""
         digest = hashlib.blake2b(f"{self.seed}/{self.making}".encode(), digest_size=8).digest()
-        self.draws.restart(int.from_bytes(digest, "big", signed=True), skip)
+        return int.from_bytes(digest, "big", signed=True)
+
+    def given(self, path: str, x: torch.Tensor) -> torch.Tensor | None:
+        """The value that this tensor starts from instead of one of its own, if one is given that fits."""
+        value = self.values.get(path)
+        return value if value is not None and value.shape == x.shape else None
 
     def is_given(self, key: str, x: torch.Tensor) -> bool:
-        """Whether this tensor of the layer that is being made starts from a value that is given, and needs none of its own."""
-        value = self.values.get(f"{self.making}.{key}") if self.values else None
-        return value is not None and value.shape == x.shape
+        """Whether this tensor of the layer that is being made starts from a value that is given."""
+        return self.given(f"{self.making}.{key}", x) is not None
 
     def take_in(self, parent: Layered, name: str, module: nn.Module) -> None:
         """Take in a new child: on the target device, in the mode of the dry run."""
@@ -180,9 +212,10 @@ class Build:
             self.buffers += [(m, key, x) for m in module.modules() for key, x in m._buffers.items() if x is not None]
         if self.device != self.birthplace:
             module.to(self.device)
-        if isinstance(module, Layered):
-            module._path = join(parent._path, name)
-            self.open.append(module)
+        for path, inner in module.named_modules(prefix=join(parent._path, name)):
+            if isinstance(inner, Layered):
+                inner._path = path
+                self.open.append(inner)
 
     def measure(self, height: int | None, module: nn.Module, y: Any) -> None:
         """Note what `Endpoints` says of a module beforehand: its channels, and the stride that led there."""
@@ -213,6 +246,7 @@ class Build:
     def _undo(self) -> None:
         for parent, name in self.made:
             parent._modules.pop(name, None)
+            parent._parameters.pop(name, None)
             parent._built.pop(name, None)
         self.made.clear()
         for home, key, x, data in self.tensors:
@@ -228,7 +262,9 @@ class Build:
         for module, mode in self.modes.items():
             module.training = mode
         for parent, name in self.made:
-            parent._modules[name].train(parent.training)  # type: ignore[union-attr]
+            child = parent._modules.get(name)
+            if child is not None:
+                child.train(parent.training)
 
 
 def _new_parameters_are_on_meta() -> bool:

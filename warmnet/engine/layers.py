@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import NameTakenError, NotWarmError, SealedError
 from . import messages
@@ -68,6 +68,21 @@ def layer(
     return _of_built_size(parent._modules[name])
 
 
+def parameter(shape: tuple[int, ...], name: str | None, share: bool, initialize: Callable[[Tensor], None]) -> Tensor:
+    """The parameter of the module being called that this call stands for; in the dry run, a new one, filled by `initialize`.
+
+    Names are as in `layer`. It is looked up as an attribute, since parametrizations and FSDP keep it elsewhere.
+    """
+    parent, name = claim("parameter", (shape,), name, share)
+    if name not in parent._built:
+        thread.build.make_parameter(parent, name, shape, initialize)
+        parent._built[name] = "parameter", (shape,)
+    found: Tensor = getattr(parent, name)
+    if found.shape != shape:
+        raise messages.reshaped(join(parent._path, name), shape, found)
+    return found
+
+
 def _of_built_size(child: Any) -> Any:
     """The layer, unless it was given another number of output channels since the build."""
     held = child.__dict__
@@ -95,11 +110,16 @@ def claim(kind: str, settings: Any, name: str | None, share: bool) -> tuple[Laye
     names[name] = 1
     if name not in parent._built:
         _check_new(parent, kind, settings, name)
-    elif parent._modules.get(name) is None:
-        raise SealedError(f"'{path}' was built and has been removed. Put nn.Identity() in its place.")
+    elif getattr(parent, name, None) is None:
+        raise SealedError(f"'{path}' was built and has been removed. Put {_in_place_of(kind)} in its place.")
     elif parent._built[name] != (kind, settings):
         raise messages.mismatch(path, parent._built[name], (kind, settings))
     return parent, name
+
+
+def _in_place_of(kind: str) -> str:
+    """What may be put in the place of a layer of that kind, and does nothing."""
+    return "a parameter of its shape" if kind == "parameter" else "nn.Identity()"
 
 
 def current(kind: str) -> tuple[Layered, dict[Any, int]]:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from ..errors import MismatchError, NotWarmError
 from .calls import thread
 
 setting_names: dict[str, tuple[str, ...]] = {}  # kind of layer: what its settings are called
-SIZES = {"size", "groups", "shape"}  # settings that a pruned network may change, see `adopt`
+SIZES = {"size", "groups", "shape", "channels"}  # settings that a pruned network may change, see `adopt`
+
+
+class Arguments(NamedTuple):
+    """The settings of a layer of any class, as they are given to it."""
+
+    args: tuple[Any, ...]
+    kw: dict[str, Any]
+
+    def named(self) -> dict[Any, Any]:
+        """The settings by their names; by its place, a number, one that was given without a name."""
+        return {**dict(enumerate(self.args)), **self.kw}
+
 
 LayerCall = tuple[str, Any]  # a kind of layer, and its settings: a tuple, or a dict by name
 
@@ -25,14 +37,21 @@ def path_of(module: nn.Module) -> str:
     return join(parent._path, next((name for name, child in parent._modules.items() if child is module), "?"))
 
 
-def named(kind: str, settings: Any) -> dict[str, Any]:
-    """Settings by their names."""
+def named(kind: str, settings: Any) -> dict[Any, Any]:
+    """Settings by their names, or if they have none by their places."""
+    if isinstance(settings, Arguments):
+        return settings.named()
     return settings if isinstance(settings, dict) else dict(zip(setting_names.get(kind, ()), settings))
 
 
 def written(kind: str, settings: Any) -> str:
     """The call as a person would write it: `conv(size=8, kernel=3)`."""
-    return f"{kind}({', '.join(f'{key}={value}' for key, value in named(kind, settings).items())})"
+    return f"{kind}({', '.join(setting(key, value) for key, value in named(kind, settings).items())})"
+
+
+def setting(key: str | int, value: Any) -> str:
+    """A setting as a person would write it: by its name, or by its place, which is a number."""
+    return f"{value}" if isinstance(key, int) else f"{key}={value}"
 
 
 def mismatch(path: str, built: LayerCall, asked: LayerCall) -> MismatchError:
@@ -63,6 +82,14 @@ def resized(module: nn.Module, before: int, after: Any) -> MismatchError:
     )
 
 
+def reshaped(path: str, shape: tuple[int, ...], found: Tensor) -> MismatchError:
+    """The error that says that a parameter does not have the shape that it is asked for with."""
+    return MismatchError(
+        f"'{path}' is asked for with the shape {shape} and now has {tuple(found.shape)}. Give it a parameter of the shape "
+        f"{shape}, or change the forward and build the network again."
+    )
+
+
 def differ_in_size(built: LayerCall, asked: LayerCall) -> bool:
     """Whether two calls are the same but for numbers of channels."""
     before, after = ({"kind": call[0], **named(*call)} for call in (built, asked))
@@ -79,7 +106,7 @@ def _differences(*calls: LayerCall) -> list[str]:
     if not keys:  # nobody has said what they are called
         return [f"{kind}{settings}" for _, settings in calls]
     more = ["…"] if len(keys) < len(before) else []
-    texts = ([f"{key}={settings[key]}" for key in keys if key in settings] for settings in (before, after))
+    texts = ([setting(key, settings[key]) for key in keys if key in settings] for settings in (before, after))
     return [f"{kind}({', '.join(text + more)})" for text in texts]
 
 

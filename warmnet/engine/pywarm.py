@@ -23,6 +23,7 @@ from .messages import join, written
 if "ndim" in vars(torch.Tensor):
     del torch.Tensor.ndim  # PyWarm's, a slower Python property; torch's own is the base class's
 activate, initialize_, permuted, torchs_own = engine.activate, engine.initialize_, engine.permute, engine.unused_kwargs
+snake_case = util.camel_to_snake
 _up, _forward, _parent, _auto_name = engine.prepare_model_, engine.forward, engine.get_default_parent, engine._auto_name
 
 
@@ -78,7 +79,7 @@ def forward(
     kw = {key: value for key, value in kw.items() if key not in base_kw}
     for key, value in base_kw.items():
         checks.refuse_tensor(key, value)
-    kind = base_name or util.camel_to_snake(base_class.__name__)
+    kind = base_name or snake_case(base_class.__name__)
     home, name = claim(kind, base_kw, name, share)
     if parent not in (None, home):
         raise ValueError("parent= can only be the WarmModule being called. For a parent below it, write a @block.")

@@ -83,9 +83,7 @@ def _new_conv(
     kernels = checks.spread("kernel", kernel, dims)
     strides = checks.spread("stride", stride, dims)
     dilations = checks.spread("dilation", dilation, dims)
-    checks.refuse_tensor("groups", groups)
-    if not isinstance(groups, int) or groups < 1 or size % groups or channels % groups:
-        raise ValueError(f"groups (={groups}) must divide size (={size}) and the input channels (={channels}).")
+    checks.divisor("groups", groups, {"size": size, "the input channels": channels})
     if isinstance(padding, str) and padding not in ("same", "symmetric"):
         raise ValueError(f"padding='{padding}' is unknown. It is a number, a tuple of numbers, 'same' or 'symmetric'.")
     if padding == "same" and padding_mode != "zeros":

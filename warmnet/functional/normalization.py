@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .. import checks
 from ..engine.layers import layer
 from ..engine.messages import setting_names
 from ..engine.stand_ins import may_stand_in, register
@@ -16,6 +17,7 @@ from ..kernels.normalization import Normalization
 from .specs import Size, activated, as_function
 
 setting_names["batch_norm"] = "eps", "momentum", "affine", "track_running_stats", "ndim"
+setting_names["group_norm"] = "channels", "groups", "eps", "affine"
 setting_names["layer_norm"] = "shape", "eps", "elementwise_affine", "bias"
 
 
@@ -53,6 +55,25 @@ def layer_norm(
     settings = tuple(y.shape[-len(dims) :]), eps, elementwise_affine, bias
     module = layer("layer_norm", settings, name, share, nn.LayerNorm)
     return activated(module(y), activation).movedim(ends, dims)
+
+
+def group_norm(
+    x: Tensor, groups: int, *, eps: float = 1e-5, affine: bool = True, activation: Any = None, name: str | None = None,
+    share: bool = False,
+) -> Tensor:  # fmt: skip
+    """Normalization over each sample's groups of channels: (B, C, *) -> (B, C, *).
+
+    - `groups`: how many groups the channels have; 1 normalizes a sample as a whole, C each channel by itself.
+    - `eps`: added to the variance. `affine`: with a scale and a shift for each channel that are learned.
+    - `activation`, `name`, `share`: as in `conv`.
+    """
+    settings = x.shape[1], groups, eps, affine
+    return activated(layer("group_norm", settings, name, share, _new_group_norm)(x), activation)
+
+
+def _new_group_norm(channels: int, groups: int, eps: float, affine: bool) -> nn.Module:
+    checks.divisor("groups", groups, {"the input channels": channels})
+    return nn.GroupNorm(groups, channels, eps, affine)
 
 
 def for_kernel(norm: Any) -> Normalization | None:

@@ -10,9 +10,11 @@ from torch import nn
 
 from .. import functional as W
 from ..engine.block import Block
-from ..engine.messages import setting_names
+from ..engine.messages import Arguments, named, setting, setting_names
 from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS
+
+LEADING = "size", "rate", "shape", "groups", "heads"  # settings that need no name where they come first
 
 
 def call_of(root: nn.Module, path: str, module: nn.Module, with_defaults: bool = False) -> str:
@@ -28,16 +30,26 @@ def _made_by(root: nn.Module, path: str, module: nn.Module) -> tuple[str, Callab
         return module._get_name(), module.function, {**dict(zip(module.names, args)), **keywords}
     parent, _, key = path.rpartition(".")
     kind, settings = getattr(root.get_submodule(parent), "_built", {}).get(key, ("", {})) if path else ("", {})
-    if not isinstance(settings, tuple) or kind not in setting_names:
-        return kind, None, settings
+    return _layer(kind, settings) if kind else ("", None, {})
+
+
+def layer_call(kind: str, settings: Any) -> str:
+    """The call of a layer of that kind, as its module has it."""
+    return written(*_layer(kind, settings))
+
+
+def _layer(kind: str, settings: Any) -> tuple[str, Callable[..., Any] | None, dict[Any, Any]]:
+    """The name, the function of W's and the settings, by name, of a layer."""
+    names = named(kind, settings)
+    if isinstance(settings, (dict, Arguments)) or kind not in setting_names:
+        return kind, None, names
     function = getattr(W, kind)
     known = inspect.signature(function).parameters
-    named = dict(zip(setting_names[kind], settings))
-    return kind, function, {key: value for key, value in named.items() if key in known}
+    return kind, function, {key: value for key, value in names.items() if key in known}
 
 
-def written(kind: str, function: Callable[..., Any] | None, settings: Mapping[str, Any]) -> str:
-    """`kind(...)` with the settings that are not the function's defaults, a leading size or rate without its name."""
+def written(kind: str, function: Callable[..., Any] | None, settings: Mapping[Any, Any]) -> str:
+    """`kind(...)` with the settings that are not the function's defaults, a leading size or the like without its name."""
     parameters = inspect.signature(function).parameters if function else {}
     defaults = {key: _value(parameter.default) for key, parameter in parameters.items()}
     arguments = list[str]()
@@ -45,7 +57,7 @@ def written(kind: str, function: Callable[..., Any] | None, settings: Mapping[st
         text = _value(value)
         if defaults.get(key) == text:
             continue
-        arguments.append(text if not arguments and key in ("size", "rate") else f"{key}={text}")
+        arguments.append(text if not arguments and key in LEADING else setting(key, text))
     return f"{kind}({', '.join(arguments)})"
 
 

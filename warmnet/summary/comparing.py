@@ -28,7 +28,7 @@ def diff(before: Network, after: Network, input: Any = None) -> Difference:
         changes.append(change)
         if change.mark:
             visible.update(_blocks(path))
-        elif calls_before[path] != calls_after[path]:
+        elif calls_before.get(path) != calls_after.get(path):
             settings.append(path)
     return Difference(table_before, table_after, tuple(c for c in changes if c.path in visible), tuple(settings))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.utils._pytree import tree_leaves
 
+from ..engine.messages import join
 from ..engine.module import WarmModule
 from ..engine.pywarm import up
 from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS, Variant, WarmEfficientNet
-from .calls import call_of
+from .calls import call_of, layer_call
 from .meta_shapes import MetaShapes
 from .tables import Row, Table
 
@@ -27,9 +29,10 @@ Network = str | Variant | nn.Module | Callable[..., Any]
 def tabulate(model: Network, input: Any = None) -> Table:
     """The table of a network in eval mode. Nothing is computed or allocated for it, and the network stays as it is.
 
-    Multiply-adds are those of convolutions and linear layers for the whole input, with each kernel as it was asked for, however
-    padding is carried out. `macs_with_bias` has one more for each number that a bias is added to. Activations are the outputs
-    of layers, at each call; what functions between layers put out is not counted.
+    Multiply-adds are those of convolutions, linear layers and `nn.MultiheadAttention` for the whole input, with each kernel as
+    it was asked for, however padding is carried out, and nothing saved by masks. `macs_with_bias` has one more for each number
+    that a bias is added to. Activations are the outputs of layers, at each call; what functions between layers put out is not
+    counted.
 
     - `model`: a module, built or not, on any device; a forward function that calls `W`'s layers; a variant or its name.
     - `input`: its shape, such as (1, 3, 64, 64), a tensor or an array; or a tuple of these for several inputs. A
@@ -51,7 +54,7 @@ def tabulate_with_calls(model: Network, input: Any = None) -> tuple[Table, dict[
         network = _network(model)
         network, inputs = _on_meta(network, _inputs(network, input))
         measured = _measure(network, inputs)
-        rows = [_row(network, path, module, measured) for path, module in network.named_modules()]
+        rows = [row for path, module in network.named_modules() for row in _rows(network, path, module, measured)]
     calls = {path: call_of(network, path, module, with_defaults=True) for path, module in network.named_modules()}
     whole, *rows = rows
     table = Table(
@@ -139,9 +142,9 @@ class Measurements:
         self.outputs: dict[nn.Module, tuple[tuple[int, ...], float | None]] = {}  # shape and stride
         self.macs, self.biases, self.activations = Counter[nn.Module](), Counter[nn.Module](), Counter[nn.Module]()
 
-    def add(self, module: Any, args: Any, output: Any) -> None:
+    def add(self, module: Any, args: Any, keywords: Any, output: Any) -> None:
         """Take in one call of a module, as its forward hook."""
-        inputs, outputs = _tensors(args), _tensors(output)
+        inputs, outputs = _tensors((args, keywords)), _tensors(output)
         if not outputs:
             return
         y = outputs[0]
@@ -149,12 +152,26 @@ class Measurements:
             positions = inputs[0] if isinstance(module, _ConvTransposeNd) else y
             self.macs[module] += positions.numel() * module.weight[0].numel()
             self.biases[module] += 0 if module.bias is None else y.numel()
-        if not module._modules:
+        is_attention = isinstance(module, nn.MultiheadAttention)
+        if is_attention:
+            called = inspect.signature(module.forward).bind(*args, **keywords).arguments
+            self._add_attention(module, called["query"], called["key"], called["value"])
+        if is_attention or not module._modules:  # attention computes what the layer in it does
             self.activations[module] += sum(z.nbytes for z in outputs if not any(z is x for x in inputs))
         is_map = y.ndim == self.ndim
         if isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd) and is_map:
             self.strides.setdefault(y.shape[2], self._stride(inputs[0].shape[2]) * module.stride[0])
         self.outputs[module] = tuple(y.shape), self._stride(y.shape[2]) if is_map else None
+
+    def _add_attention(self, module: nn.MultiheadAttention, queries: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Count the projections of queries, keys, values and output; queries times keys, and scores times values."""
+        size = module.embed_dim
+        length = keys.shape[1 if module.batch_first else 0]
+        projections = 2 * queries.numel() * size + (keys.numel() + values.numel()) * size
+        products = 2 * queries.numel() * length
+        self.macs[module] += projections + products
+        if module.in_proj_bias is not None:
+            self.biases[module] += 2 * queries.numel() + 2 * keys[..., 0].numel() * size
 
     def _stride(self, height: int) -> float:
         """The stride of maps with so many rows; of a new height, from the next larger one that is known."""
@@ -177,10 +194,21 @@ def _measure(model: nn.Module, inputs: list[Any]) -> Measurements:
     """One forward of a model on 'meta', a copy, which is left with hooks."""
     measured = Measurements(inputs)
     for module in model.eval().modules():
-        module.register_forward_hook(measured.add)
+        module.register_forward_hook(measured.add, with_kwargs=True)
     with torch.no_grad(), torch.device("meta"):
         model(*inputs)
     return measured
+
+
+def _rows(root: nn.Module, path: str, module: nn.Module, measured: Measurements) -> list[Row]:
+    """The row of a module, and those of its bare parameters."""
+    rows = [_row(root, path, module, measured)]
+    for name, (kind, settings) in getattr(module, "_built", {}).items():
+        parameter = module._parameters.get(name)
+        if parameter is not None:
+            call, shape = layer_call(kind, settings), tuple(parameter.shape)
+            rows.append(Row(join(path, name), call, shape, stride=None, parameters=parameter.numel(), macs=0, activations=0))
+    return rows
 
 
 def _row(root: nn.Module, path: str, module: nn.Module, measured: Measurements) -> Row:
