@@ -17,7 +17,8 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise TypeError(f"{name}={value!r} must be a whole number, at least {least}, and is a {type(value).__name__}.")
+        cure = " Divide by //, or round it." if isinstance(value, float) else ""
+        raise TypeError(f"{name}={value!r} must be a whole number, at least {least}, and is a {type(value).__name__}.{cure}")
     if number < least:
         raise ValueError(f"{name}={value!r} must be at least {least}.")
     return number

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import NamedTuple, TypeGuard
 
-from ..engine.location import is_users
+from ..engine.frames import is_users
 from ..errors import InputError
 from ..networks import efficientnet
 from ..networks.efficientnet import WarmEfficientNet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ..errors import NotWarmError, SealedError
+from ..errors import NotWarmError, SealedError, WarmError
 from .calls import thread
 from .draws import OwnDraws
 from .layers import Layered
@@ -108,7 +109,9 @@ class Build:
         was = thread.calls, thread.build, thread.observer
         with torch.inference_mode(False), torch.no_grad(), self.draws:
             try:
+                _check_attributes(self.open)
                 sample = [_sample(each, self.device) for each in data]
+                _check_inputs(self.root, sample)
                 if self.adopted:
                     kind = next((p.dtype for p in self.root.parameters() if p.is_floating_point()), torch.float32)
                     sample = tree_map(lambda x: x.to(kind) if x.is_floating_point() else x, sample)
@@ -238,13 +241,43 @@ def _new_parameters_are_on_meta() -> bool:
     return probe.weight.is_meta  # type: ignore[return-value]
 
 
+def _check_attributes(modules: list[Layered]) -> None:
+    """Refuse layers in a plain list, which torch does not see."""
+    for module in modules:
+        for name, value in vars(module).items():
+            if isinstance(value, list) and any(isinstance(each, nn.Module) and [*each.parameters()] for each in value):
+                raise WarmError(
+                    f"{type(module).__name__}.{name} is a list of {len(value)} modules, which torch does not look into: they "
+                    f"would be neither moved nor trained nor saved. Make it nn.ModuleList([...]); or, if they are meant to be "
+                    f"no part of the network, a tuple."
+                )
+
+
+def _check_inputs(model: nn.Module, sample: list[Any]) -> None:
+    """Refuse a sample that has more or fewer inputs than the model's forward takes."""
+    signature = inspect.signature(model.forward)
+    try:
+        signature.bind(*sample)
+    except TypeError as error:
+        needed = [key for key, parameter in signature.parameters.items() if parameter.default is parameter.empty]
+        shapes = ", ".join(["[1, 3, 32, 32]"] * len(needed))
+        raise TypeError(
+            f"up takes a sample of each input of {type(model).__name__}.forward({', '.join(signature.parameters)}) and was "
+            f"given {len(sample)}: {error}. Give each by its shape: warmnet.up(model, {shapes})."
+        ) from None
+
+
 def _sample(data: Any, device: torch.device) -> Any:
     """`data` on `device`, with random tensors for shapes."""
     if isinstance(data, torch.Tensor) and data.is_meta and device.type != "meta":
         return torch.zeros_like(data, device=device)
     if isinstance(data, (np.ndarray, torch.Tensor)):
         return torch.as_tensor(data).to(device)
-    if isinstance(data, (list, tuple)) and all(isinstance(n, int) for n in data):
+    if isinstance(data, (list, tuple)) and not data:
+        raise ValueError(f"{data!r} is no shape of a sample. Give one such as [1, 3, 32, 32].")
+    if isinstance(data, (list, tuple)) and all(isinstance(n, (int, float)) for n in data):
+        if any(isinstance(n, float) for n in data):
+            raise TypeError(f"The shape of a sample is of whole numbers, not {data!r}. Divide by //, or round with int().")
         return torch.randn(*data, device=device)
     if isinstance(data, (list, tuple)):
         return [_sample(d, device) for d in data]

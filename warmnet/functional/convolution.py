@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
@@ -98,14 +99,18 @@ def _new_conv(
 ) -> nn.Module:  # fmt: skip
     """A convolution for inputs of that shape; torch's own, but for SAME padding that may be one-sided."""
     if not 3 <= ndim <= 5:
-        raise ValueError(f"W.conv takes (B, C, *) with 1 to 3 dimensions in *, not shape {tuple(shape)}.")
+        cure = f" For vectors (B, C) take W.linear(x, {size})." if ndim == 2 else ""
+        raise ValueError(f"W.conv takes (B, C, *) with 1 to 3 dimensions in *, not shape {tuple(shape)}.{cure}")
     size, channels, dims = checks.whole("size", size), shape[1], ndim - 2
     kernels = checks.spread("kernel", kernel, dims)
     strides = checks.spread("stride", stride, dims)
     dilations = checks.spread("dilation", dilation, dims)
     checks.refuse_tensor("groups", groups)
     if not isinstance(groups, int) or groups < 1 or size % groups or channels % groups:
-        raise ValueError(f"groups (={groups}) must divide size (={size}) and the input channels (={channels}).")
+        raise ValueError(
+            f"groups (={groups}) must divide size (={size}) and the input channels (={channels}). Choose a divisor of "
+            f"{math.gcd(size, channels)}."
+        )
     if isinstance(padding, str) and padding not in ("same", "symmetric"):
         raise ValueError(f"padding='{padding}' is unknown. It is a number, a tuple of numbers, 'same' or 'symmetric'.")
     if padding == "same" and padding_mode != "zeros":
