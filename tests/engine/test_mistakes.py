@@ -165,6 +165,15 @@ def a_forgotten_x(model_file):
     up(Net(), SAMPLE)
 
 
+@mistake("2 is no function, name in torch.nn.init", "by its keyword, such as stride=2")
+def a_stride_by_its_place(model_file):
+    class Net(WarmModule):
+        def forward(self, x):
+            return W.conv(x, 8, 3, 2)  # wrong
+
+    up(Net(), SAMPLE)
+
+
 @mistake("'swish' is no function of torch.nn.functional", "Did you mean 'silu'?")
 def an_activation_that_torch_calls_otherwise(model_file):
     class Net(WarmModule):
@@ -174,7 +183,7 @@ def an_activation_that_torch_calls_otherwise(model_file):
     up(Net(), SAMPLE)
 
 
-@mistake("x of W.conv is a torch.nn.modules.activation.ReLU", "F.relu")
+@mistake("x of W.conv is of type torch.nn.modules.activation.ReLU", "F.relu")
 def an_activation_that_is_a_class(model_file):
     class Net(WarmModule):
         def forward(self, x):
@@ -193,7 +202,7 @@ def a_misspelt_initialization(model_file):
     up(Net(), SAMPLE)
 
 
-@mistake("unexpected keyword argument 'drop'", "**options")
+@mistake("unexpected keyword argument 'drop'", "is called as `x = block(x, size, expand, kernel, stride, dilation, drop=drop,")
 def a_block_of_ones_own_without_drop(model_file):
     @block
     def plain(x, size, expand, kernel, stride, dilation):  # wrong
@@ -379,6 +388,15 @@ def fewer_samples_than_inputs(model_file):
     up(Net(), SAMPLE)  # wrong
 
 
+@mistake("missing 1 required positional argument: 'mask'", "It is forward(self, x, mask)")
+def a_call_with_fewer_inputs_than_the_forward_takes(model_file):
+    class Net(WarmModule):
+        def forward(self, x, mask):  # wrong
+            return W.conv(x * mask, 8, 3)
+
+    up(Net(), SAMPLE, SAMPLE)(IMAGES)
+
+
 @mistake("[] is no shape", "[1, 3, 32, 32]")
 def an_empty_shape(model_file):
     class Net(WarmModule):
@@ -432,7 +450,7 @@ def an_image_without_the_batch_axis(model_file):
     up(Net(), SAMPLE)(IMAGES[0])
 
 
-@mistake("x of W.conv is a numpy.ndarray", "torch.from_numpy(")
+@mistake("x of W.conv is of type numpy.ndarray", "torch.from_numpy(")
 def an_array_of_numpy(model_file):
     class Net(WarmModule):
         def forward(self, x):
@@ -441,7 +459,7 @@ def an_array_of_numpy(model_file):
     up(Net(), SAMPLE)(IMAGES.numpy())
 
 
-@mistake("x of W.conv is a list", "torch.stack(")
+@mistake("x of W.conv is of type list", "torch.stack(")
 def a_list_of_images(model_file):
     class Net(WarmModule):
         def forward(self, x):

@@ -67,8 +67,8 @@ def replacement(frames: Frames, error: Exception) -> Exception | None:
     return instead
 
 
-def cure(frames: Frames, error: Exception) -> str | None:
-    """What to do about an error of torch's or of a call that a function does not take, as far as it is known."""
+def cure_for(frames: Frames, error: Exception) -> str | None:
+    """What to do about an error of torch's, or one of Python's about a call, as far as it is known."""
     said = str(error)
     if isinstance(error, TypeError):
         return _call_cure(frames, said)
@@ -92,15 +92,16 @@ def unknown_keyword(name: str, allowed: Iterable[str]) -> str:
 
 def _layers(frames: Frames) -> Iterator[tuple[str, nn.Module, Tensor, int]]:
     """The layers of the innermost function of W's: the path, the layer, its input, and how many channels it is given."""
-    values = next((frame.f_locals for frame, _ in reversed(frames) if _is_of_w(frame)), {})
+    values: dict[str, Any] = next((frame.f_locals for frame, _ in reversed(frames) if _is_of_w(frame)), {})
     parent = next((called(frame) for frame, _ in reversed(frames) if called(frame) is not None), None)
     x = values.get("x")
     if parent is None or not isinstance(x, Tensor) or x.ndim < 2:
         return
+    names = {child: name for name, child in parent.named_children()}
     for key, given in ("module", x.shape[1]), ("norm", values.get("size", x.shape[1])):
-        for name, child in parent.named_children():
-            if child is not None and child is values.get(key):
-                yield join(parent._path, name), child, x, given
+        layer = values.get(key)
+        if isinstance(layer, nn.Module) and layer in names:
+            yield join(parent._path, names[layer]), layer, x, given
 
 
 def _is_of_w(frame: FrameType) -> bool:
@@ -108,19 +109,19 @@ def _is_of_w(frame: FrameType) -> bool:
 
 
 def _no_tensor(frames: Frames) -> TypeError | None:
-    """The error that says what the innermost call of W's was given, if that is no tensor."""
-    entry, outer = None, None
+    """The error that says what the innermost function of W's that was called was given, if that is no tensor."""
+    entry, is_inside = None, False
     for frame, _ in frames:
-        if _is_of_w(frame) and not (outer is not None and _is_of_w(outer)):
+        if _is_of_w(frame) and not is_inside:
             entry = frame
-        outer = frame
+        is_inside = _is_of_w(frame)
     if entry is None or "x" not in entry.f_locals:
         return None
     x, name = entry.f_locals["x"], entry.f_code.co_name
     if isinstance(x, Tensor) or (isinstance(x, tuple) and name == "lstm"):
         return None
     kind = type(x).__name__ if type(x).__module__ == "builtins" else f"{type(x).__module__}.{type(x).__name__}"
-    what = "None" if x is None else f"a {kind}"
+    what = "None" if x is None else f"of type {kind}"
     return TypeError(f"x of W.{name} is {what}, and must be a tensor. {_tensor_cure(name, x)}")
 
 
@@ -133,7 +134,7 @@ def _tensor_cure(name: str, x: Any) -> str:
         return "Put tensors of one shape together with torch.stack(x), or take one of them, as by x[0]."
     if isinstance(x, nn.Module):
         return "An activation is a function, such as F.relu, and no class, such as nn.ReLU."
-    return f"Call it as W.{name}(x, ...)."
+    return f"Give the tensor first: W.{name}(x, ...)."
 
 
 def _misfit(frames: Frames) -> MismatchError | None:
@@ -171,17 +172,18 @@ def _call_cure(frames: Frames, said: str) -> str | None:
     function = _named(found["function"], frames[-1][0]) if found and frames else None
     if found is None or function is None:
         return None
-    parameters = inspect.signature(function).parameters
-    if keyword := found["keyword"]:
-        cure = unknown_keyword(keyword, dict.fromkeys([*parameters, *_passed_on(frames, keyword)]))
-    else:
-        cure = f"It is {function.__name__}({', '.join(_declared(parameters))})."
+    parameters, keyword = inspect.signature(function).parameters, found["keyword"]
+    cure = f"It is {function.__name__}({', '.join(_declared(parameters))})."
+    if keyword and "Did you mean" not in said:  # which Python says from 3.13 on
+        allowed = dict.fromkeys([*parameters, *_passed_on(frames, keyword)])
+        cure = unknown_keyword(keyword, [name for name in allowed if name != "self"])
     if not is_users(function.__code__.co_filename):
         return cure
-    return (
-        f"{cure} It is called as `{_call_text(frames)}`: let its parameters be those of the call, and **options take the "
-        f"keywords that it does not use.\n  begins at {first_line_of(function)}"
-    )
+    calls = [(frame.f_code.co_filename, line) for frame, line in frames if _is_forwards(frame.f_code.co_filename)]
+    if calls:
+        text = linecache.getline(*calls[-1]).strip()
+        cure += f" It is called as `{text}`: let its parameters be those of the call, and **options take what it does not use."
+    return f"{cure}\n  begins at {first_line_of(function)}"
 
 
 def _declared(parameters: Any) -> list[str]:
@@ -191,11 +193,15 @@ def _declared(parameters: Any) -> list[str]:
 
 def _named(name: str, frame: FrameType) -> FunctionType | None:
     """The function of that qualified name, as the code of the frame can reach it."""
-    last = name.rpartition(".")[2]
     for value in (*frame.f_locals.values(), *frame.f_globals.values()):
-        function = getattr(value, last, None) if isinstance(value, (ModuleType, type)) else value
-        if isinstance(function, FunctionType) and function.__qualname__ == name:
-            return inspect.unwrap(function)
+        if isinstance(value, ModuleType):
+            value = vars(value).get(name.partition(".")[0])
+        elif isinstance(value, nn.Module):
+            value = type(value)
+        if isinstance(value, type):
+            value = getattr(value, name.rpartition(".")[2], None)
+        if isinstance(value, FunctionType) and value.__qualname__ == name:
+            return inspect.unwrap(value)
     return None
 
 
@@ -204,7 +210,7 @@ def _passed_on(frames: Frames, keyword: str) -> list[str]:
     found: list[str] = []
     for frame, _ in frames:
         code = frame.f_code
-        if not code.co_flags & inspect.CO_VARKEYWORDS or not _is_readable(code.co_filename):
+        if not code.co_flags & inspect.CO_VARKEYWORDS or not (_is_forwards(code.co_filename) or code.co_filename == BLOCK):
             continue
         count = code.co_argcount + code.co_kwonlyargcount
         options = code.co_varnames[count + bool(code.co_flags & inspect.CO_VARARGS)]
@@ -213,12 +219,6 @@ def _passed_on(frames: Frames, keyword: str) -> list[str]:
     return found
 
 
-def _is_readable(file: str) -> bool:
-    """Whether code is the user's, a network's, a layer's of W's, or `block`, whose keywords are every block's."""
-    return is_users(file) or file == BLOCK or (file.startswith(PACKAGE) and not file.startswith(HERE))
-
-
-def _call_text(frames: Frames) -> str:
-    """The innermost line that is not the engine's."""
-    frame, line = next((each for each in reversed(frames) if not each[0].f_code.co_filename.startswith(HERE)), frames[-1])
-    return linecache.getline(frame.f_code.co_filename, line).strip()
+def _is_forwards(file: str) -> bool:
+    """Whether code is that of a forward: the user's, or of warmnet's networks and layers."""
+    return is_users(file) or (file.startswith(PACKAGE) and not file.startswith(HERE))

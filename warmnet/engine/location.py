@@ -11,7 +11,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from ..errors import MismatchError
-from .explanation import Frames, cure, layer_of, replacement
+from .explanation import Frames, cure_for, layer_of, replacement
 from .frames import PACKAGE, called, calling_line, is_engines, is_users, line_of
 
 KINDS = RuntimeError, ValueError, TypeError, IndexError, AssertionError  # what a wrong shape causes
@@ -29,8 +29,8 @@ def located(error: Exception, outputs: list[str] | None = None) -> Exception:
     others = [(frame, line) for frame, line in frames if not is_engines(frame.f_code.co_filename)]
     if _takes_words(error):
         said = str(error)
-        if advice := cure(frames, error):
-            said = f"{said.rstrip('.')}. {advice}"
+        if (cure := cure_for(frames, error)) is not None:
+            said = f"{said if said.endswith(('.', '!', '?')) else said + '.'} {cure}"
         error.args = ("\n  ".join([said, *_lines(frames, others, error, outputs)]),)
         vars(error)["is_located"] = True
     if not others:

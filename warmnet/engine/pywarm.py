@@ -59,11 +59,22 @@ def activate(x: Any, spec: Any, lookup: Any = None) -> Any:
     """`x` after an activation, or filled by an initialization, whose name is looked up in these modules."""
     homes = lookup or [nn.functional, torch]
     if isinstance(spec, str) and not any(hasattr(home, spec) for home in homes):
-        names = [name for name in dir(homes[0]) if not name.startswith("_")]
-        near = [OTHER_NAMES[spec]] if spec in OTHER_NAMES else get_close_matches(spec, names, 1)
-        meant = f"Did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"{spec!r} is no function of {homes[0].__name__}. {meant}Give one by its name there, or a function.")
+        raise ValueError(_unknown_function(spec, homes[0]))
+    pair = isinstance(spec, (tuple, list)) and len(spec) == 2 and callable(spec[0])
+    if not (spec is None or isinstance(spec, str) or callable(spec) or pair):
+        raise TypeError(
+            f"{spec!r} is no function, name in {homes[0].__name__} or pair (function, keywords). Is it meant for another "
+            f"setting? Give that by its keyword, such as stride=2."
+        )
     return _activate(x, spec, homes)
+
+
+def _unknown_function(name: str, home: Any) -> str:
+    names = [each for each in dir(home) if not each.startswith("_")]
+    wanted = name.lower()
+    near = [OTHER_NAMES[wanted]] if wanted in OTHER_NAMES else get_close_matches(wanted, names, 1)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{name!r} is no function of {home.__name__}. {meant}Give one by its name there, or a function."
 
 
 def first_call(module: Layered, args: tuple[Any, ...]) -> None:

@@ -62,7 +62,7 @@ class Classifier(WarmModule):
         parameters = signature(cls.__init__).parameters
         if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
             for name in kw.keys() - parameters.keys():
-                options = [key for key, each in parameters.items() if each.kind is each.KEYWORD_ONLY]
+                options = [key for key in parameters if key != "self"]
                 message = f"Unknown option {name!r}. {unknown_keyword(name, options)}"
                 raise TypeError(with_calling_line(message))
         self = super().__new__(cls)
