@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from warmnet.data import Sample
 from warmnet.data.preprocessing import Preprocessing
 from warmnet.deployment import export, open_exported
-from warmnet.deployment.engines import openvino_core
-from warmnet.deployment.onnx_graph import quiet
+from warmnet.deployment.engines.openvino import openvino_core
+from warmnet.deployment.logs import quiet
 from warmnet.training import Data
 
 ENGINES = {"ONNX Runtime": "onnx", "OpenVINO": "openvino"}
@@ -95,7 +95,7 @@ def export_mine(model: Any, path: Path, engine: str, precision: str, size: int) 
     """A file that takes floats, as the peers' do; int8, which is calibrated on images, takes their pixels."""
     if precision == "int8":
         model.preprocessing = Preprocessing(size)
-    export(model, path, engine, precision=precision, data=data(size) if precision == "int8" else None, most_loss=1.0)
+    export(model, path, engine, precision=precision, data=data(size) if precision == "int8" else None, max_top1_drop=1.0)
 
 
 def quantize(fp32: Path, path: Path, size: int) -> None:

@@ -29,7 +29,7 @@ from bench_turns import take_turns  # noqa: E402
 from peers.libraries import from_timm, from_torchvision, timm, torchvision  # noqa: E402
 
 import warmnet  # noqa: E402
-from warmnet.deployment.metadata import this_machine  # noqa: E402
+from warmnet.deployment.machine import this_machine  # noqa: E402
 from warmnet.training.activation_checkpointing import checkpoint_blocks  # noqa: E402
 
 BATCH, SECONDS = 16, 120  # of turns

@@ -1,7 +1,8 @@
 """EfficientNet as plain forward functions on PyWarm's lazy layers: exact, fast and safe to build on."""
 
+from . import functional
 from .authoring.budgets import within
-from .deployment import Predictor, deploy, export, open_exported
+from .deployment import Predictor, deploy, export, open_exported, predict
 from .engine.block import Block, block
 from .engine.build import adopt
 from .engine.endpoints import Endpoints
@@ -24,11 +25,12 @@ from .networks.efficientnet import (
     stage,
 )
 from .summary import diff, draw, tabulate
-from .summary.table import table_html
+from .summary.measuring import table_html
 from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
 
 Classifier.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
+Classifier.predict = predict
 Classifier._repr_html_ = table_html  # type: ignore[assignment]
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "draw",
     "efficientnet",
     "export",
+    "functional",
     "keep_memory",
     "load",
     "mb_block",
@@ -72,3 +75,7 @@ __all__ = [
     "up",
     "within",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,7 +6,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 import warmnet
-from warmnet.authoring.budgets import COSTS, PHI, at, cost
+from warmnet.authoring.budgets import COSTS, PHI, cost, variant_at
 from warmnet.errors import InputError
 
 FEW = {"stages": warmnet.STAGES[1:2], "head": 64, "num_classes": 10}
@@ -14,7 +14,7 @@ FEW = {"stages": warmnet.STAGES[1:2], "head": 64, "num_classes": 10}
 
 def following(variant):
     """The variant one step larger."""
-    return at(max(phi for phi in PHI if at(phi) == variant) + 1)
+    return variant_at(max(phi for phi in PHI if variant_at(phi) == variant) + 1)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_options_count():
 
 
 def test_more_than_the_largest_takes_gives_the_largest():
-    assert warmnet.within(parameters=math.inf, **FEW) == at(PHI[-1])
+    assert warmnet.within(parameters=math.inf, **FEW) == variant_at(PHI[-1])
 
 
 def test_the_smallest_has_one_block_in_each_stage():
-    model = warmnet.WarmEfficientNet(at(PHI[0]), device="meta")
+    model = warmnet.WarmEfficientNet(variant_at(PHI[0]), device="meta")
     assert [len([*getattr(model, f"stage_{i}").children()]) for i in range(1, 8)] == [1] * 7
 
 
@@ -77,14 +77,14 @@ def test_a_budget_is_a_number_above_0(budget):
 
 @pytest.mark.parametrize("what", ["parameters", "macs", "memory"])
 def test_costs_never_fall_with_phi(what):
-    costs = [cost(what, at(phi), **FEW) for phi in range(-100, 101, 20)]
+    costs = [cost(what, variant_at(phi), **FEW) for phi in range(-100, 101, 20)]
     assert costs == sorted(costs)
 
 
 @torch.enable_grad()
 @pytest.mark.parametrize("phi", [-300, 0])
 def test_memory_is_what_a_step_keeps_on_a_real_device(phi):
-    model = warmnet.WarmEfficientNet(at(phi), num_classes=10).train().to(memory_format=torch.channels_last)
+    model = warmnet.WarmEfficientNet(variant_at(phi), num_classes=10).train().to(memory_format=torch.channels_last)
     x, kept = torch.rand(1, 3, model.resolution, model.resolution).to(memory_format=torch.channels_last), {}
 
     def pack(x):
@@ -96,7 +96,7 @@ def test_memory_is_what_a_step_keeps_on_a_real_device(phi):
     weights = {p.data_ptr(): p for p in model.parameters()}
     held = weights.keys() | {b.data_ptr() for b in model.buffers()}
     counted = 16 * sum(p.numel() for p in model.parameters()) + sum(x.nbytes for key, x in kept.items() if key not in held)
-    assert cost("memory", at(phi), num_classes=10) == pytest.approx(counted, rel=0.01)
+    assert cost("memory", variant_at(phi), num_classes=10) == pytest.approx(counted, rel=0.01)
 
 
 def test_memory_is_the_same_where_no_gradients_are_wanted():
@@ -117,7 +117,7 @@ def test_milliseconds_are_of_the_order_of_a_call():
 
 
 def test_enough_milliseconds_for_any_machine_leave_it_to_the_other_budget():
-    assert warmnet.within(milliseconds=1e6, macs=4e6, **FEW) == warmnet.within(macs=4e6, **FEW) > at(PHI[0])
+    assert warmnet.within(milliseconds=1e6, macs=4e6, **FEW) == warmnet.within(macs=4e6, **FEW) > variant_at(PHI[0])
 
 
 def test_the_result_builds_and_runs_and_no_random_number_is_drawn():

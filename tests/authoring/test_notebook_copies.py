@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from warmnet.authoring import notebooks as workbench
+from warmnet.authoring.notebooks import JUPYTERS, copy_notebooks
 from warmnet.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ def test_all_notebooks_are_copied_and_jupyter_is_not_started(tmp_path, monkeypat
 
 
 def test_those_that_the_user_changed_are_left_and_named_in_one_line(tmp_path, capsys):
-    assert workbench.copy(tmp_path) == ([tmp_path / name for name in NAMES], [])
+    assert copy_notebooks(tmp_path) == ([tmp_path / name for name in NAMES], [])
     for n in 2, 4:
         (tmp_path / NAMES[n]).write_text("mine")
     (tmp_path / NAMES[0]).unlink()
@@ -46,7 +46,7 @@ def test_jupyter_starts_where_the_notebooks_are(tmp_path, installed, started):
     """A program of its name stands in for it; one that is installed but should not be is hidden."""
     for name in installed:
         (tmp_path / f"{name}.py").write_text("import os; print(__file__, os.getcwd())")
-    hidden = [f"sys.modules[{name!r}] = None; " for name in workbench.JUPYTERS if name not in installed]
+    hidden = [f"sys.modules[{name!r}] = None; " for name in JUPYTERS if name not in installed]
     run = f"import sys; {''.join(hidden)}from warmnet.cli.main import main; main(['notebook', {str(tmp_path / 'mine')!r}])"
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     out = subprocess.run([sys.executable, "-c", run], env=env, capture_output=True, text=True, check=True).stdout
@@ -78,7 +78,7 @@ def test_the_options_of_jupyter_are_refused_before_two_dashes_and_the_usage_says
 
 
 def test_without_jupyter_the_copies_stay_and_the_extra_is_named(tmp_path, monkeypatch, capsys):
-    for name in workbench.JUPYTERS:
+    for name in JUPYTERS:
         monkeypatch.setitem(sys.modules, name, None)
     assert main(["notebook", str(tmp_path / "mine")]) == 2
     assert (

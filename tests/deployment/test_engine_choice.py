@@ -7,8 +7,7 @@ import pytest
 import torch.nn.functional as F
 
 import warmnet
-from warmnet.deployment import deploy
-from warmnet.deployment import engine_choice as fastest
+from warmnet.deployment import deploy, engine_choice
 from warmnet.deployment.metadata import describe
 from warmnet.errors import InputError
 
@@ -16,7 +15,7 @@ from warmnet.errors import InputError
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache/warmnet/fastest.json"
+    return tmp_path / "cache/warmnet/engine-times.json"
 
 
 def test_engines_are_measured_once_and_the_fastest_is_remembered(model, cache, monkeypatch):
@@ -29,7 +28,7 @@ def test_engines_are_measured_once_and_the_fastest_is_remembered(model, cache, m
     known = json.loads(cache.read_text())
     assert {*known} == {key, "other"} and {*known[key]} == {*times}
     cache.write_text(json.dumps({key: {"onnx": 3.0, "openvino": 2.0, "torch": 1.0}}))
-    monkeypatch.setattr(fastest, "measured", None)
+    monkeypatch.setattr(engine_choice, "measure", None)
     assert deploy(model).engine == "torch"
 
 
@@ -37,31 +36,31 @@ def test_engines_are_measured_once_and_the_fastest_is_remembered(model, cache, m
 def test_a_damaged_memory_is_as_none(cache, content):
     cache.parent.mkdir(parents=True)
     cache.write_text(content.replace("KEY", "abc"))
-    assert fastest.remembered("abc") is None
-    fastest.remember("abc", {"onnx": 1.0, "torch": 2.0})
-    assert fastest.remembered("abc") == "onnx"
+    assert engine_choice.recall("abc") is None
+    engine_choice.remember("abc", {"onnx": 1.0, "torch": 2.0})
+    assert engine_choice.recall("abc") == "onnx"
 
 
 def test_a_cache_folder_that_cannot_be_written_is_no_error(tmp_path):
     (tmp_path / "cache").write_text("a file")
-    fastest.remember("abc", {"onnx": 1.0})
-    assert fastest.remembered("abc") is None
+    engine_choice.remember("abc", {"onnx": 1.0})
+    assert engine_choice.recall("abc") is None
 
 
 def test_the_choice_depends_on_network_size_precision_batch_threads_and_machine(network):
 
-    about = describe(network(), "auto", "fp32")
-    keys = [fastest.key(about, batch, threads) for batch in (1, 16) for threads in (1, 2)]
+    metadata = describe(network(), "auto", "fp32")
+    keys = [engine_choice.key(metadata, batch, threads) for batch in (1, 16) for threads in (1, 2)]
     others = describe(network(stages=warmnet.STAGES[:1]), "auto", "fp32"), describe(network(65), "auto", "fp32")
-    moved = replace(about, made={**about.made, "processor": "another"})
-    keys += [fastest.key(each, 1, 1) for each in (*others, replace(about, precision="bf16"), moved)]
+    moved = replace(metadata, machine={**metadata.machine, "processor": "another"})
+    keys += [engine_choice.key(each, 1, 1) for each in (*others, replace(metadata, precision="bf16"), moved)]
     assert len({*keys}) == len(keys)
-    assert fastest.key(describe(network(), "auto", "fp32"), 1, 1) == keys[0]
+    assert engine_choice.key(describe(network(), "auto", "fp32"), 1, 1) == keys[0]
     assert "0x" not in str(describe(network(act=F.relu), "auto", "fp32")), "it is the same in every process"
 
 
 def test_only_engines_with_the_precision_are_measured():
-    assert fastest.candidates("int8") == ["onnx", "openvino"]
-    assert fastest.candidates("bf16") == ["openvino", "torch"]
+    assert engine_choice.candidates("int8") == ["onnx", "openvino"]
+    assert engine_choice.candidates("bf16") == ["openvino", "torch"]
     with pytest.raises(InputError, match="fp8"):
-        fastest.candidates("fp8")
+        engine_choice.candidates("fp8")

@@ -13,11 +13,13 @@ from PIL import Image
 from small_networks import Small
 
 import warmnet
-from warmnet.deployment import DeployError, engines, export, open_exported
-from warmnet.deployment.engines import ENGINES, openvino_core
-from warmnet.deployment.export import exported_path
-from warmnet.deployment.samples import drawn
-from warmnet.deployment.verification import reference
+from warmnet.deployment import DeployError, export, open_exported
+from warmnet.deployment.engines import ENGINES
+from warmnet.deployment.engines import openvino as openvino_engine
+from warmnet.deployment.engines.openvino import openvino_core
+from warmnet.deployment.exporting import exported_path
+from warmnet.deployment.samples import synthetic_samples
+from warmnet.deployment.verification import logits_of
 from warmnet.errors import InputError, MissingExtra
 
 FAST = "onnx", "openvino", "torch"  # to make
@@ -39,7 +41,7 @@ def files(model, tmp_path_factory):
 
 
 def apart(predictor, model, inputs):
-    ours, theirs = predictor.logits(inputs), reference(model, inputs, predictor.about)
+    ours, theirs = predictor.logits(inputs), logits_of(model, inputs, predictor.metadata)
     assert theirs.std() > 0.05
     return np.abs(ours - theirs).max() / np.abs(theirs).max()
 
@@ -48,7 +50,7 @@ def apart(predictor, model, inputs):
 @pytest.mark.parametrize("engine", EVERY)
 def test_it_is_the_model_for_every_batch(files, model, engine, threads):
     predictor = open_exported(files[engine], threads)
-    inputs = drawn(predictor.about, 101).inputs
+    inputs = synthetic_samples(predictor.metadata, 101).inputs
     for batch in (1, 2, 7, 101):  # in one part, two, two that differ, four
         assert apart(predictor, model, inputs[:batch]) < 1e-5
 
@@ -58,9 +60,9 @@ def test_all_about_the_network_is_in_the_file(files, model, engine):
     predictor = open_exported(files[engine])
     assert (predictor.classes, predictor.preprocessing) == (model.classes, model.preprocessing)
     assert (predictor.engine, predictor.precision) == (engine, "fp32")
-    about = predictor.about
-    assert about.size == (3, 64, 64) and about.facts == {"accuracy": 0.5} and "Variant" in about.network["variant"]
-    assert about.made["warmnet"] == warmnet.__version__ and about.checked["error"] < 1e-5
+    metadata = predictor.metadata
+    assert metadata.size == (3, 64, 64) and metadata.weights == {"accuracy": 0.5} and "Variant" in metadata.network["variant"]
+    assert metadata.machine["warmnet"] == warmnet.__version__ and metadata.verification["error"] < 1e-5
 
 
 def test_images_of_every_kind_give_the_models_probabilities(files, model, tmp_path):
@@ -103,7 +105,7 @@ def test_one_of_a_dynamic_size_serves_every_size(network, tmp_path, engine):
     model = network(16, stem_stride=1)
     assert export(model, tmp_path / "n", engine, dynamic_size=True).error < 1e-5
     predictor = open_exported(exported_path(tmp_path / "n", engine), 2)
-    inputs = drawn(predictor.about, 4).inputs
+    inputs = synthetic_samples(predictor.metadata, 4).inputs
     for height, width in (16, 16), (9, 14), (13, 16):
         assert apart(predictor, model, inputs[:, :height, :width]) < 1e-5
 
@@ -156,7 +158,7 @@ def test_machine_code_of_another_machine_is_refused(files, tmp_path):
             content = read.read(name)
             if name.endswith("warmnet.json"):
                 about = json.loads(content)
-                about["made"]["processor"] = "another"
+                about["machine"]["processor"] = "another"
                 content = json.dumps(about).encode()
             written.writestr(name, content)
     with pytest.raises(DeployError, match="machine code for another"):
@@ -216,8 +218,8 @@ def test_openvino_is_made_ready_for_a_few_shapes_and_once_for_any_other(files, m
             return core.compile_model(network, *args)
 
     predictor = open_exported(files["openvino"], 1)
-    inputs = drawn(predictor.about, 9).inputs
-    monkeypatch.setattr(engines, "openvino_core", lambda: Core)
+    inputs = synthetic_samples(predictor.metadata, 9).inputs
+    monkeypatch.setattr(openvino_engine, "openvino_core", lambda: Core)
     for batch in [3, 1, 2, 4, 5, 6, 3, 5, 7, 1]:
         assert apart(predictor, model, inputs[:batch]) < 1e-5
     assert shapes == [f"[{batch},64,64,3]" for batch in "31"] + ["[?,64,64,3]"]
@@ -228,7 +230,7 @@ def test_one_predictor_serves_many_threads(files, model, engine):
     from concurrent.futures import ThreadPoolExecutor
 
     predictor = open_exported(files[engine], 2)
-    inputs = drawn(predictor.about, 8).inputs
+    inputs = synthetic_samples(predictor.metadata, 8).inputs
     expected = predictor.logits(inputs)
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(predictor.logits, [inputs] * 12):

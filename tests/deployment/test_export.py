@@ -1,6 +1,5 @@
 """What is exported has been compared with the model: it is written whole when it is near enough, and else not at all."""
 
-import functools
 import os
 
 import numpy as np
@@ -11,12 +10,12 @@ from torch import nn
 
 import warmnet
 from warmnet.data import Data, Sample
-from warmnet.deployment import Check, DeployError, deploy, export, open_exported
+from warmnet.deployment import DeployError, Verification, deploy, export, open_exported
 from warmnet.deployment.engines import ENGINES
-from warmnet.deployment.int8 import quantized
+from warmnet.deployment.int8 import quantize
 from warmnet.deployment.metadata import describe
 from warmnet.deployment.onnx_graph import to_onnx
-from warmnet.deployment.samples import drawn
+from warmnet.deployment.samples import synthetic_samples
 from warmnet.errors import InputError
 
 
@@ -35,23 +34,23 @@ def data(model):
 
 def test_labelled_images_tell_the_accuracy_beside_the_models(model, data, tmp_path):
     found = export(model, tmp_path / "n", "torch", data=data)
-    assert found.pictures == "16 held-out images of noise"
+    assert found.samples == "16 held-out images of noise"
     assert found.top1 == found.top1_model == 14 / 16
     assert "top-1 87.5%" in str(found)
 
 
 def test_without_images_it_says_what_it_compared_on(model, tmp_path):
-    assert "drawn by a formula" in str(export(model, tmp_path / "n", "torch"))
+    assert "synthetic images" in str(export(model, tmp_path / "n", "torch"))
 
 
 def test_a_network_that_is_not_the_model_is_not_written(model, tmp_path, monkeypatch):
     path = tmp_path / "n.pt2"
     path.write_bytes(b"as it was")
-    make = ENGINES["torch"].of
+    make = ENGINES["torch"].build
 
     with monkeypatch.context() as patch, pytest.raises(DeployError, match="not the model: 1e-04 is allowed"):
         bias = model.classifier.bias.detach().clone()
-        patch.setattr(ENGINES["torch"], "of", lambda *args: _of_another(make, *args))
+        patch.setattr(ENGINES["torch"], "build", lambda *args: _of_another(make, *args))
         export(model, path, "torch")
     assert torch.equal(model.classifier.bias, bias)
     assert path.read_bytes() == b"as it was" and os.listdir(tmp_path) == ["n.pt2"]
@@ -65,7 +64,7 @@ def _of_another(make, model, *args):
 
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
 def test_bf16_is_bf16_and_says_what_it_changes(model, data, tmp_path, engine):
-    found = export(model, tmp_path / "n", engine, precision="bf16", data=data, most_loss=0.1)
+    found = export(model, tmp_path / "n", engine, precision="bf16", data=data, max_top1_drop=0.1)
     assert 1e-4 < found.error < 0.1 or not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     assert found.top1 is not None and f"{found.top1:.1%} in bf16" in str(found)
     predictor = open_exported(tmp_path / f"n{ENGINES[engine].suffix}")
@@ -74,8 +73,8 @@ def test_bf16_is_bf16_and_says_what_it_changes(model, data, tmp_path, engine):
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])
 def test_int8_is_calibrated_and_says_what_it_changes(model, data, tmp_path, engine):
-    found = export(model, tmp_path / "n", engine, precision="int8", data=data, most_loss=1.0)
-    assert found.pictures == "80 held-out images of noise"
+    found = export(model, tmp_path / "n", engine, precision="int8", data=data, max_top1_drop=1.0)
+    assert found.samples == "80 held-out images of noise"
     assert 1e-3 < found.error < 0.3 and found.agreement > 0.8
     assert found.top1_model == 0.9 and f"{found.top1:.1%} in int8" in str(found)
     assert open_exported(tmp_path / f"n{ENGINES[engine].suffix}").precision == "int8"
@@ -83,13 +82,13 @@ def test_int8_is_calibrated_and_says_what_it_changes(model, data, tmp_path, engi
 
 def test_int8_is_refused_beyond_the_allowed_loss(model, data, tmp_path):
     with pytest.raises(DeployError, match="int8 loses .* of top-1, and -100.00% is allowed"):
-        export(model, tmp_path / "n", precision="int8", data=data, most_loss=-1.0)
+        export(model, tmp_path / "n", precision="int8", data=data, max_top1_drop=-1.0)
     assert not [*tmp_path.iterdir()]
 
 
 def test_int8_leaves_stem_gates_and_depthwise_convolutions_in_float(model, data):
-    quantize = functools.partial(quantized, pictures=drawn(describe(model, "onnx", "int8")).inputs)
-    graph = quantize(to_onnx(model, describe(model, "onnx", "int8"))).graph
+    metadata = describe(model, "onnx", "int8")
+    graph = quantize(to_onnx(model, metadata), synthetic_samples(metadata).inputs).graph
     quantized_tensors = {output for node in graph.node if node.op_type == "DequantizeLinear" for output in node.output}
     in_int8 = [node for node in graph.node if node.op_type == "Conv" and {*node.input[:2]} <= quantized_tensors]
     weights = {output: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear" for output in node.output}
@@ -124,25 +123,25 @@ def test_images_of_classes_that_the_network_does_not_know_are_refused(model, dat
 
 
 @pytest.mark.parametrize(
-    "check, allowed",
+    "verification, allowed",
     [
-        (Check("fp32", "", 9e-5, 1.0), True),
-        (Check("fp32", "", 2e-4, 1.0), False),
-        (Check("fp32", "", float("nan"), 1.0), False),
-        (Check("bf16", "", 0.09, 0.5), True),
-        (Check("bf16", "", 0.11, 1.0), False),
-        (Check("bf16", "", 0.11, 0.5, 0.895, 0.90), True),
-        (Check("int8", "", 0.11, 1.0, 0.88, 0.90), False),
-        (Check("int8", "", 0.11, 1.0, 0.92, 0.90), True),
+        (Verification("fp32", "", 9e-5, 1.0), True),
+        (Verification("fp32", "", 2e-4, 1.0), False),
+        (Verification("fp32", "", float("nan"), 1.0), False),
+        (Verification("bf16", "", 0.09, 0.5), True),
+        (Verification("bf16", "", 0.11, 1.0), False),
+        (Verification("bf16", "", 0.11, 0.5, 0.895, 0.90), True),
+        (Verification("int8", "", 0.11, 1.0, 0.88, 0.90), False),
+        (Verification("int8", "", 0.11, 1.0, 0.92, 0.90), True),
     ],
     ids=str,
 )
-def test_what_is_near_enough(check, allowed):
+def test_what_is_near_enough(verification, allowed):
     if allowed:
-        check.refuse(0.01)
+        verification.require(0.01)
     else:
         with pytest.raises(DeployError):
-            check.refuse(0.01)
+            verification.require(0.01)
 
 
 def test_a_file_of_weights_is_exported_and_a_predictor_made_of_it(model, tmp_path):

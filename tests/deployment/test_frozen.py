@@ -9,8 +9,9 @@ from alive import error, fill
 
 import warmnet
 import warmnet.functional as W
+from warmnet.deployment import DeployError
 from warmnet.deployment.frozen import freeze
-from warmnet.deployment.metadata import DeployError, describe
+from warmnet.deployment.metadata import describe
 from warmnet.deployment.onnx_graph import to_onnx
 
 

@@ -1,4 +1,4 @@
-"""Keras' files hold, by `h5.read`, the model's own variables, and Keras loads what `h5.write` writes."""
+"""Keras' files hold, by `keras_files.read`, the model's own variables, and Keras loads what `keras_files.write` writes."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ import h5py
 import pytest
 import torch
 
-from warmnet.weights import h5
+from warmnet.weights import keras_files
 
 from .libraries import keras
 
@@ -82,7 +82,7 @@ FORMATS = {
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_holds_the_model_s_own_variables(network, name, folder):
     FORMATS[name](network.model, folder / name)
-    assert same(h5.read(folder / name), network.variables())
+    assert same(keras_files.read(folder / name), network.variables())
 
 
 def test_the_names_are_known_where_older_versions_of_keras_leave_them_out(network, folder):
@@ -90,14 +90,14 @@ def test_the_names_are_known_where_older_versions_of_keras_leave_them_out(networ
     network.efficientnet.save_weights(path)
     with h5py.File(path, "r+") as file:
         assert all(group["vars"].attrs.pop("name") for group in file["layers"].values())
-    assert same(h5.read(path), Network(network.efficientnet, network.efficientnet).variables())
+    assert same(keras_files.read(path), Network(network.efficientnet, network.efficientnet).variables())
 
 
 @pytest.mark.parametrize("name", ["w.h5", "w.weights.h5"])
 def test_keras_loads_what_is_written(network, name, folder):
     whole = Network(network.efficientnet, network.efficientnet)
     variables, logits = whole.variables(), whole.logits()
-    h5.write(folder / name, variables)
+    keras_files.write(folder / name, variables)
     fill(whole.model)
     assert not same(whole.variables(), variables)
     whole.model.load_weights(folder / name)
@@ -111,6 +111,6 @@ def test_keras_builds_from_what_is_written(name, folder):
     keras.config.set_floatx("float32")
     first = keras.applications.EfficientNetB0(weights=None)
     fill(first)
-    h5.write(folder / name, Network(first, first).variables())
+    keras_files.write(folder / name, Network(first, first).variables())
     second = keras.applications.EfficientNetB0(weights=folder / name)
     assert same(Network(second, second).variables(), Network(first, first).variables())

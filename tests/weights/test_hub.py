@@ -137,8 +137,8 @@ def test_what_is_cached_comes_at_once_without_the_hub(server, tries, files):
 
 @pytest.mark.parametrize("fault", ["silence", 200, 429, 500, 503])
 def test_what_is_cached_comes_soon_if_the_hub_is_ill(server, tries, monkeypatch, fault):
-    assert hub.PATIENCE < 5
-    monkeypatch.setattr(hub, "PATIENCE", 0.3)
+    assert hub.ANSWER_TIMEOUT < 5
+    monkeypatch.setattr(hub, "ANSWER_TIMEOUT", 0.3)
     server.commit(REPO, FILES)
     first = download(REPO)
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 10 * LIMIT)

@@ -29,7 +29,7 @@ def row(lineage):
         *paddings,
         norms,
         f"{b3.crop:.3g}" if b3 else "by its config",
-        f"`{lineage.first()}`",
+        f"`{lineage.stem()}`",
     )
     return f"| {' | '.join(cells)} |"
 

@@ -39,7 +39,7 @@ def test_names_and_shapes_are_those_recorded_from_the_peer(lineage):
     recorded, advice = golden.read("lineages")
     model, origin = warmnet.WarmEfficientNet("b0", device="meta"), LINEAGES[lineage]
     state = model.state_dict()
-    found = {name: list(origin.to_theirs(state[path], path).shape) for path, name in origin.paths(model.variant).items()}
+    found = {name: list(origin.from_warmnet(state[path], path).shape) for path, name in origin.names(model.variant).items()}
     assert found == recorded[lineage.removesuffix("_tf")], advice
 
 
@@ -267,7 +267,7 @@ def test_preprocessing_and_classes_survive_another_library_s_file_or_their_loss_
             warmnet.convert(model, tmp_path / "w.pth", to=to)
 
 
-def test_facts_are_kept_and_not_shared(tmp_path):
+def test_metadata_is_kept_and_not_shared(tmp_path):
     model = warmnet.WarmEfficientNet("b0", 2, seed=0)
     model.metadata["accuracy"] = 0.5
     warmnet.save(model, tmp_path / "w", path="here")

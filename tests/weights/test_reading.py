@@ -24,7 +24,7 @@ TINY = warmnet.WarmEfficientNet(warmnet.Variant(width=0.2, depth=0.2, resolution
 
 def timm(model=B0):
     """The tensors as timm names them."""
-    path, state = warmnet.weights.LINEAGES["timm_tf"].paths(model.variant), model.state_dict()
+    path, state = warmnet.weights.LINEAGES["timm_tf"].names(model.variant), model.state_dict()
     return {name: state[ours].clone() for ours, name in path.items()}
 
 

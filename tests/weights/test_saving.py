@@ -60,7 +60,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path, options):
         assert was[0] == now[0] and torch.equal(was[1], now[1])
 
 
-def test_classes_preprocessing_and_facts_travel_with_the_weights(file):
+def test_classes_preprocessing_and_metadata_travel_with_the_weights(file):
     model = load(file)
     assert (model.classes, model.preprocessing, model.metadata) == (("cat", "dog", "cow"), Preprocessing(64), {"accuracy": 0.5})
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import warmnet
 import warmnet.functional as W
 from warmnet.weights import WeightsError
-from warmnet.weights.matching import for_channels, resized
+from warmnet.weights.reshaping import for_channels, resize
 
 X = alive.images(64, 64).float()
 
@@ -85,7 +85,7 @@ def test_reshaped_into_a_larger_network_it_computes_what_it_did(b0, options):
     assert alive.error(target(X).detach(), b0(X)) > 0.1
     report = warmnet.transplant(b0, target, reshape=True)
     assert report["reshaped"] and not report["new"] and not report["dropped"]
-    assert report.taken == sum(p.numel() for p in b0.parameters()) < report.parameters
+    assert report.loaded == sum(p.numel() for p in b0.parameters()) < report.parameters
     assert alive.error(target(X).detach(), alive.logits(b0, X)) < 1e-5
     target.train()(X).square().sum().backward()
     idle = [path for path, p in target.named_parameters() if not p.grad.abs().max() > 0]
@@ -103,10 +103,10 @@ def test_reshaped_into_a_smaller_network_the_middle_of_kernels_and_the_first_cha
 
 def test_resized_puts_zeros_around_a_kernel_and_into_further_inputs():
     have, want = torch.ones(2, 2, 3, 3), torch.full((3, 4, 5, 5), 7.0)
-    found = resized(have, want)
+    found = resize(have, want)
     assert torch.equal(found[:2, :2], F.pad(have, [1, 1, 1, 1]))
     assert not found[:2, 2:].any() and torch.equal(found[2], want[2])
-    assert torch.equal(resized(torch.ones(2), torch.zeros(3)), torch.tensor([1.0, 1.0, 0.0]))
+    assert torch.equal(resize(torch.ones(2), torch.zeros(3)), torch.tensor([1.0, 1.0, 0.0]))
 
 
 def test_for_channels_keeps_the_sum():
@@ -118,8 +118,8 @@ def test_for_channels_keeps_the_sum():
 def test_moved_blocks_are_followed(b0):
     """A block put before the second of stage 5 makes the second the third, and the third the fourth."""
     target = edited(stages=rows(_5={"repeat": 4}))
-    moved = {"stage_5.mb_block_2": "stage_5.mb_block_3", "stage_5.mb_block_3": "stage_5.mb_block_4"}
-    report = warmnet.transplant(b0, target, moved=moved)
+    renamed = {"stage_5.mb_block_2": "stage_5.mb_block_3", "stage_5.mb_block_3": "stage_5.mb_block_4"}
+    report = warmnet.transplant(b0, target, renamed=renamed)
     assert {row.path.split(".")[1] for row in report["new"]} == {"mb_block_2"} and not report["dropped"]
     assert {row.name for row in report["kept"] if row.path.startswith("stage_5.mb_block_4.")} == {
         f"stage_5.mb_block_3.{name}" for name in b0.stage_5.mb_block_3.state_dict()
@@ -129,7 +129,7 @@ def test_moved_blocks_are_followed(b0):
 
 
 def test_what_is_displaced_is_dropped(b0):
-    report = warmnet.transplant(b0, edited(), moved={"stage_6.mb_block_2": "stage_6.mb_block_3"})
+    report = warmnet.transplant(b0, edited(), renamed={"stage_6.mb_block_2": "stage_6.mb_block_3"})
     block = set(b0.stage_6.mb_block_3.state_dict())
     assert {row.name for row in report["dropped"]} == {f"stage_6.mb_block_3.{name}" for name in block}
     assert {row.path for row in report["new"]} == {f"stage_6.mb_block_2.{name}" for name in block if "num_batches" not in name}
@@ -137,16 +137,16 @@ def test_what_is_displaced_is_dropped(b0):
 
 def test_a_move_of_what_is_not_there_is_refused(b0):
     with pytest.raises(
-        ValueError, match=r"moved=\{'stage_9': 'stage_1'\}: the source has no 'stage_9'\. It has classifier, head\."
+        ValueError, match=r"renamed=\{'stage_9': 'stage_1'\}: the source has no 'stage_9'\. It has classifier, head\."
     ):
-        warmnet.transplant(b0, edited(), moved={"stage_9": "stage_1"})
+        warmnet.transplant(b0, edited(), renamed={"stage_9": "stage_1"})
 
 
 def test_a_move_to_where_nothing_is_or_of_two_to_one_place_is_refused(b0):
     with pytest.raises(ValueError, match="the target has no 'stag_2'"):
-        warmnet.transplant(b0, edited(), moved={"stage_2": "stag_2"})
+        warmnet.transplant(b0, edited(), renamed={"stage_2": "stag_2"})
     with pytest.raises(ValueError, match="puts two tensors into one place"):
-        warmnet.transplant(b0, edited(), moved={f"stage_6.mb_block_{n}": "stage_6.mb_block_4" for n in (2, 3)})
+        warmnet.transplant(b0, edited(), renamed={f"stage_6.mb_block_{n}": "stage_6.mb_block_4" for n in (2, 3)})
 
 
 def test_a_network_goes_into_a_larger_one_as_a_whole(b0):
@@ -156,7 +156,7 @@ def test_a_network_goes_into_a_larger_one_as_a_whole(b0):
             self.encoder = edited()
 
     target = Detector()
-    report = warmnet.transplant(b0, target, moved={"": "encoder"})
+    report = warmnet.transplant(b0, target, renamed={"": "encoder"})
     assert report.share == 1 and torch.equal(target.encoder(X), alive.logits(b0, X))
 
 
@@ -201,7 +201,7 @@ def test_the_report_says_it_as_text_as_html_and_as_data(b0):
     for cell in "<code>classifier.weight</code>", "(1152, 1, 5, 5)", "<details", "<b>kept</b>":
         assert cell in html
     data = json.loads(json.dumps(report.to_dict()))
-    assert sum(row["parameters"] for row in data["rows"] if row["fate"] != "dropped") == data["parameters"]
-    assert data["share"] == report.share and {row["fate"] for row in data["rows"]} == {"kept", "new", "dropped"}
-    with pytest.raises(KeyError, match="Unknown fate 'lost'. Choose one of kept"):
+    assert sum(row["parameters"] for row in data["rows"] if row["status"] != "dropped") == data["parameters"]
+    assert data["share"] == report.share and {row["status"] for row in data["rows"]} == {"kept", "new", "dropped"}
+    with pytest.raises(KeyError, match="Unknown status 'lost'. Choose one of kept"):
         report["lost"]

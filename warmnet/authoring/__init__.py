@@ -1,1 +1,1 @@
-"""For networks of your own: one within a budget, a file to edit, the notebooks."""
+"""For networks of your own: the largest within a budget, a model file to edit, the notebooks."""

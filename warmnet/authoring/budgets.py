@@ -39,30 +39,32 @@ def within(
     >>> warmnet.within(parameters=1e6, num_classes=10)
     Variant(width=0.61, depth=0.39, resolution=110, dropout=0.0)
     """
-    given = {"parameters": parameters, "macs": macs, "memory": memory, "milliseconds": milliseconds}  # the quick ones first
-    budgets = {what: budget for what, budget in given.items() if budget is not None}
+    # the quick ones first: a network that exceeds one of them is not measured
+    arguments = {"parameters": parameters, "macs": macs, "memory": memory, "milliseconds": milliseconds}
+    budgets = {what: budget for what, budget in arguments.items() if budget is not None}
     if not budgets:
-        raise InputError(f"No budget. Pass one or more of {', '.join(given)}.")
+        raise InputError(f"No budget. Pass one or more of {', '.join(arguments)}.")
     for what, budget in budgets.items():
         if not isinstance(budget, Real) or not budget > 0:
             raise InputError(f"{what}={budget!r} must be a number above 0.")
 
-    @cache  # a time that was measured stays what it was
+    @cache  # so that a time is measured once
     def excess(hundredths: int) -> str:
         """The first budget that is exceeded, and by what; '' if none is. All costs but time can only grow with phi."""
         for what, budget in budgets.items():
-            if (found := cost(what, at(hundredths), **options)) > budget:
-                return f"{what}={budget}: it takes {round(found, 1):,}"
+            amount = cost(what, variant_at(hundredths), **options)
+            if amount > budget:
+                return f"{what}={budget}: it takes {round(amount, 1):,}"
         return ""
 
-    fitting = bisect(PHI, "", key=excess)
+    fitting = bisect(PHI, "", key=excess)  # how many steps of phi keep within: "" comes before any excess
     if not fitting:
-        raise InputError(f"Even phi = {PHI[0] / 100:g}, {at(PHI[0])}, exceeds {excess(PHI[0])}. Allow more.")
-    return at(PHI[fitting - 1])
+        raise InputError(f"Even phi = {PHI[0] / 100:g}, {variant_at(PHI[0])}, exceeds {excess(PHI[0])}. Allow more.")
+    return variant_at(PHI[fitting - 1])
 
 
-def at(hundredths: int) -> Variant:
-    """The variant at phi = hundredths / 100, its width and depth in hundredths, too."""
+def variant_at(hundredths: int) -> Variant:
+    """The variant that compound scaling gives for phi = hundredths / 100, its width and depth rounded to hundredths."""
     width, depth, resolution, dropout = compound(hundredths / 100)
     return Variant(round(width, 2), round(depth, 2), resolution, dropout)
 
@@ -85,25 +87,27 @@ def cost(what: str, variant: str | Variant, **options: Any) -> float:
 
 
 def _memory(model: WarmEfficientNet) -> int:
-    kept = set[torch.UntypedStorage]()
-    with torch.enable_grad(), saved_tensors_hooks(lambda x: kept.add(x.untyped_storage()), lambda nothing: nothing):
+    """Bytes for a training step with AdamW: four of each parameter, and what autograd saves for the backward pass."""
+    saved = set[torch.UntypedStorage]()
+    with torch.enable_grad(), saved_tensors_hooks(lambda x: saved.add(x.untyped_storage()), lambda nothing: nothing):
         model.train()(_image(model, "meta"))
-    held = {tensor.untyped_storage() for tensor in (*model.parameters(), *model.buffers())}
-    return 4 * sum(p.nbytes for p in model.parameters()) + sum(storage.nbytes() for storage in kept - held)
+    state = {tensor.untyped_storage() for tensor in (*model.parameters(), *model.buffers())}
+    return 4 * sum(p.nbytes for p in model.parameters()) + sum(storage.nbytes() for storage in saved - state)
 
 
 @torch.no_grad()
 def _milliseconds(model: WarmEfficientNet) -> float:
-    real = WarmEfficientNet(model.variant, model.num_classes, model.in_channels, device="cpu", **model.options).eval()
-    real.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    """The median time of five calls of the same network on this CPU."""
+    model = WarmEfficientNet(model.variant, model.num_classes, model.in_channels, device="cpu", **model.options).eval()
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     image = _image(model, "cpu").fill_(1)
     torch.empty(30_000_000, dtype=torch.uint8)  # once it was freed, glibc keeps what is freed, as in a process that ran a while
-    took = list[float]()
-    while len(took) < 5 or sum(took) < 0.2:
+    times = list[float]()
+    while len(times) < 5 or sum(times) < 0.2:
         start = time.perf_counter()
-        real(image)
-        took.append(time.perf_counter() - start)
-    return 1e3 * median(took[-5:])  # the first are slower
+        model(image)
+        times.append(time.perf_counter() - start)
+    return 1e3 * median(times[-5:])  # the first are slower
 
 
 def _image(model: WarmEfficientNet, device: str) -> torch.Tensor:
@@ -111,7 +115,7 @@ def _image(model: WarmEfficientNet, device: str) -> torch.Tensor:
     return torch.empty(shape, device=device, memory_format=torch.channels_last)
 
 
-COSTS: dict[str, Callable[[WarmEfficientNet], float]] = {  # of a network on 'meta'
+COSTS: dict[str, Callable[[WarmEfficientNet], float]] = {  # what each counts in a network on 'meta'
     "parameters": lambda model: sum(p.numel() for p in model.parameters()),
     "macs": lambda model: tabulate(model).macs,
     "memory": _memory,

@@ -1,12 +1,16 @@
 """Deployment: a trained network as a file for an engine, or as a predictor on the fastest one."""
 
+from .building import PRECISIONS
+from .deploying import deploy
 from .engines import ENGINES
-from .export import PRECISIONS, deploy, export, exported_path
-from .metadata import About, DeployError
+from .errors import DeployError
+from .exporting import export, exported_path
+from .metadata import Metadata
+from .prediction import predict
 from .predictor import Predictor, is_exported, open_exported
-from .verification import Check
+from .verification import Verification
 
 __all__ = [
-    "ENGINES", "PRECISIONS", "About", "Check", "DeployError", "Predictor", "deploy", "export", "exported_path",
-    "is_exported", "open_exported",
+    "ENGINES", "PRECISIONS", "DeployError", "Metadata", "Predictor", "Verification", "deploy", "export", "exported_path",
+    "is_exported", "open_exported", "predict",
 ]  # fmt: skip

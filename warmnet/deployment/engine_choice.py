@@ -14,47 +14,50 @@ import torch
 
 from ..data.files import replacing
 from ..errors import InputError
-from .engines import ENGINES, installed
-from .metadata import About
+from .engines import ENGINES, is_installed
+from .metadata import Metadata
 from .predictor import Predictor
-from .samples import drawn
+from .samples import synthetic_samples
 
-SLOW = {"aoti"}  # to build: a minute of a C++ compiler
 ROUNDS = 15
 
 
 def candidates(precision: str) -> list[str]:
     """The engines to choose among."""
-    found = [name for name, engine in ENGINES.items() if precision in engine.precisions and installed(name)]
-    found = [name for name in found if name not in SLOW]
-    if not found:
+    names = [
+        name
+        for name, engine in ENGINES.items()
+        if precision in engine.precisions and engine.builds_quickly and is_installed(name)
+    ]
+    if not names:
         raise InputError(f"No engine that is installed has precision {precision!r}. Install: pip install 'warmnet[deploy]'")
-    return found
+    return names
 
 
-def measured(predictors: Mapping[str, Predictor], batch: int) -> dict[str, float]:
-    """Seconds for a batch by engine: the shortest of several rounds in which they take turns."""
-    inputs = drawn(next(iter(predictors.values())).about, batch).inputs
+def measure(predictors: Mapping[str, Predictor], batch: int) -> dict[str, float]:
+    """Seconds for a batch by engine: the shortest of several rounds, in each of which every engine is measured once."""
+    first = next(iter(predictors.values()))
+    inputs = synthetic_samples(first.metadata, batch).inputs
     times = dict.fromkeys(predictors, float("inf"))
     for _ in range(ROUNDS):
         for name, predictor in predictors.items():
-            predictor.logits(inputs)  # as it is when the last one was its own
+            predictor.logits(inputs)  # so that caches are as they are when the last call was its own
             start = time.perf_counter()
             predictor.logits(inputs)
             times[name] = min(times[name], time.perf_counter() - start)
     return times
 
 
-def key(about: About, batch: int, threads: int | None) -> str:
+def key(metadata: Metadata, batch: int, threads: int | None) -> str:
     """What the choice depends on: machine, versions, network, size, precision, batch, threads."""
-    parts = about.made, about.network, about.size, about.precision, batch, threads or torch.get_num_threads()
+    parts = metadata.machine, metadata.network, metadata.size, metadata.precision, batch, threads or torch.get_num_threads()
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def remembered(key: str) -> str | None:
+def recall(key: str) -> str | None:
     """The fastest engine of that key, if it was measured; a damaged file is as none."""
     try:
-        times = json.loads(cache().read_text())[key]
+        times = json.loads(cache_file().read_text())[key]
         return min(times, key=lambda name: float(times[name]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -63,14 +66,16 @@ def remembered(key: str) -> str | None:
 def remember(key: str, times: Mapping[str, float]) -> None:
     """Write the times of that key beside the others. Where nothing can be written, nothing is remembered."""
     try:
-        known = json.loads(cache().read_text())
+        known = json.loads(cache_file().read_text())
     except (OSError, ValueError):
         known = {}
-    known = {**known, key: dict(times)} if isinstance(known, dict) else {key: dict(times)}
-    with suppress(OSError), replacing(cache()) as temporary:
+    if not isinstance(known, dict):
+        known = {}
+    known[key] = dict(times)
+    with suppress(OSError), replacing(cache_file()) as temporary:
         temporary.write_text(json.dumps(known, indent=1))
 
 
-def cache() -> Path:
+def cache_file() -> Path:
     """The file of what was measured, in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "warmnet" / "fastest.json"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "warmnet" / "engine-times.json"

@@ -1,4 +1,4 @@
-"""A model frozen for use: one graph in eval mode, with its pixels normalized inside and its batch norms in its convolutions."""
+"""A model frozen for use: one graph in eval mode, pixels normalized inside, batch norms folded into convolutions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from ..data.preprocessing import Preprocessing
 from ..functional import SameConv1d, SameConv2d, SameConv3d
-from .metadata import DeployError
+from .errors import DeployError
 
 aten = torch.ops.aten
 CONVOLUTIONS = "aten.conv1d.default", "aten.conv2d.default", "aten.conv3d.default", "warmnet.conv_same.default"

@@ -1,12 +1,7 @@
-"""A frozen network as an ONNX graph."""
+"""A frozen network as an ONNX graph, which ONNX Runtime and OpenVINO are given."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,16 +9,17 @@ from torch import nn
 
 from ..errors import extra
 from .frozen import define_conv_same, freeze
-from .metadata import About
+from .logs import quiet
+from .metadata import Metadata
 
 
-def to_onnx(model: nn.Module, about: About) -> Any:
+def to_onnx(model: nn.Module, metadata: Metadata) -> Any:
     """`model` frozen, as an ONNX ModelProto from 'pixels' to 'logits'."""
     with extra("deploy"):
         import onnx
         import onnxscript  # noqa: F401
-    program = freeze(model, about.preprocessing, about.size, about.dynamic_size, to_onnx=True)
-    translations = _same_in_onnx() if about.dynamic_size else None
+    program = freeze(model, metadata.preprocessing, metadata.size, metadata.dynamic_size, to_onnx=True)
+    translations = _same_in_onnx() if metadata.dynamic_size else None
     names: Any = {"input_names": ["pixels"], "output_names": ["logits"], "custom_translation_table": translations}
     with quiet():
         program_in_onnx = torch.onnx.export(program, dynamo=True, verbose=False, **names)
@@ -62,19 +58,3 @@ def _same_in_onnx() -> dict[Any, Any]:
         return op.Conv(x, weight, bias, auto_pad="SAME_UPPER", strides=stride, dilations=dilation, group=groups)
 
     return {torch.ops.warmnet.conv_same.default: conv_same}
-
-
-_one_at_a_time = threading.RLock()  # what it switches off is the whole process's
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without torch's remarks on operators of libraries that are not there, and on its own to-do list."""
-    with _one_at_a_time, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(before)

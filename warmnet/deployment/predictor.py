@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,45 +13,47 @@ import torch
 
 from ..data.preprocessing import Preprocessing
 from ..errors import InputError
-from .engines import ENGINES, Engine, Runner
-from .metadata import About, DeployError
-from .samples import pixels
+from .engines import ENGINES
+from .engines.engine import Engine, Runner
+from .errors import DeployError
+from .images import is_one, to_pixels
+from .metadata import Metadata
+from .prediction import by_class, check_can_predict
 
 AT_ONCE = 4 * 224 * 224  # pixels in a part of a batch: with more, or fewer, B0 took longer
 
 
 class Predictor:
-    """Probabilities (N, classes) of images by a deployed network: `predictor(images)`.
+    """Probabilities (N, classes) of images by a deployed network: `predictor(images)`; by class: `predictor.predict(images)`.
 
     Many threads may call it. A batch as large as `threads` is dealt out to them, each of which works alone: that takes less
     time than all of them together on one image after the other.
 
-    - `about`: what its file says of it. `classes`, `preprocessing`, `engine` and `precision` are of it.
+    - `metadata`: what its file says of it. `classes`, `preprocessing`, `engine` and `precision` are of it.
     """
 
-    def __init__(self, network: Engine, about: About, threads: int | None = None):
-        self.about, self.threads = about, threads or torch.get_num_threads()
+    def __init__(self, network: Engine, metadata: Metadata, threads: int | None = None):
+        self.metadata, self.threads = metadata, threads or torch.get_num_threads()
         if self.threads < 1:
             raise InputError(f"threads is {threads}; it must be at least 1.")
         self._network, self._runners = network, dict[int, Runner]()
         self._pool = ThreadPoolExecutor(self.threads)
-        self._parallel = self.threads > 1 and about.engine in ("onnx", "openvino")
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.about.classes
+        return self.metadata.classes
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        return self.about.preprocessing
+        return self.metadata.preprocessing
 
     @property
     def engine(self) -> str:
-        return self.about.engine
+        return self.metadata.engine
 
     @property
     def precision(self) -> str:
-        return self.about.precision
+        return self.metadata.precision
 
     def __call__(self, images: Any) -> np.ndarray:
         """(N, classes): the probabilities of the images, or of the one.
@@ -62,32 +63,46 @@ class Predictor:
         """
         if self.preprocessing is None:
             return softmax(self.logits(np.asarray(images, np.float32)))
-        if isinstance(images, (str, os.PathLike)) or not isinstance(images, Iterable) or getattr(images, "ndim", 0) in (2, 3):
-            images = [images]
-        inputs = [pixels(image, self.preprocessing) for image in images]
-        if not inputs:
+        pixels = [to_pixels(image, self.preprocessing) for image in ([images] if is_one(images) else images)]
+        if not pixels:
             raise InputError("There are no images to predict. Pass at least one.")
-        return softmax(self.logits(np.stack(inputs)))
+        return softmax(self.logits(np.stack(pixels)))
+
+    def predict(self, images: Any) -> dict[str, float] | list[dict[str, float]]:
+        """Class -> probability, the most probable first, of one image; of several a list of these.
+
+        Images are as in a call. Raises InputError if the network has no classes or no preprocessing.
+        """
+        num_classes = int(self.metadata.network.get("num_classes", 1))  # of a network that is no classifier nothing is known
+        check_can_predict("exported network", num_classes, self.preprocessing)
+        predictions = [by_class(probabilities.tolist(), self.classes) for probabilities in self(images)]
+        return predictions[0] if is_one(images) else predictions
 
     def logits(self, inputs: np.ndarray) -> np.ndarray:
         """(N, classes), of the network's own inputs: pixels (N, H, W, 3) of uint8, or floats (N, C, H, W)."""
         self._check(inputs)
-        streams = self.threads if self._parallel and len(inputs) >= self.threads else 1
+        is_dealt_out = self.threads > 1 and len(inputs) >= self.threads and type(self._network).has_streams
+        streams = self.threads if is_dealt_out else 1
         if streams not in self._runners:
-            self._runners[streams] = self._network.runner(self.about, self.threads, streams)
-        run = self._runners[streams]
+            self._runners[streams] = self._network.runner(self.metadata, self.threads, streams)
+        run, inputs = self._runners[streams], np.ascontiguousarray(inputs)
         if streams == 1:
-            return run(np.ascontiguousarray(inputs))
+            return run(inputs)
         height, width = inputs.shape[1:3] if self.preprocessing else inputs.shape[2:4]
         rounds = math.ceil(len(inputs) * height * width / (AT_ONCE * streams))
-        parts = np.array_split(np.ascontiguousarray(inputs), min(rounds * streams, len(inputs)))
+        parts = np.array_split(inputs, min(rounds * streams, len(inputs)))
         return np.concatenate(list(self._pool.map(run, parts)))
 
     def _check(self, inputs: np.ndarray) -> None:
-        channels, height, width = self.about.size
-        shape, dtype = ((height, width, channels), np.uint8) if self.preprocessing else (self.about.size, np.float32)
-        fits = inputs.ndim == 4 and (self.about.dynamic_size or inputs.shape[1:] == shape)
-        if not fits or inputs.dtype != dtype or not len(inputs) or channels != inputs.shape[3 if self.preprocessing else 1]:
+        """Raise unless these are inputs of the network."""
+        shape, dtype = self.metadata.input_shape, np.uint8 if self.preprocessing else np.float32
+        channel_axis = 3 if self.preprocessing else 1
+        fits = inputs.ndim == 4 and len(inputs) > 0 and inputs.dtype == dtype
+        if fits and self.metadata.dynamic_size:
+            fits = inputs.shape[channel_axis] == self.metadata.size[0]
+        elif fits:
+            fits = inputs.shape[1:] == shape
+        if not fits:
             raise InputError(
                 f"The network's inputs are an array (N, {', '.join(map(str, shape))}) of {np.dtype(dtype)}, not {inputs.shape} "
                 f"of {inputs.dtype}."
@@ -108,14 +123,14 @@ def open_exported(path: str | os.PathLike[str], threads: int | None = None) -> P
     path = Path(path)
     if not path.is_file():
         raise DeployError(f"{path} is not a file." if path.exists() else f"{path} does not exist.")
-    for engine in reversed(ENGINES.values()):  # .aoti.pt2 before .pt2
+    for engine in sorted(ENGINES.values(), key=lambda engine: len(engine.suffix), reverse=True):  # .aoti.pt2 before .pt2
         if path.name.endswith(engine.suffix):
-            network, about = engine.read(path)
-            return Predictor(network, about, threads)
+            network, metadata = engine.read(path)
+            return Predictor(network, metadata, threads)
     endings = ", ".join(engine.suffix for engine in ENGINES.values())
     raise DeployError(f"{path} has no ending of an exported network. They are {endings}.")
 
 
 def is_exported(path: str | os.PathLike[str]) -> bool:
     """Whether a path is named like a file of `export`, and is one or does not say."""
-    return str(path).endswith((".onnx", ".xml", ".pt2")) and Path(path).is_file()
+    return str(path).endswith(tuple(engine.suffix for engine in ENGINES.values())) and Path(path).is_file()

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from types import FunctionType
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from .. import checks
@@ -20,11 +16,10 @@ from ..engine.messages import setting_names
 from ..engine.stand_ins import may_stand_in, register
 from ..kernels.convolution import convolution, convolution_batch_norm
 from ..kernels.padding import same_conv
-from .normalization import new_batch_norm, normalized
-from .specs import Size, activated, initialized
+from .normalization import for_kernel, new_batch_norm
+from .specs import Size, activated, as_function, initialized
 
 setting_names["conv"] = "size", "kernel", "stride", "padding", "dilation", "groups", "bias", "padding_mode", "ndim"
-IN_PLACE = {F.silu, F.relu, F.relu6, F.hardswish, F.hardsigmoid, F.mish, F.leaky_relu, F.elu, F.selu}
 
 
 def conv(
@@ -46,7 +41,8 @@ def conv(
     """
     settings = size, kernel, stride, padding, dilation, groups, bias, padding_mode, x.ndim
     module = layer("conv", settings, name, share, _new_conv, x.shape, init_weight, init_bias)
-    return activated(_computed(module, x) if _stands_in(module) else module(x), activation)
+    arguments = _for_kernel(module)
+    return activated(module(x) if arguments is None else convolution(x, *arguments), activation)
 
 
 def conv_batch_norm(
@@ -62,35 +58,19 @@ def conv_batch_norm(
     settings = size, kernel, stride, padding, dilation, groups, False, "zeros", x.ndim
     module = layer("conv", settings, names[0], False, _new_conv, x.shape, init_weight, None)
     norm = layer("batch_norm", (eps, momentum, True, True, x.ndim), names[1], False, new_batch_norm, x.shape, size)
-    if not _stands_in(module):
-        return normalized(norm, module(x), activation)
-    if torch.is_grad_enabled() or norm.training or not may_stand_in(norm, _BatchNorm):
-        return normalized(norm, _computed(module, x), activation)
-    if not norm.track_running_stats:
-        return activated(norm(_computed(module, x)), activation)
-    statistics = norm._buffers["running_mean"], norm._buffers["running_var"]
-    y = convolution_batch_norm(x, *_tensors(module), *_tensors(norm), *statistics, norm.eps, *_settings(module))
-    in_place = type(activation) is FunctionType and activation in IN_PLACE
-    return activation(y, inplace=True) if in_place else activated(y, activation)
+    arguments, normalization = _for_kernel(module), for_kernel(norm)
+    if arguments is None or normalization is None:
+        return activated(norm(module(x)), activation)
+    return convolution_batch_norm(x, *arguments, normalization, as_function(activation))
 
 
-def _stands_in(module: Any) -> bool:
-    """Whether W computes what the layer does, without a call of it."""
-    return may_stand_in(module, _ConvNd) and module.padding_mode == "zeros" and not isinstance(module.padding, str)
-
-
-def _computed(module: Any, x: Tensor) -> Tensor:
-    """What a convolution computes."""
-    return convolution(x, *_tensors(module), *_settings(module))
-
-
-def _tensors(module: Any) -> tuple[Any, Any]:
-    return module._parameters["weight"], module._parameters["bias"]
-
-
-def _settings(module: Any) -> tuple[Any, ...]:
+def _for_kernel(module: Any) -> tuple[Any, Any, Any, Any, Any, Any] | None:
+    """The tensors and settings by which a kernel computes what the layer does; None where it has to be called."""
+    if not may_stand_in(module, _ConvNd) or module.padding_mode != "zeros" or isinstance(module.padding, str):
+        return None
     padding = module.same() if isinstance(module, _Same) else module.padding
-    return module.stride, padding, module.dilation, module.groups
+    weight, bias = module._parameters["weight"], module._parameters["bias"]
+    return weight, bias, module.stride, padding, module.dilation, module.groups
 
 
 def _new_conv(

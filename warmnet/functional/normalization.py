@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..engine.layers import layer
 from ..engine.messages import setting_names
 from ..engine.stand_ins import may_stand_in, register
-from ..kernels.gradients import normalized_silu
-from ..kernels.rules import recomputes_silu
-from .specs import Size, activated
+from ..kernels import normalization as kernels
+from ..kernels.normalization import Normalization
+from .specs import Size, activated, as_function
 
 setting_names["batch_norm"] = "eps", "momentum", "affine", "track_running_stats", "ndim"
 setting_names["layer_norm"] = "shape", "eps", "elementwise_affine", "bias"
@@ -33,7 +31,11 @@ def batch_norm(
     - `activation`, `name`, `share`: as in `conv`.
     """
     settings = eps, momentum, affine, track_running_stats, x.ndim
-    return normalized(layer("batch_norm", settings, name, share, new_batch_norm, x.shape, None), x, activation)
+    norm = layer("batch_norm", settings, name, share, new_batch_norm, x.shape, None)
+    normalization = for_kernel(norm)
+    if normalization is None:
+        return activated(norm(x), activation)
+    return kernels.batch_norm(x, normalization, as_function(activation))
 
 
 def layer_norm(
@@ -53,14 +55,15 @@ def layer_norm(
     return activated(module(y), activation).movedim(ends, dims)
 
 
-def normalized(norm: Any, x: Tensor, activation: Any) -> Tensor:
-    """`activation(norm(x))`; SiLU's input is not kept for going back where that is much."""
-    if activation is F.silu and norm.training and torch.is_grad_enabled() and may_stand_in(norm, _BatchNorm):
-        tensors: tuple[Any, Any, Any, Any] = norm.weight, norm.bias, norm.running_mean, norm.running_var
-        if norm.momentum is not None and norm.track_running_stats and recomputes_silu(x, *tensors, norm.num_batches_tracked):
-            norm.num_batches_tracked.add_(1)
-            return normalized_silu(x, *tensors, norm.momentum, norm.eps)
-    return activated(norm(x), activation)
+def for_kernel(norm: Any) -> Normalization | None:
+    """The tensors and settings by which a kernel computes what the layer does; None where it has to be called."""
+    if not may_stand_in(norm, _BatchNorm) or not norm.track_running_stats or norm.momentum is None:
+        return None
+    scale, shift = norm._parameters["weight"], norm._parameters["bias"]
+    mean, var, count = (norm._buffers.get(key) for key in ("running_mean", "running_var", "num_batches_tracked"))
+    if mean is None or var is None or count is None:
+        return None
+    return scale, shift, mean, var, count, norm.training, norm.momentum, norm.eps
 
 
 def new_batch_norm(shape: Sequence[int], size: int | None, *settings: Any) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,6 +18,13 @@ def activated(y: Tensor, activation: Any) -> Tensor:
     if activation is None:
         return y
     return activation(y) if callable(activation) else activate(y, activation)
+
+
+def as_function(activation: Any) -> Callable[..., Tensor] | None:
+    """The activation as a function from a tensor to a tensor; None if there is none."""
+    if activation is None or callable(activation):
+        return activation
+    return lambda y: activate(y, activation)
 
 
 def initialized(module: nn.Module, **specs: Any) -> nn.Module:

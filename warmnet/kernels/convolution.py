@@ -1,4 +1,4 @@
-"""A convolution, and one with the batch normalization after it: by torch's function, or by a stand-in that takes less."""
+"""A convolution, and one with what comes after it: by torch's function, or by a stand-in that takes less."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .folding import folded
 from .gradients import depthwise
+from .normalization import Activation, Normalization, activated, batch_norm
 from .padding import convolve, same_conv, same_zeros
 from .rules import folds, has_slow_gradients, is_depthwise, is_plain
 
@@ -32,13 +33,15 @@ def convolution(
 
 
 def convolution_batch_norm(
-    x: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor,
-    eps: float, stride: Sequence[int], padding: Sequence[int] | str, dilation: Sequence[int], groups: int,
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int] | str,
+    dilation: Sequence[int], groups: int, normalization: Normalization, activation: Activation,
 ) -> Tensor:  # fmt: skip
-    """(B, C, *) -> (B, size, *): the convolution, normalized by a running mean and variance, as in inference."""
-    outputs = x.numel() // (weight.shape[1] * groups) * weight.shape[0] // math.prod(stride)
-    if bias is None and folds(outputs, x, weight, scale, shift, mean, var):
-        kernel, offset = folded(weight, scale, shift, mean, var, eps)  # type: ignore[arg-type]
-        return convolution(x, kernel, offset, stride, padding, dilation, groups)
+    """`activation(batch_norm(convolution(x)))`: (B, C, *) -> (B, size, *). In inference both are folded into one."""
+    scale, shift, mean, var, _, training, _, eps = normalization
+    if not training and not torch.is_grad_enabled():
+        outputs = x.numel() // (weight.shape[1] * groups) * weight.shape[0] // math.prod(stride)
+        if bias is None and folds(outputs, x, weight, scale, shift, mean, var):
+            kernel, offset = folded(weight, scale, shift, mean, var, eps)
+            return activated(convolution(x, kernel, offset, stride, padding, dilation, groups), activation)
     y = convolution(x, weight, bias, stride, padding, dilation, groups)
-    return torch.batch_norm(y, scale, shift, mean, var, False, 0.0, eps, y.is_cuda and torch.backends.cudnn.enabled)
+    return batch_norm(y, normalization, activation)

@@ -1,6 +1,8 @@
-"""Two gradients that take less than torch's own, on a CPU: of depthwise convolutions, time, and of normalization, memory.
+"""Two functions with backward passes that cost less than torch's on a CPU: a depthwise convolution's, time, and that of
+batch normalization with SiLU, memory.
 
-The kernels are torch's, called otherwise, so that what comes out differs by rounding at most; it has gradients of its own.
+The kernels are torch's, called with other arguments, so that outputs differ by rounding at most; both can be differentiated
+twice.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from torch.autograd import Function
 from .padding import widened
 from .rules import HALVES, splits_columns
 
-WIDTH = 3  # columns of a kernel whose gradient is fast: that of a 5x5 takes five times as long as that of a 5x3
-SUMMED = 256  # outputs that one call of torch's adds up
+COLUMNS = 3  # of a kernel whose gradient is fast: that of a 5x5 takes five times as long as that of a 5x3
+TERMS = 256  # outputs that one call of torch's sums
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -48,54 +50,60 @@ class _Depthwise(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
         x, weight = ctx.saved_tensors
-        for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         return (
-            _of_input(grad, x, weight, ctx.stride, ctx.zeros) if for_x else None,
-            _of_kernel(grad, x, weight, ctx.stride, ctx.zeros) if for_weight else None,
-            grad.sum((0, 2, 3)) if for_bias else None,
+            _input_gradient(grad, x, weight, ctx.stride, ctx.zeros) if needs_x else None,
+            _kernel_gradient(grad, x, weight, ctx.stride, ctx.zeros) if needs_weight else None,
+            grad.sum((0, 2, 3)) if needs_bias else None,
             None,
             None,
         )
 
 
-def _of_input(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], zeros: Sequence[int]) -> Tensor:
-    """The gradient of the input."""
-    if x.dtype in HALVES and max(stride) > 1:  # where it is ten times as slow as in float32; of x only the shape counts
+def _input_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], zeros: Sequence[int]) -> Tensor:
+    """The gradient of the input: (B, C, H, W)."""
+    if x.dtype in HALVES and max(stride) > 1:  # where torch is ten times as slow as in float32; of x only the shape counts
         like = torch.empty_like(x, dtype=torch.float32)
-        return _of_input(grad.float(), like, weight.float(), stride, zeros).to(x.dtype)
-    return _backward(grad, x, widened(weight, zeros), stride, [(n + 1) // 2 for n in zeros], 0)
+        return _input_gradient(grad.float(), like, weight.float(), stride, zeros).to(x.dtype)
+    return _convolution_backward(grad, x, widened(weight, zeros), stride, [(n + 1) // 2 for n in zeros], INPUT)
 
 
-def _of_kernel(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], zeros: Sequence[int]) -> Tensor:
-    """The gradient of the kernel: torch's own of the padded picture; or a few columns of it at a time, where that is faster."""
-    (high, wide), (top, left) = x.shape[2:], (n // 2 for n in zeros)
+def _kernel_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], zeros: Sequence[int]) -> Tensor:
+    """The gradient of the kernel, (C, 1, h, w): at once, or where that is faster, by columns of it and by groups of images."""
+    (height, width), (top, left) = x.shape[2:], (n // 2 for n in zeros)
     rows, columns = (s * (n - 1) for s, n in zip(stride, grad.shape[2:]))
-    together = max(1, SUMMED // math.prod(grad.shape[2:]))  # images: more in one sum would round more than torch does
+    images = max(1, TERMS // math.prod(grad.shape[2:]))  # in a group: more in one sum would round more than torch does
     if not splits_columns(x, weight.shape[2:]):
-        together = len(x)
-    found = []
-    for part in weight.split(WIDTH if together < len(x) else weight.shape[-1], -1):
+        images = len(x)
+    parts = []
+    for part in weight.split(COLUMNS if images < len(x) else weight.shape[-1], -1):
         h, w = part.shape[2:]
-        pads = left, columns + w - wide - left, top, rows + h - high - top
-        few = [_backward(g, F.pad(y, pads), part, stride, [0, 0], 1) for g, y in zip(grad.split(together), x.split(together))]
-        found.append(few[0] if len(few) == 1 else torch.stack(few).sum(0))
+        pads = left, columns + w - width - left, top, rows + h - height - top
+        groups = zip(grad.split(images), x.split(images))
+        sums = [_convolution_backward(g, F.pad(y, pads), part, stride, [0, 0], KERNEL) for g, y in groups]
+        parts.append(sums[0] if len(sums) == 1 else torch.stack(sums).sum(0))
         left -= w
-    return torch.cat(found, -1)
+    return torch.cat(parts, -1)
 
 
-def _backward(grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], which: int) -> Tensor:
-    """The gradient of a convolution's input, 0, or of its kernel, 1."""
-    mask = [which == i for i in range(3)]
-    found = torch.ops.aten.convolution_backward(
+INPUT, KERNEL = 0, 1  # the places of their gradients among those of a convolution
+
+
+def _convolution_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], place: int
+) -> Tensor:
+    """The gradient of a convolution's INPUT or KERNEL."""
+    mask = [place == INPUT, place == KERNEL, False]
+    gradients = torch.ops.aten.convolution_backward(
         grad, x, weight, None, stride, padding, [1, 1], False, [0, 0], len(weight), mask
     )
-    return found[which]
+    return gradients[place]
 
 
 def normalized_silu(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, momentum: float, eps: float) -> Tensor:
-    """silu(batch_norm(x)) in training: (B, C, *), (C,) each -> (B, C, *). One map less is kept for going back.
+    """silu(batch_norm(x)) in training: (B, C, *), (C,) each -> (B, C, *). Autograd saves one map less than torch's own.
 
-    The output takes the place of the normalized x, which is computed once more from x.
+    The normalized x is overwritten by the output, and the backward pass computes it once more from x.
     """
     return _NormalizedSilu.apply(x, weight, bias, mean, var, momentum, eps)
 
@@ -113,7 +121,7 @@ class _NormalizedSilu(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
         (x, weight, bias, mean, invstd), eps, aten = ctx.saved_tensors, ctx.eps, torch.ops.aten
-        if torch.is_grad_enabled() or is_legacy_batchedtensor(grad):  # for gradients of this one, or many at once
+        if torch.is_grad_enabled() or is_legacy_batchedtensor(grad):  # gradients of gradients, or a batch of gradients
             y = F.batch_norm(x, None, None, weight, bias, True, eps=eps)
             gate = y.sigmoid()
             grad = grad * gate * (1 + y * (1 - gate))
@@ -121,6 +129,6 @@ class _NormalizedSilu(Function):
             scale = weight * invstd  # as the forward has it, so that the bits are the same
             y = torch.batch_norm(x, scale, bias.to(scale.dtype), mean, torch.ones_like(mean), False, 0.0, 0.0, False)
             grad = aten.silu_backward.grad_input(grad, y, grad_input=y)
-        needed = ctx.needs_input_grad[:3]
-        found = aten.native_batch_norm_backward(grad, x, weight, None, None, mean, invstd, True, eps, needed)
-        return *found, None, None, None, None
+        mask = ctx.needs_input_grad[:3]
+        gradients = aten.native_batch_norm_backward(grad, x, weight, None, None, mean, invstd, True, eps, mask)
+        return *gradients, None, None, None, None

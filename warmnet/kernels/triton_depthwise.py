@@ -1,9 +1,10 @@
-"""A depthwise convolution, its batch normalization and SiLU in one pass over the maps: inference on a GPU of NVIDIA's.
+"""A depthwise convolution, its batch normalization and SiLU as one Triton kernel: inference on an NVIDIA GPU.
 
 Such layers compute little: their time is that of moving bytes. As three layers of torch's they read the input once and write
-or read their outputs five times; a kernel of their own reads the one and writes the other. In float16 that is 4 bytes for each
-output in place of 12; with a stride of 2, which takes four inputs, 10 in place of 18. Triton, which torch's CUDA wheels bring,
-is imported when it is first asked for. No network calls it yet: by which sizes it pays, `benchmarks/gpu.sh` has to measure.
+or read their outputs five times; one kernel reads the input once and writes the output once. In float16 that is 4 bytes for
+each output in place of 12; with a stride of 2, which takes four inputs, 10 in place of 18. Triton, which torch's CUDA wheels
+bring, is imported at the first call. No network calls the kernel yet: `benchmarks/gpu.sh` has to measure for which sizes it
+is faster.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def depthwise_silu(
 ) -> Tensor:  # fmt: skip
     """silu(batch_norm(conv2d(x))) in eval: (B, C, H, W), (C, 1, h, w), (C,) each -> (B, C, Ho, Wo), channels_last.
 
-    H and W are padded with so many `zeros`, an odd one last, as TensorFlow does; here they are no more than a mask. All is
-    summed and normalized in float32, and rounded once, to the dtype of x.
+    H and W are padded with so many `zeros`, an odd one last, as TensorFlow does; the kernel only masks them. Sums and
+    normalization are in float32, and rounded once, to the dtype of x.
     """
     x = x.contiguous(memory_format=torch.channels_last)
     batch, channels, *sizes = x.shape

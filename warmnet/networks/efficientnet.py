@@ -75,7 +75,8 @@ def find_variant(variant: str | Variant) -> Variant:
     """The variant of that name, or the variant itself."""
     if isinstance(variant, str) and variant in VARIANTS:
         return VARIANTS[variant]
-    if isinstance(variant, Variant):
+    if isinstance(variant, tuple) and len(variant) == len(Variant._fields):  # which files of weights have of a Variant
+        variant = Variant(*variant)
         check_settings(**variant._asdict())
         return variant
     raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")

@@ -1,7 +1,9 @@
-"""Looking at networks: as a table, as what an edit changed, as a picture. Nothing is computed or allocated for it."""
+"""What a network is made of: as a table, as what an edit changed, as a picture. Nothing is computed or allocated for it."""
 
-from .difference import Change, Difference, diff
+from .comparing import diff
+from .differences import Change, Difference
 from .drawing import Picture, draw
-from .table import Row, Table, tabulate
+from .measuring import tabulate
+from .tables import Row, Table
 
 __all__ = ["Change", "Difference", "Picture", "Row", "Table", "diff", "draw", "tabulate"]

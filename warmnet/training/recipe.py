@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from ..data.augmentation import POLICIES, SAMPLINGS, Augmentation
@@ -123,6 +123,14 @@ class Recipe:
             epochs=self.epochs or min(40, max(8, round(2500 / steps))),
             lr=self.base_lr * batch_size / 256 if self.lr is None else self.lr,
         )
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
+        """This recipe with other settings. Raises InputError for one that recipes do not have."""
+        known = [field.name for field in fields(self)]
+        unknown = settings.keys() - {*known}
+        if unknown:
+            raise InputError(f"{min(unknown)}: recipes have no such setting. They have {', '.join(known)}.")
+        return replace(self, **settings)
 
     def rate(self, step: int, steps: int, images: int) -> float:
         """The learning rate of a step, of so many in all."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..authoring.model_files import Code
+from ..authoring.source_code import SourceCode
 from ..data.samples import SPLIT, read_split
 from ..errors import InputError
 
@@ -42,7 +42,7 @@ def _images_differ(folder: Path, split: Sequence[tuple[Any, ...]]) -> str:
 
 def _networks_differ(folder: Path, before: str | None, now: str | None) -> str:
     name = (before or "").partition(",")[0]
-    if Code(name).file:
+    if SourceCode(name).file:
         cure = f"with --model {folder / name}"
     elif name:
         cure = f"with {name} as it was then"

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..authoring.model_files import code
+from ..authoring.source_code import find_source_code
 from ..data.errors import ImageError
 from ..data.loading import Batches, Images, loader
 from ..data.samples import Data
@@ -83,7 +83,7 @@ def fit(
         _prepare(model, recipe, data)
         training = Training(fabric, model, recipe, batches, seed, execution)
         settings = {"recipe": asdict(recipe), "variant": repr(model.variant), "seed": seed}
-        run = RunFolder(folder, data, settings, fabric, code(network))  # type: ignore[arg-type]
+        run = RunFolder(folder, data, settings, fabric, find_source_code(network))
         if recipe.class_weights:
             training.class_weights = fabric.to_device(data.class_weights())
         if resume:

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from PIL.Image import Image
 
 from .. import weights
-from ..authoring.model_files import Code
+from ..authoring.source_code import SourceCode
 from ..data.files import replacing, write_pickle
 from ..data.samples import SPLIT, Data, Sample, file_of, read_split
 from ..errors import InputError
@@ -59,7 +59,7 @@ def trained_on(run: Path, samples: Sequence[Sample]) -> list[Sample]:
 class RunFolder:
     """The folder of a run; the first process alone writes into it, and every file is whole at any moment."""
 
-    def __init__(self, path: Path, data: Data, settings: dict[str, Any], fabric: Fabric, code: Code | None):
+    def __init__(self, path: Path, data: Data, settings: dict[str, Any], fabric: Fabric, code: SourceCode | None):
         self.path, self.data, self.fabric, self.code = path, data, fabric, code
         self.split = data.split()
         digest = hashlib.sha256(ascii(self.split).encode()).hexdigest()
@@ -98,9 +98,9 @@ class RunFolder:
             metadata = {"epoch": last.epoch, "held_out_accuracy": last.held_out_accuracy}
             metadata |= {key: self.settings[key] for key in ("recipe", "seed", "network")}
             with training.weights_to_save() as model:
-                weights.save(model, self.path / weights.FILE, **metadata)  # type: ignore[arg-type]
+                weights.save(model, self.path / weights.FILE, **metadata)
                 if training.best == last.epoch:
-                    weights.save(model, self.path / BEST, **metadata)  # type: ignore[arg-type]
+                    weights.save(model, self.path / BEST, **metadata)
             self._write_csv("metrics.csv", [Epoch._fields, *training.history])
             self._write_tensorboard(last, training.step)
         self.save(training)

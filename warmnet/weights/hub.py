@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import extra
-from .saving import WeightsError
+from .errors import WeightsError
 
 WEIGHTS = "weights.safetensors", "model.safetensors", "pytorch_model.bin", "model.weights.h5"  # warmnet's own first
 CONFIG = "config.json"
-PATIENCE = 4  # seconds for the Hub to say whether there is anything newer than what is cached
+ANSWER_TIMEOUT = 4  # seconds for the Hub to say whether there is anything newer than what is cached
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 NAMED_HASH = re.compile(r".+-([0-9a-f]{8,64})\.(?:pth|pt|safetensors|bin)|([0-9a-f]{64})")
@@ -42,31 +42,31 @@ def download(source: str, revision: str | None = None) -> tuple[Path, dict[str, 
     with extra("hub"):
         import huggingface_hub  # noqa: F401
     repo, revision = _parse(source, revision)
-    with _explained(repo, revision):
-        files = _cached(repo, revision)
+    with _explain_errors(repo, revision):
+        files = _find_cached(repo, revision)
         if files is None or not COMMIT.fullmatch(revision):
-            files = _fetched(repo, revision, files)
+            files = _fetch(repo, revision, files)
     check_named_hash(files.weights)
-    return files.weights, _json(files.config) if files.config else {}
+    return files.weights, _read_json(files.config) if files.config else {}
 
 
 def check_named_hash(path: Path) -> None:
-    """Nothing, if the file's sha256 is the one that its name gives or it gives none; else an WeightsError.
+    """Nothing, if the file's sha256 is the one that its name gives or it gives none; else a WeightsError.
 
     Names that give one: `name-<8 or more of its hex digits>.pth` (or .pt, .safetensors, .bin), as torch.hub reads them, and
     all 64 digits, as the Hub's cache names large files, which `path` may link to.
     """
     names = path.name, os.path.basename(os.readlink(path) if path.is_symlink() else path)
-    named = next(filter(None, map(NAMED_HASH.fullmatch, names)), None)  # one link deep: the next name may be another hash
-    if named is None:
+    match = next(filter(None, map(NAMED_HASH.fullmatch, names)), None)  # one link deep: the next name may be another hash
+    if match is None:
         return
-    expected, sha256 = named[1] or named[2], hashlib.sha256()
+    expected, sha256 = match[1] or match[2], hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             sha256.update(block)
     found = sha256.hexdigest()[: len(expected)]
     if found != expected:
-        rename = ", or rename it if those digits are no hash" if named[1] else ""
+        rename = ", or rename it if those digits are no hash" if match[1] else ""
         raise WeightsError(
             f"{path} is damaged: its name says that its sha256 begins with {expected}, but it is {found}. "
             f"Delete {path.resolve()} and download it again{rename}."
@@ -83,7 +83,7 @@ def _parse(source: str, revision: str | None) -> tuple[str, str]:
     return repo, revision or named or "main"
 
 
-def _cached(repo: str, revision: str) -> _Files | None:
+def _find_cached(repo: str, revision: str) -> _Files | None:
     """What the cache holds of a revision, if that is all there is to know: weights, and a config or that there is none."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -93,14 +93,14 @@ def _cached(repo: str, revision: str) -> _Files | None:
     return _Files(weights, paths.get(CONFIG)) if weights and found[CONFIG] is not None else None
 
 
-def _fetched(repo: str, revision: str, cached: _Files | None) -> _Files:
+def _fetch(repo: str, revision: str, cached: _Files | None) -> _Files:
     """What the Hub has of a revision now, or what is cached if that is the same or the Hub does not answer."""
     from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     url = hf_hub_url(repo, WEIGHTS[0], revision=revision)
     names: tuple[str, ...] = WEIGHTS
     try:  # hf_hub_download would try a Hub that is down for minutes
-        commit = get_hf_file_metadata(url, timeout=PATIENCE if cached else constants.HF_HUB_ETAG_TIMEOUT).commit_hash
+        commit = get_hf_file_metadata(url, timeout=ANSWER_TIMEOUT if cached else constants.HF_HUB_ETAG_TIMEOUT).commit_hash
     except errors.RemoteEntryNotFoundError as error:
         commit = error.response.headers.get(constants.HUGGINGFACE_HEADER_X_REPO_COMMIT)
         names = WEIGHTS[1:]
@@ -125,7 +125,7 @@ def _fetched(repo: str, revision: str, cached: _Files | None) -> _Files:
 
 
 @contextmanager
-def _explained(repo: str, revision: str) -> Iterator[None]:
+def _explain_errors(repo: str, revision: str) -> Iterator[None]:
     """The client's errors as WeightsErrors that say what to do."""
     from huggingface_hub import constants, errors
 
@@ -161,7 +161,7 @@ def _reason(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     """The object that a JSON file holds."""
     try:
         content = json.loads(path.read_bytes())

@@ -1,4 +1,4 @@
-"""What a checkpoint is of, told from its tensors and from what stands beside them: lineage, variant, conventions."""
+"""What network a checkpoint is of: its lineage, variant and conventions, by its tensors and what stands beside them."""
 
 from __future__ import annotations
 
@@ -11,138 +11,169 @@ import torch
 from torch import Tensor
 
 from ..data.preprocessing import Preprocessing
-from ..networks.efficientnet import VARIANTS, Variant
-from .lineages import keras, lukemelas, timm, torchvision
-from .lineages.lineage import OWN, Lineage
+from ..networks.classifier import CLASSIFIER, STEM, Classifier
+from ..networks.efficientnet import VARIANTS
+from .description import Description, describe
+from .errors import WeightsError
+from .lineages import LINEAGES, keras, timm, warmnet
+from .lineages.lineage import NETWORK, Lineage
 from .reading import Checkpoint
-from .saving import WeightsError
-
-_LINEAGES = timm.TF, timm.NATIVE, torchvision.LINEAGE, lukemelas.LINEAGE, keras.LINEAGE, OWN
-LINEAGES = {lineage.name: lineage for lineage in _LINEAGES}
 
 
-class Origin(NamedTuple):
-    """A checkpoint's tensors by our paths, their `names` in it, and the network that they are of.
+class Identified(NamedTuple):
+    """A checkpoint's tensors by our paths, their `names` in it, and the description of the network that they are of.
 
-    - `options`: those of `WarmEfficientNet` that its lineage computes with.
-    - `told`: whether the source itself says its preprocessing, and it is not what is usual in its lineage.
+    - `notes`: what was assumed.
+    - `states_preprocessing`: whether the source itself says it, and it is not what is usual in its lineage.
     """
 
     lineage: str
     tensors: dict[str, Tensor]
     names: dict[str, str]
-    variant: Variant | None
-    num_classes: int
-    in_channels: int
-    options: dict[str, Any]
-    preprocessing: Preprocessing | None = None
-    classes: tuple[str, ...] = ()
-    facts: dict[str, Any] = {}  # noqa: RUF012
+    description: Description
     notes: tuple[str, ...] = ()
-    told: bool = False
+    states_preprocessing: bool = False
 
 
-def origin(checkpoint: Checkpoint, lineage: str | None = None, likely: str | None = None) -> Origin:
-    """What `checkpoint` is of; in `lineage` if that is given, else told from its tensors.
+def identify(checkpoint: Checkpoint, lineage: str | None = None, expected: str | None = None) -> Identified:
+    """What `checkpoint` is of; in `lineage` if that is given, else by its tensors.
 
-    `likely`: the lineage to assume where two are as good.
+    - `expected`: the lineage to assume where two are as good, for a model that is there.
     """
     if lineage is not None and lineage not in LINEAGES:
         raise ValueError(f"Unknown lineage {lineage!r}. Choose one of {', '.join(LINEAGES)}.")
     _check_tensors(checkpoint)
-    if checkpoint.about is not None:
-        about = {key: value for key, value in checkpoint.about.items() if key not in ("ask_again", "crc32")}
-        return Origin("warmnet", checkpoint.tensors, {name: name for name in checkpoint.tensors}, told=True, **about)
-    found, tensors, notes = _found(checkpoint, [LINEAGES[lineage]] if lineage else [*LINEAGES.values()])
-    if found is timm.TF and lineage is None:
-        found, assumed = _timm(checkpoint, tensors, likely)
-        notes += assumed
-    if found is OWN and likely is None:
+    if checkpoint.description is not None:
+        names = {name: name for name in checkpoint.tensors}
+        return Identified("warmnet", checkpoint.tensors, names, checkpoint.description, states_preprocessing=True)
+    of, tensors, notes = _find_lineage(checkpoint, [LINEAGES[lineage]] if lineage else [*LINEAGES.values()])
+    if of is timm.TF and lineage is None:
+        of, note = _choose_timm(checkpoint, tensors, expected)
+        notes += note
+    if of is warmnet.LINEAGE and expected is None:
         notes += ("a state dict does not say its padding and eps: taken for warmnet's own, 'same' and 0.001",)
-    name = found.variant(tensors)
-    preprocessing, told, doubt = _preprocessing(found, name, checkpoint, tensors)
-    notes += doubt if likely is None else ()  # a model that is there has its own
-    ours = {theirs: path for path, theirs in found.paths(VARIANTS[name]).items()}
-    names = {ours.get(theirs, theirs): theirs for theirs in tensors}
-    tensors = {path: found.to_ours(tensors[theirs], path).contiguous() for path, theirs in names.items()}
-    num_classes, in_channels = (
-        tensors[path].shape[axis] if path in tensors else 0
-        for path, axis in (("classifier.weight", 0), ("stem.conv.weight", 1))
-    )
-    classes = checkpoint.config.get("label_names")
-    classes = tuple(classes) if isinstance(classes, list) and all(isinstance(c, str) for c in classes) else ()
-    return Origin(
-        found.name, tensors, names, VARIANTS[name], num_classes, in_channels, found.options(name), preprocessing,
-        classes if len(set(classes)) == num_classes else (), {}, notes, told,
-    )  # fmt: skip
+    variant = of.nearest_variant(tensors)
+    preprocessing, is_stated, doubts = _find_preprocessing(of, variant, checkpoint, tensors)
+    if expected is None:  # a model that is there has its own
+        notes += doubts
+    tensors, names = _by_our_paths(of, variant, tensors)
+    sizes = _sizes(tensors)
+    classes = _find_classes(checkpoint, sizes[0])
+    description = Description(NETWORK, (), VARIANTS[variant], *sizes, of.options(variant), classes, preprocessing)
+    return Identified(of.name, tensors, names, description, notes, is_stated)
 
 
-def _found(checkpoint: Checkpoint, lineages: list[Lineage]) -> tuple[Lineage, dict[str, Tensor], tuple[str, ...]]:
+def as_named(checkpoint: Checkpoint, model: Classifier) -> Identified:
+    """What a state dict without a description is of, if it is of networks such as the model, by whose paths it goes."""
+    _check_tensors(checkpoint)
+    names = {name: name for name in checkpoint.tensors}
+    description = describe(model)._replace(options={}, classes=(), preprocessing=None, metadata={})
+    num_classes, in_channels = _sizes(checkpoint.tensors)
+    description = description._replace(num_classes=num_classes, in_channels=in_channels)
+    return Identified("warmnet", checkpoint.tensors, names, description, checkpoint.notes)
+
+
+def _sizes(tensors: Mapping[str, Tensor]) -> tuple[int, int]:
+    """The number of classes and of channels, by the last layer and the first; 0 without it."""
+    weight, kernel = tensors.get(CLASSIFIER[0]), tensors.get(STEM)
+    return 0 if weight is None else weight.shape[0], 0 if kernel is None else kernel.shape[1]
+
+
+def _find_lineage(checkpoint: Checkpoint, lineages: list[Lineage]) -> tuple[Lineage, dict[str, Tensor], tuple[str, ...]]:
     """The lineage that has a stem among the tensors; these without what torch.compile, DDP, ... put before their names."""
     tensors = {name.replace("_orig_mod.", ""): tensor for name, tensor in checkpoint.tensors.items()}
-    notes = checkpoint.notes + ("'_orig_mod.' was taken off the names",) * (list(tensors) != list(checkpoint.tensors))
+    notes = checkpoint.notes
+    if list(tensors) != list(checkpoint.tensors):
+        notes += ("'_orig_mod.' was taken off the names",)
     for lineage in lineages:
-        first = lineage.first()
-        prefixes = [name[: -len(first)] for name in tensors if f".{name}".endswith(f".{first}")]
+        stem = lineage.stem()
+        prefixes = [name.removesuffix(stem) for name in tensors if f".{name}".endswith(f".{stem}")]
         if len(prefixes) > 1:
             one = f"{{k.removeprefix('{prefixes[0]}'): v for k, v in ... if k.startswith('{prefixes[0]}')}}"
             under = ", ".join(f"'{prefix}'" for prefix in prefixes)
             raise WeightsError(
-                f"{checkpoint.where} holds {len(prefixes)} networks, under {under}. Pass the tensors of one: {one}"
+                f"{checkpoint.source} holds {len(prefixes)} networks, under {under}. Pass the tensors of one: {one}"
             )
         for prefix in prefixes:
-            if tensors[prefix + first].ndim != 4:
-                raise WeightsError(f"{checkpoint.where} is no EfficientNet: {prefix}{first} is no kernel of a convolution.")
-            notes += (f"'{prefix}' was taken off the names",) * bool(prefix)
+            if tensors[prefix + stem].ndim != 4:
+                raise WeightsError(f"{checkpoint.source} is no EfficientNet: {prefix}{stem} is no kernel of a convolution.")
+            if prefix:
+                notes += (f"'{prefix}' was taken off the names",)
             return lineage, {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}, notes
-    stems = ", ".join(f"{lineage.first()} ({lineage.name})" for lineage in lineages)
-    first_ones = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in [*tensors.items()][:3])
-    raise WeightsError(f"{checkpoint.where} is no EfficientNet: none of its tensors is {stems}. It begins with {first_ones}.")
+    stems = ", ".join(f"{lineage.stem()} ({lineage.name})" for lineage in lineages)
+    examples = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in [*tensors.items()][:3])
+    raise WeightsError(f"{checkpoint.source} is no EfficientNet: none of its tensors is {stems}. It begins with {examples}.")
 
 
-def _timm(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], likely: str | None) -> tuple[Lineage, tuple[str, ...]]:
+def _choose_timm(
+    checkpoint: Checkpoint, tensors: Mapping[str, Tensor], expected: str | None
+) -> tuple[Lineage, tuple[str, ...]]:
     """Which of timm's two, and if that is assumed, why. Their tensors have the same names and shapes."""
-    if name := re.match(r"(tf_)?efficientnet_(b[0-8]|l2)([._-]|$)", checkpoint.called):
+    if name := re.match(r"(tf_)?efficientnet_(b[0-8]|l2)([._-]|$)", checkpoint.architecture):
         return timm.TF if name[1] else timm.NATIVE, ()
-    counted = any(int(t.max()) > 0 for name, t in tensors.items() if name.endswith("num_batches_tracked"))
-    reason = "its batch norms have counted batches" if counted else "its batch norms have counted no batches"
-    assumed = timm.NATIVE if counted else timm.TF
-    if likely in (timm.TF.name, timm.NATIVE.name):
-        assumed, reason = LINEAGES[likely], "the model pads so"
-    what = "efficientnet_* (symmetric padding)" if assumed is timm.NATIVE else "tf_efficientnet_* (TensorFlow's padding)"
-    return assumed, (f"taken for timm's {what}, since {reason}; lineage='timm' or 'timm_tf' decides",)
+    if expected in (timm.TF.name, timm.NATIVE.name):
+        assumed, reason = LINEAGES[expected], "the model pads so"
+    elif any(int(t.max()) > 0 for name, t in tensors.items() if name.endswith("num_batches_tracked")):
+        assumed, reason = timm.NATIVE, "its batch norms have counted batches"
+    else:
+        assumed, reason = timm.TF, "its batch norms have counted no batches"
+    kind = "efficientnet_* (symmetric padding)" if assumed is timm.NATIVE else "tf_efficientnet_* (TensorFlow's padding)"
+    return assumed, (f"taken for timm's {kind}, since {reason}; lineage='timm' or 'timm_tf' decides",)
 
 
-def _preprocessing(
+def _find_preprocessing(
     lineage: Lineage, variant: str, checkpoint: Checkpoint, tensors: dict[str, Tensor]
 ) -> tuple[Preprocessing | None, bool, tuple[str, ...]]:
-    """What images went through, whether the source says so, and doubts: by its config, Keras' first layers, or as usual."""
-    usual = lineage.preprocessing(variant, checkpoint.called)
-    mean, variance = (tensors.pop(f"normalization/{key}", None) for key in ("mean", "variance"))
-    tensors.pop("normalization/count", None)
+    """What images went through, whether the source says so, and doubts: by its config, Keras' first layers, or as usual.
+
+    Keras' layers that say it are taken out of `tensors`.
+    """
+    usual = lineage.preprocessing(variant, checkpoint.architecture)
+    mean, variance, _ = (tensors.pop(f"normalization/{key}", None) for key in ("mean", "variance", "count"))
     if mean is not None and variance is not None and usual is not None:
-        mean_, std = keras.normalization(mean, variance)
-        return replace(usual, mean=mean_, std=std), True, ()
-    settings = checkpoint.config.get("pretrained_cfg", checkpoint.config)
-    if not isinstance(settings, dict) or "input_size" not in settings:
-        doubt = () if usual else ("nothing says what images went through: pass preprocessing=, or set model.preprocessing",)
-        return usual, False, doubt
+        means, stds = keras.normalization(mean, variance)
+        return replace(usual, mean=means, std=stds), True, ()
+    config = checkpoint.config.get("pretrained_cfg", checkpoint.config)
+    if not isinstance(config, dict) or "input_size" not in config:
+        if usual is None:
+            return None, False, ("nothing says what images went through: pass preprocessing=, or set model.preprocessing",)
+        return usual, False, ()
     try:
-        mean_, std = tuple(map(float, settings["mean"])), tuple(map(float, settings["std"]))
-        if len(mean_) != 3 or len(std) != 3:
-            raise ValueError("mean and std are not of three colours")
-        return Preprocessing(settings["input_size"][-1], settings["crop_pct"], settings["interpolation"], mean_, std), True, ()
+        return _from_config(config), True, ()
     except (KeyError, TypeError, IndexError, ValueError) as error:
         return usual, False, (f"the preprocessing in its config cannot be used ({error}): taken for {usual}",)
+
+
+def _from_config(config: Mapping[str, Any]) -> Preprocessing:
+    """What the Hub's config.json of timm's models says of preprocessing."""
+    mean, std = tuple(map(float, config["mean"])), tuple(map(float, config["std"]))
+    if len(mean) != 3 or len(std) != 3:
+        raise ValueError("mean and std are not of three colours")
+    return Preprocessing(config["input_size"][-1], config["crop_pct"], config["interpolation"], mean, std)
+
+
+def _by_our_paths(lineage: Lineage, variant: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """A lineage's tensors by our paths and laid out as ours, and the name of each there. Unknown ones keep their names."""
+    paths = {name: path for path, name in lineage.names(VARIANTS[variant]).items()}
+    names = {paths.get(name, name): name for name in tensors}
+    return {path: lineage.to_warmnet(tensors[name], path).contiguous() for path, name in names.items()}, names
+
+
+def _find_classes(checkpoint: Checkpoint, num_classes: int) -> tuple[str, ...]:
+    """The names of the classes that a config has, if there are as many."""
+    names = checkpoint.config.get("label_names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return ()
+    return tuple(names) if len(set(names)) == num_classes else ()
 
 
 def _check_tensors(checkpoint: Checkpoint) -> None:
     """Raise if there are tensors that no network could take."""
     for name, tensor in checkpoint.tensors.items():
         if not isinstance(name, str):
-            raise WeightsError(f"{checkpoint.where} is no state dict: {name!r} is not a tensor's name.")
+            raise WeightsError(f"{checkpoint.source} is no state dict: {name!r} is not a tensor's name.")
         if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
             kind = "meta" if tensor.is_meta else "quantized" if tensor.is_quantized else "sparse"
             raise WeightsError(
-                f"{checkpoint.where}: {name} is a {kind} tensor. Pass plain ones: tensor.dequantize(), to_dense()."
+                f"{checkpoint.source}: {name} is a {kind} tensor. Pass plain ones: tensor.dequantize(), to_dense()."
             )

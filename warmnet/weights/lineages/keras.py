@@ -6,9 +6,9 @@ from torch import Tensor
 
 from ...data.preprocessing import Preprocessing
 from ...networks.efficientnet import VARIANTS
-from .lineage import Lineage
+from .lineage import Lineage, without_expand
 
-INNER = {
+BLOCK_LAYERS = {
     "expand.conv": "expand_conv",
     "expand.bn": "expand_bn",
     "depthwise.conv": "dwconv",
@@ -21,19 +21,20 @@ INNER = {
 BATCH_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
-def _leaf(layer: str, leaf: str) -> str | None:
-    name = BATCH_NORM.get(leaf) if layer.endswith("bn") else {"weight": "kernel", "bias": "bias"}[leaf]
-    return name and f"/{name}"
+def _suffix(layer: str, tensor: str) -> str | None:
+    if not layer.endswith("bn"):
+        return {"weight": "/kernel", "bias": "/bias"}[tensor]
+    return f"/{BATCH_NORM[tensor]}" if tensor in BATCH_NORM else None
 
 
-def _to_ours(tensor: Tensor, path: str) -> Tensor:
+def _to_warmnet(tensor: Tensor, path: str) -> Tensor:
     """(H, W, in, out) -> (out, in, H, W); a depthwise kernel's (H, W, C, 1) -> (C, 1, H, W); a matrix transposed."""
     if tensor.ndim == 4:
         return tensor.permute((2, 3, 0, 1) if ".depthwise." in path else (3, 2, 0, 1))
     return tensor.T if tensor.ndim == 2 else tensor
 
 
-def _to_theirs(tensor: Tensor, path: str) -> Tensor:
+def _from_warmnet(tensor: Tensor, path: str) -> Tensor:
     if tensor.ndim == 4:
         return tensor.permute((2, 3, 0, 1) if ".depthwise." in path else (2, 3, 1, 0))
     return tensor.T if tensor.ndim == 2 else tensor
@@ -49,29 +50,29 @@ def normalization(mean: Tensor, variance: Tensor) -> tuple[tuple[float, ...], tu
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def _loading(variant: str, classes: int, channels: int, path: str) -> str:
+def _loading_code(variant: str, classes: int, channels: int, path: str) -> str:
     head = f"classes={classes}" if classes else "include_top=False"
     return f"keras.applications.EfficientNet{variant.upper()}(weights={path!r}, {head})"
 
 
 LINEAGE = Lineage(
     name="keras",
-    outer={
+    layers={
         "stem.conv": "stem_conv",
         "stem.bn": "stem_bn",
         "head.conv": "top_conv",
         "head.bn": "top_bn",
         "classifier": "predictions",
     },
-    block=lambda stage, block, _: f"block{stage}{chr(ord('a') + block - 1)}_",
-    inner=INNER,
-    bare={layer: name for layer, name in INNER.items() if not layer.startswith("expand")},
+    block_prefix=lambda stage, block, _: f"block{stage}{chr(ord('a') + block - 1)}_",
+    block_layers=BLOCK_LAYERS,
+    first_block_layers=without_expand(BLOCK_LAYERS),
     options=lambda variant: {"padding": "same", "eps": 1e-3, "momentum": 0.01},
-    preprocessing=lambda variant, called: Preprocessing(VARIANTS[variant].resolution),
-    loading=_loading,
+    preprocessing=lambda variant, architecture: Preprocessing(VARIANTS[variant].resolution),
+    loading_code=_loading_code,
     variants=tuple(f"b{n}" for n in range(8)),
-    takes=lambda classes, channels: channels == 3,
-    leaf=_leaf,
-    to_ours=_to_ours,
-    to_theirs=_to_theirs,
+    supports=lambda classes, channels: channels == 3,
+    suffix=_suffix,
+    to_warmnet=_to_warmnet,
+    from_warmnet=_from_warmnet,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...data.preprocessing import Preprocessing
-from .lineage import Lineage, state_dict
+from .lineage import Lineage, state_dict_code
 
 SIZES = {  # the side that the short side is resized to, and that of the central square cut out of it: models/efficientnet.py
     "b0": (256, 224), "b1": (256, 240), "b2": (288, 288), "b3": (320, 300),
@@ -11,10 +11,10 @@ SIZES = {  # the side that the short side is resized to, and that of the central
 }  # fmt: skip
 
 
-def _preprocessing(variant: str, called: str) -> Preprocessing:
+def _preprocessing(variant: str, architecture: str) -> Preprocessing:
     """That of the released weights; b1 has two, told apart by their file's name."""
     resize, resolution = SIZES[variant]
-    if called.startswith("efficientnet_b1-"):
+    if architecture.startswith("efficientnet_b1-"):
         return Preprocessing(resolution, resolution / 255, "bilinear")
     return Preprocessing(resolution, resolution / resize)
 
@@ -24,21 +24,21 @@ def _options(variant: str) -> dict[str, object]:
     return {"padding": "symmetric", **batch_norm}
 
 
-def _loading(variant: str, classes: int, channels: int, path: str) -> str:
-    return f"torchvision.models.efficientnet_{variant}(num_classes={classes}).load_state_dict({state_dict(path)})"
+def _loading_code(variant: str, classes: int, channels: int, path: str) -> str:
+    return f"torchvision.models.efficientnet_{variant}(num_classes={classes}).load_state_dict({state_dict_code(path)})"
 
 
 LINEAGE = Lineage(
     name="torchvision",
-    outer={
+    layers={
         "stem.conv": "features.0.0",
         "stem.bn": "features.0.1",
         "head.conv": "features.8.0",
         "head.bn": "features.8.1",
         "classifier": "classifier.1",
     },
-    block=lambda stage, block, _: f"features.{stage}.{block - 1}.block.",
-    inner={
+    block_prefix=lambda stage, block, _: f"features.{stage}.{block - 1}.block.",
+    block_layers={
         "expand.conv": "0.0",
         "expand.bn": "0.1",
         "depthwise.conv": "1.0",
@@ -48,7 +48,7 @@ LINEAGE = Lineage(
         "project.conv": "3.0",
         "project.bn": "3.1",
     },
-    bare={
+    first_block_layers={
         "depthwise.conv": "0.0",
         "depthwise.bn": "0.1",
         "squeeze_excitation.reduce": "1.fc1",
@@ -58,7 +58,7 @@ LINEAGE = Lineage(
     },
     options=_options,
     preprocessing=_preprocessing,
-    loading=_loading,
+    loading_code=_loading_code,
     variants=tuple(SIZES),
-    takes=lambda classes, channels: classes > 0 and channels == 3,
+    supports=lambda classes, channels: classes > 0 and channels == 3,
 )

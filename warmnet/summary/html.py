@@ -1,11 +1,11 @@
-"""How rows that are named by paths look: aligned columns in a terminal, collapsible by block in a notebook."""
+"""Rows as HTML: each block of the network folds up what is in it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from html import escape
 
-EIGHTHS = " ▏▎▍▌▋▊▉"
+from .text import indented
 
 STYLE = """
 .warmnet{font-size:12px;font-variant-numeric:tabular-nums;overflow-x:auto;color:var(--jp-content-font-color1,inherit);
@@ -28,49 +28,27 @@ min-width:min-content}
 """ + "".join(f".warmnet {'details ' * d}{{--d:{d}}}" for d in range(1, 9))  # fmt: skip
 
 
-def bar(share: float, width: int = 3) -> str:
-    """A share of 1 as a bar of at most `width` characters, padded to it."""
-    whole, rest = divmod(round(share * width * 8), 8)
-    return ("█" * whole + EIGHTHS[rest].strip()).ljust(width)
+def name_cell(name: str) -> str:
+    """The first cell of a row."""
+    return f"<b>{escape(name, quote=False)}</b>"
 
 
-def megabytes(n: int) -> str:
-    return f"{n / 1e6:,.2f}" if n else ""
+def call_cell(call: str) -> str:
+    """The cell of the call that made a layer."""
+    return f"<code>{escape(call, quote=False)}</code>"
 
 
-def count(n: int) -> str:
-    return f"{n:,}" if n else ""
+def cell(text: str, share: float | None = None) -> str:
+    """A cell of a row, with a bar for its share of 1."""
+    return f'<s style="--s:{share:.1%}">{text}</s>' if text and share is not None else f"<i>{escape(text, quote=False)}</i>"
 
 
-def shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """A line for each row, its first `left` cells to the left of their columns and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = []
-    for row in rows:
-        cells = (cell.ljust(n) if i < left else cell.rjust(n) for i, (cell, n) in enumerate(zip(row, widths)))
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def last(path: str) -> str:
-    return path.rpartition(".")[2]
-
-
-def indented(path: str) -> str:
-    """The last name of a path, further to the right the deeper it is."""
-    return "  " * path.count(".") + last(path)
-
-
-def widths(rows: Sequence[Sequence[str]]) -> str:
+def column_widths(rows: Sequence[Sequence[str]]) -> str:
     """CSS widths of columns of figures: each that of its longest."""
     return " ".join(f"{max(map(len, column))}ch" for column in zip(*rows))
 
 
-def nested(
+def folding_rows(
     columns: str,
     head: str,
     rows: Sequence[tuple[str, str]],
@@ -94,13 +72,3 @@ def nested(
     body = f'<div class="r h">{head}</div>{"".join(parts)}<div class="r f">{total}</div>'
     below = "".join(f"<div>{escape(note, quote=False)}</div>" for note in notes)
     return f'<div class="warmnet" style="--c:minmax({first}ch,14em) {columns}"><style>{STYLE}</style>{body}{below}</div>'
-
-
-def cell(text: str, share: float | None = None) -> str:
-    """A cell of a row as HTML, with a bar for its share of 1."""
-    return f'<s style="--s:{share:.1%}">{text}</s>' if text and share is not None else f"<i>{escape(text, quote=False)}</i>"
-
-
-def name(text: str, call: str | None = None) -> str:
-    """The first cell of a row as HTML, and that of its call if there is one."""
-    return f"<b>{escape(text, quote=False)}</b>" + (f"<code>{escape(call, quote=False)}</code>" if call is not None else "")

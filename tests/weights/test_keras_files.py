@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from warmnet.errors import MissingExtra
-from warmnet.weights import WeightsError, h5
+from warmnet.weights import WeightsError, keras_files
 
 SHAPES = {  # of an EfficientNet of four small blocks, in forward order
     "normalization": (3,),
@@ -75,14 +75,14 @@ def path(request, tmp_path):
 
 def test_what_is_read_is_what_was_written(path):
     values = efficientnet()
-    h5.write(path, values)
-    assert same(h5.read(path), values)
+    keras_files.write(path, values)
+    assert same(keras_files.read(path), values)
 
 
 def test_dtypes_are_kept_but_for_bfloat16_that_keras_could_not_name(path):
     values = {"stem_conv/kernel": torch.rand(2, 2).half(), "predictions/kernel": torch.rand(2).double()}
-    h5.write(path, values | {"predictions/bias": torch.rand(4).bfloat16()})
-    assert {key: value.dtype for key, value in h5.read(path).items()} == {
+    keras_files.write(path, values | {"predictions/bias": torch.rand(4).bfloat16()})
+    assert {key: value.dtype for key, value in keras_files.read(path).items()} == {
         "stem_conv/kernel": torch.float16, "predictions/kernel": torch.float64, "predictions/bias": torch.float32,
     }  # fmt: skip
 
@@ -90,27 +90,27 @@ def test_dtypes_are_kept_but_for_bfloat16_that_keras_could_not_name(path):
 def test_a_file_is_the_same_bytes_at_any_time(tmp_path):
     values, paths = efficientnet(), [tmp_path / "w.h5", tmp_path / "w.weights.h5"]
     for path in paths:
-        h5.write(path, values)
+        keras_files.write(path, values)
     before = [path.read_bytes() for path in paths]
     time.sleep(1.1)  # HDF5 counts in seconds
     for path in paths:
-        h5.write(path, values)
+        keras_files.write(path, values)
     assert [path.read_bytes() for path in paths] == before
 
 
 @pytest.mark.parametrize("top", [True, False])
 def test_layers_without_names_are_known_by_their_order_and_shapes(tmp_path, top):
     values = {key: value for key, value in efficientnet().items() if top or "predictions" not in key}
-    h5.write(tmp_path / "w.weights.h5", values)
-    assert same(h5.read(unnamed(tmp_path / "w.weights.h5")), values)
+    keras_files.write(tmp_path / "w.weights.h5", values)
+    assert same(keras_files.read(unnamed(tmp_path / "w.weights.h5")), values)
 
 
 def test_layers_that_follow_an_efficientnet_without_names_do_not_confuse_it(tmp_path):
     values = efficientnet() | {
         f"after_bn/{name}": torch.rand(5) for name in ("gamma", "beta", "moving_mean", "moving_variance")
     }
-    h5.write(tmp_path / "w.weights.h5", values)
-    found = h5.read(unnamed(tmp_path / "w.weights.h5"))
+    keras_files.write(tmp_path / "w.weights.h5", values)
+    found = keras_files.read(unnamed(tmp_path / "w.weights.h5"))
     after = f"batch_normalization_{sum(layer.endswith('bn') for layer in SHAPES)}"
     assert same(found, {key.replace("after_bn", after): value for key, value in values.items()})
 
@@ -121,9 +121,9 @@ def test_layers_without_names_that_are_no_efficientnet_s_are_called_by_their_cla
         "stem_bn/gamma": torch.rand(8),
         "predictions/kernel": torch.rand(8, 2),
     }
-    h5.write(tmp_path / "w.weights.h5", values)
+    keras_files.write(tmp_path / "w.weights.h5", values)
     names = ["conv2d/kernel", "batch_normalization/gamma", "dense/kernel"]
-    assert same(h5.read(unnamed(tmp_path / "w.weights.h5")), dict(zip(names, values.values())))
+    assert same(keras_files.read(unnamed(tmp_path / "w.weights.h5")), dict(zip(names, values.values())))
 
 
 def test_an_archive_s_description_names_the_layers_of_nested_models(tmp_path):
@@ -147,14 +147,14 @@ def test_an_archive_s_description_names_the_layers_of_nested_models(tmp_path):
             expected[key] = torch.rand(2)
             file[f"layers/{group}"] = expected[key].numpy()
         file["optimizer/vars/0"] = file["metrics/mean/vars/0"] = np.ones(3)  # are not the model's
-    assert same(h5.read(archive(tmp_path / "w.keras", tmp_path / "w.h5", config)), expected)
+    assert same(keras_files.read(archive(tmp_path / "w.keras", tmp_path / "w.h5", config)), expected)
 
 
 def test_a_description_that_is_damaged_is_refused(tmp_path):
-    h5.write(tmp_path / "w.weights.h5", efficientnet())
+    keras_files.write(tmp_path / "w.weights.h5", efficientnet())
     config = {"class_name": "Functional", "config": {"layers": [{"class_name": "Conv2D"}]}}
     with pytest.raises(WeightsError, match=r"w\.keras"):
-        h5.read(archive(tmp_path / "w.keras", unnamed(tmp_path / "w.weights.h5"), config))
+        keras_files.read(archive(tmp_path / "w.keras", unnamed(tmp_path / "w.weights.h5"), config))
 
 
 @pytest.mark.parametrize("root", ["/", "/model_weights"])
@@ -180,34 +180,34 @@ def test_every_spelling_of_the_legacy_layout_is_read(tmp_path, root, spelling, p
                 names.append(spelling.format(layer=layer, variable=variable))
                 group[names[-1]] = values[key]
             attribute(group, "weight_names", names)
-    found = h5.read(tmp_path / "w.h5")
+    found = keras_files.read(tmp_path / "w.h5")
     assert same(found, values) and list(found) == list(values)
 
 
 def test_the_normalization_is_called_so_whichever_of_a_session_it_was(tmp_path):
-    h5.write(tmp_path / "w.h5", {"normalization_12/mean": torch.rand(3), "normalization_of_mine/mean": torch.rand(3)})
-    assert set(h5.read(tmp_path / "w.h5")) == {"normalization/mean", "normalization_of_mine/mean"}
+    keras_files.write(tmp_path / "w.h5", {"normalization_12/mean": torch.rand(3), "normalization_of_mine/mean": torch.rand(3)})
+    assert set(keras_files.read(tmp_path / "w.h5")) == {"normalization/mean", "normalization_of_mine/mean"}
 
 
 def test_what_two_layers_would_share_is_called_by_its_path(tmp_path):
     values = {"normalization/mean": torch.rand(3), "normalization_1/mean": torch.rand(3), "stem_conv/kernel": torch.rand(3)}
-    h5.write(tmp_path / "w.h5", values)
+    keras_files.write(tmp_path / "w.h5", values)
     one, two = (f"{layer}/{layer}/mean:0" for layer in ("normalization", "normalization_1"))
-    assert same(h5.read(tmp_path / "w.h5"), dict(zip([one, two, "stem_conv/kernel"], values.values())))
+    assert same(keras_files.read(tmp_path / "w.h5"), dict(zip([one, two, "stem_conv/kernel"], values.values())))
 
 
 def test_a_batch_norm_without_gamma_is_not_read_as_one_with(tmp_path):
-    h5.write(
+    keras_files.write(
         tmp_path / "w.weights.h5", {f"stem_bn/{name}": torch.rand(3) for name in ("beta", "moving_mean", "moving_variance")}
     )
-    assert set(h5.read(tmp_path / "w.weights.h5")) == {"stem_bn/0", "stem_bn/1", "stem_bn/2"}
+    assert set(keras_files.read(tmp_path / "w.weights.h5")) == {"stem_bn/0", "stem_bn/1", "stem_bn/2"}
 
 
 def test_bfloat16_is_read_as_such(tmp_path):
     values = torch.rand(4, 3).bfloat16()
     with h5py.File(tmp_path / "w.weights.h5", "w") as file:
         file["layers/dense/vars/0"] = values.view(torch.int16).numpy().view("V2")
-    assert same(h5.read(tmp_path / "w.weights.h5"), {"dense/kernel": values})
+    assert same(keras_files.read(tmp_path / "w.weights.h5"), {"dense/kernel": values})
 
 
 def not_hdf5(path):
@@ -229,7 +229,7 @@ def other_zip(path):
 
 
 def lacks_a_variable(path):
-    h5.write(path, efficientnet())
+    keras_files.write(path, efficientnet())
     with h5py.File(path, "r+") as file:
         del file["stem_conv/stem_conv/kernel:0"]
 
@@ -257,14 +257,14 @@ def text(path):
 def test_what_holds_no_weights_is_refused_by_name(tmp_path, make, name, message):
     make(tmp_path / name)
     with pytest.raises(WeightsError, match=message) as error:
-        h5.read(tmp_path / name)
+        keras_files.read(tmp_path / name)
     assert str(tmp_path / name) in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["w.h5", "w.weights.h5", "w.keras"])
 def test_a_file_cut_off_anywhere_is_refused(tmp_path, name):
-    h5.write(tmp_path / "whole.weights.h5", efficientnet())
-    h5.write(tmp_path / "w.h5", efficientnet())
+    keras_files.write(tmp_path / "whole.weights.h5", efficientnet())
+    keras_files.write(tmp_path / "w.h5", efficientnet())
     whole = tmp_path / ("w.h5" if name == "w.h5" else "whole.weights.h5")
     if name == "w.keras":
         whole = archive(tmp_path / "whole.keras", whole, {})
@@ -272,7 +272,7 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path, name):
     for length in 0, 4, 100, 5000, len(content) // 2, len(content) - 1:
         (tmp_path / name).write_bytes(content[:length])
         with pytest.raises(WeightsError, match=name):
-            h5.read(tmp_path / name)
+            keras_files.read(tmp_path / name)
 
 
 def linked(file, other):
@@ -301,24 +301,24 @@ def test_values_that_are_not_in_the_file_are_not_read(tmp_path, make):
     with h5py.File(tmp_path / "w.weights.h5", "w") as file:
         make(file, str(tmp_path / "other.h5"))
     with pytest.raises(WeightsError, match="layers/dense/vars"):
-        h5.read(tmp_path / "w.weights.h5")
+        keras_files.read(tmp_path / "w.weights.h5")
 
 
 def test_compressed_values_are_read(tmp_path):
     with h5py.File(tmp_path / "w.weights.h5", "w") as file:
         file.create_dataset("layers/dense/vars/0", data=np.zeros((1 << 10, 1 << 10), "f4"), compression=9)
-    assert h5.read(tmp_path / "w.weights.h5")["dense/kernel"].shape == (1 << 10, 1 << 10)
+    assert keras_files.read(tmp_path / "w.weights.h5")["dense/kernel"].shape == (1 << 10, 1 << 10)
 
 
 @pytest.mark.parametrize("name", ["w.keras", "w.pt", "w"])
 def test_a_file_that_keras_would_not_load_is_not_written(tmp_path, name):
     with pytest.raises(WeightsError, match=rf"{name}: .* \.h5, \.hdf5 or \.weights\.h5"):
-        h5.write(tmp_path / name, efficientnet())
+        keras_files.write(tmp_path / name, efficientnet())
     assert not any(tmp_path.iterdir())
 
 
 def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    for call in lambda: h5.read(tmp_path / "w.h5"), lambda: h5.write(tmp_path / "w.h5", {}):
+    for call in lambda: keras_files.read(tmp_path / "w.h5"), lambda: keras_files.write(tmp_path / "w.h5", {}):
         with pytest.raises(MissingExtra, match=r"h5py.*warmnet\[keras\]"):
             call()

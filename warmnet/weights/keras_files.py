@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ..errors import extra
-from .saving import WeightsError
+from .errors import WeightsError
 
 VARIABLES = {  # of a layer's class, in the order in which Keras 3 numbers them
     "conv2d": ("kernel", "bias"),
@@ -30,7 +30,7 @@ VARIABLES = {  # of a layer's class, in the order in which Keras 3 numbers them
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "normalization": ("mean", "variance", "count"),
 }
-CLASSES = {  # by how EfficientNet's layers are called; all others are convolutions
+CLASSES = {  # by the names of EfficientNet's layers; all others are convolutions
     "dwconv": "depthwise_conv2d",
     "bn": "batch_normalization",
     "normalization": "normalization",
@@ -40,7 +40,7 @@ DEFLATE = 1032  # the most by which it shrinks anything
 
 
 class Variable(NamedTuple):
-    """A variable of a layer, and where it lies in the file."""
+    """A variable of a layer, and its path in the file."""
 
     layer: str
     name: str
@@ -60,7 +60,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
     - `path`: `.h5` or `.hdf5` of `model.save_weights` or `model.save`, `.weights.h5`, or `.keras`.
 
-    An WeightsError if the file is none of these, or not whole.
+    A WeightsError if the file is none of these, or not whole.
     """
     with extra("keras"):
         import h5py
@@ -72,11 +72,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     try:
         content, config = _unzipped(path) if zipfile.is_zipfile(path) else (path, {})
         with h5py.File(content, "r") as file:
-            found = list(_variables(file, config))
-            if not found:
+            variables = list(_variables(file, config))
+            if not variables:
                 raise WeightsError(f"{path} holds no weights of Keras. Save them there with: model.save_weights(path)")
-            shared = Counter((variable.layer, variable.name) for variable in found)
-            return {v.path if shared[v[:2]] > 1 else f"{v.layer}/{v.name}": _tensor(v) for v in found}
+            uses = Counter((variable.layer, variable.name) for variable in variables)
+            return {v.path if uses[v.layer, v.name] > 1 else f"{v.layer}/{v.name}": _tensor(v) for v in variables}
     except WeightsError:
         raise
     except Exception as error:  # h5py raises anything from OSError to RuntimeError
@@ -91,7 +91,7 @@ def write(path: str | os.PathLike[str], variables: dict[str, Tensor]) -> None:
     - `path`: ends in `.h5` or `.hdf5`, the layout of Keras 2 and 3, or in `.weights.h5`, for Keras from 3.8 on.
     - `variables`: as `read` has them, in forward order, and each layer's in the order of `VARIABLES`: Keras goes by it.
 
-    The bytes are the same whenever it is written. An WeightsError if the suffix is another.
+    The bytes are the same whenever it is written. A WeightsError if the suffix is another.
     """
     with extra("keras"):
         import h5py
@@ -204,8 +204,9 @@ def _efficientnet_names(groups: dict[str, Any]) -> dict[str, str]:
         convs = takewhile(groups.__contains__, (f"{parent}/{name}" for name in _numbered("conv2d" for _ in count())))
         layers = _layers([groups[group]["0"].shape for group in convs])
         layers += ["predictions"] if f"{parent}/dense" in groups else []
-        here = dict(zip((f"{parent}/{group}" for group in _numbered(map(_class, layers))), layers))
-        names |= here if here.keys() <= groups.keys() else {}
+        numbered = [f"{parent}/{group}" for group in _numbered(map(_class, layers))]
+        if groups.keys() >= {*numbered}:
+            names |= dict(zip(numbered, layers))
     return names
 
 
@@ -218,8 +219,10 @@ def _layers(kernels: list[tuple[int, ...]]) -> list[str]:
         *_, project = first, *islice(convs, 3 if expands else 2)
         stage, block = (stage, block + 1) if project[3] == width else (stage + 1, 0)
         width = project[3]
-        parts = "dwconv", "bn", "se_reduce", "se_expand", "project_conv", "project_bn"
-        names += [f"block{stage}{chr(ord('a') + block)}_{part}" for part in ("expand_conv", "expand_bn")[: 2 * expands] + parts]
+        parts = ["dwconv", "bn", "se_reduce", "se_expand", "project_conv", "project_bn"]
+        if expands:
+            parts = ["expand_conv", "expand_bn", *parts]
+        names += [f"block{stage}{chr(ord('a') + block)}_{part}" for part in parts]
     return [*names, "top_conv", "top_bn"]
 
 

@@ -1,15 +1,15 @@
-"""What an edit changed in a network: two tables side by side, where they differ."""
+"""The difference of two tables: the rows that changed, and how they show as text, HTML and plain values."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from html import escape
-from itertools import accumulate
 from typing import Any, NamedTuple
 
-from .layout import aligned, count, indented, last, name, nested, shortened, widths
-from .table import Network, Row, Table, tabulate
+from .html import column_widths, folding_rows, name_cell
+from .tables import Row, Table
+from .text import aligned, count, indented, last_name, shortened
 
 COLUMNS = "output", "→", "parameters", "→", "change", "multiply-adds", "→", "change"
 
@@ -51,13 +51,13 @@ class Difference:
         """
         if not self._differs():
             return f"{self._title()}, {self.before.inputs[0]}: {self._notes()[0]}"
-        whole = {change.path for change in self.changes if change.mark in ("+", "-")}
-        shown = [change for change in self.changes if change.path.rpartition(".")[0] not in whole]
+        new_or_gone = {change.path for change in self.changes if change.mark in ("+", "-")}
+        visible = [change for change in self.changes if change.path.rpartition(".")[0] not in new_or_gone]
         lines = aligned(
             [
                 ("", self._title(), *COLUMNS),
-                *((change.mark, indented(change.path), *_cells(change)) for change in shown),
-                ("", "total", *_cells(self._total())),
+                *((change.mark, indented(change.path), *_text_cells(change)) for change in visible),
+                ("", "total", *_text_cells(self._total())),
             ],
             left=2,
         )
@@ -69,14 +69,20 @@ class Difference:
         if not self._differs():
             return f"<div>{escape(self.text())}</div>"
         head = [title for title in COLUMNS if title != "→"]
-        *figures, total = (_side_by_side(_cells(change)) for change in (*self.changes, self._total()))
-        rows = [(c.path, name(f"{c.mark} {last(c.path)}".strip()) + _html(texts)) for c, texts in zip(self.changes, figures)]
-        unfolded = {c.path for c in self.changes if c.mark not in ("+", "-")} if len(rows) < 60 else ()
-        return nested(
-            widths([head, total, *figures]),
-            name(self._title()) + _html(head),
+        total = _html_texts(self._total())
+        rows, figures = [], [head, total]
+        for change in self.changes:
+            texts = _html_texts(change)
+            rows.append((change.path, name_cell(f"{change.mark} {last_name(change.path)}".strip()) + _html_cells(texts)))
+            figures.append(texts)
+        unfolded = set[str]()
+        if len(rows) < 60:
+            unfolded = {change.path for change in self.changes if change.mark not in ("+", "-")}
+        return folding_rows(
+            column_widths(figures),
+            name_cell(self._title()) + _html_cells(head),
             rows,
-            name("total") + _html(total),
+            name_cell("total") + _html_cells(total),
             self._notes(),
             unfolded,
         )
@@ -95,10 +101,8 @@ class Difference:
 
     def _total(self) -> Change:
         """The two networks as rows without shapes."""
-        before, after = (
-            Row("total", t.call, None, None, t.parameters, t.macs, t.activations) for t in (self.before, self.after)
-        )
-        return Change("total", before, after)
+        rows = [Row("total", t.call, None, None, t.parameters, t.macs, t.activations) for t in (self.before, self.after)]
+        return Change("total", *rows)
 
     def _differs(self) -> bool:
         return bool(self.changes or self._total().mark)
@@ -106,29 +110,65 @@ class Difference:
     def _notes(self) -> list[str]:
         if not self.settings:
             return [] if self._differs() else ["no difference"]
-        inner = next(path for path in self.settings if not any(other.startswith(f"{path}.") for other in self.settings))
-        before, after = (next(row.call for row in t.rows if row.path == inner) for t in (self.before, self.after))
+        innermost = next(path for path in self.settings if not any(other.startswith(f"{path}.") for other in self.settings))
+        before, after = (_call(table, innermost) for table in (self.before, self.after))
         rows = "1 row differs" if len(self.settings) == 1 else f"{len(self.settings)} rows differ"
-        return [f"{rows} in settings alone, such as {inner}: {_edit(before, after)}"]
+        return [f"{rows} in settings alone, such as {innermost}: {_edit(before, after)}"]
+
+
+def _call(table: Table, path: str) -> str:
+    """The call of the row of that path."""
+    return next(row.call for row in table.rows if row.path == path)
 
 
 def _figures(row: Row) -> tuple[Any, ...]:
     return row.shape, row.parameters, row.macs
 
 
-def _cells(change: Change) -> list[str]:
-    """The cells of a row: each figure before and after, the latter only where it differs, and by how much."""
-    before, after = (row or Row(change.path, "", None, None, 0, 0, 0) for row in change[1:])
+class Comparison(NamedTuple):
+    """A figure before and after as text, and by how much it changed; the latter two '' where it is the same."""
+
+    before: str
+    after: str = ""
+    change: str = ""
+
+    @property
+    def arrow(self) -> str:
+        """'before → after', without what is ''."""
+        return " → ".join(filter(None, (self.before, self.after)))
+
+
+def _comparisons(change: Change) -> tuple[Comparison, Comparison, Comparison]:
+    """A row's shape, parameters and multiply-adds."""
+    absent = Row(change.path, "", None, None, 0, 0, 0)
+    before, after = change.before or absent, change.after or absent
     shapes = [str(row.shape or "") for row in (before, after)]
-    cells = [shapes[0], shapes[1] if shapes[0] != shapes[1] else ""]
-    for a, b in (before.parameters, after.parameters), (before.macs, after.macs):
-        cells += [count(a), count(b) if a != b else "", f"{b - a:+,}" if a != b else ""]
+    shape = Comparison(shapes[0], shapes[1] if shapes[0] != shapes[1] else "")
+    return shape, _counts(before.parameters, after.parameters), _counts(before.macs, after.macs)
+
+
+def _counts(before: int, after: int) -> Comparison:
+    if before == after:
+        return Comparison(count(before))
+    return Comparison(count(before), count(after), f"{after - before:+,}")
+
+
+def _text_cells(change: Change) -> list[str]:
+    """The cells of a row below COLUMNS."""
+    shape, *counts = _comparisons(change)
+    cells = [shape.before, shape.after]
+    for figure in counts:
+        cells += figure
     return cells
 
 
-def _side_by_side(cells: list[str]) -> list[str]:
-    """The same cells with each figure before and after in one."""
-    return [" → ".join(filter(None, cells[i:j])) for i, j in ((0, 2), (2, 4), (4, 5), (5, 7), (7, 8))]
+def _html_texts(change: Change) -> list[str]:
+    """The texts of a row's cells in HTML, each figure before and after in one."""
+    shape, *counts = _comparisons(change)
+    texts = [shape.arrow]
+    for figure in counts:
+        texts += [figure.arrow, figure.change]
+    return texts
 
 
 def _edit(before: str, after: str) -> str:
@@ -141,33 +181,7 @@ def _edit(before: str, after: str) -> str:
     return f"{shortened(before, 40)} → {shortened(after, 40)}"
 
 
-def _html(texts: list[str]) -> str:
+def _html_cells(texts: list[str]) -> str:
     """Cells as HTML, those that say by how much in the colour of more or less."""
     classes = {"+": ' class="p"', "-": ' class="m"'}
     return "".join(f"<i{classes.get(text[:1], '')}>{text}</i>" for text in texts)
-
-
-def diff(before: Network, after: Network, input: Any = None) -> Difference:
-    """What is different in `after`: the rows of the two networks' tables that differ in shape, parameters or multiply-adds.
-
-    Rows are the same if their paths are. Networks and `input` are as in `tabulate`.
-
-    >>> import warmnet, warmnet.functional as W
-    >>> change = warmnet.diff(lambda x: W.linear(x, 2), lambda x: W.linear(W.linear(x, 2), 3), (1, 4))
-    >>> [(c.mark, c.path, c.after.shape) for c in change.changes]
-    [('+', 'linear_2', (1, 3))]
-    """
-    tables = tabulate(before, input), tabulate(after, input)
-    rows = [{row.path: row for row in table.rows} for table in tables]
-    changes = [Change(path, rows[0].get(path), rows[1].get(path)) for path in _merged(*map(list, rows))]
-    wanted = {path for change in changes if change.mark for path in accumulate(change.path.split("."), "{}.{}".format)}
-    settings = [c.path for c in changes if c.before and c.after and not c.mark and c.before.call != c.after.call]
-    return Difference(*tables, tuple(change for change in changes if change.path in wanted), tuple(settings))
-
-
-def _merged(before: list[str], after: list[str]) -> list[str]:
-    """The paths of both, each in the block that it is in, in the order of `after`; what is gone stands where it was."""
-    places, last = {path: (i, 0) for i, path in enumerate(after)}, (-1, 0)
-    for i, path in enumerate(before):
-        last = places.setdefault(path, (last[0], i + 1))
-    return sorted(places, key=lambda path: [places[part] for part in accumulate(path.split("."), "{}.{}".format)])

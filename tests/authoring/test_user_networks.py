@@ -18,7 +18,8 @@ from pictures import write_digits
 
 import warmnet
 from warmnet import training
-from warmnet.authoring import model_files as model_file
+from warmnet.authoring.source_code import SourceCode, find_source_code
+from warmnet.authoring.user_networks import find_network
 from warmnet.cli.main import main
 from warmnet.errors import InputError
 from warmnet.training.steps import Training
@@ -43,7 +44,7 @@ def edited(path, before, after, name="mymodel.py"):
 
 def defined(path):
     """What the file defines."""
-    return vars(sys.modules[model_file.find(str(path)).__module__])
+    return vars(sys.modules[find_network(str(path)).__module__])
 
 
 def refused(capsys, *words):
@@ -144,7 +145,7 @@ def test_it_is_not_written_over(mine, capsys):
 
 
 def test_unedited_it_is_warmnet_s_network(mine):
-    own, plain = model_file.find(f"{mine}:Net")("b1", 10, seed=3), warmnet.WarmEfficientNet("b1", 10, seed=3)
+    own, plain = find_network(f"{mine}:Net")("b1", 10, seed=3), warmnet.WarmEfficientNet("b1", 10, seed=3)
     assert type(own).__name__ == "Net" and same(own, plain)
     x = torch.rand(2, 3, 64, 64)
     assert torch.equal(own.eval()(x), plain.eval()(x))
@@ -153,7 +154,7 @@ def test_unedited_it_is_warmnet_s_network(mine):
 @pytest.mark.parametrize(
     "before, after, name, message",
     [
-        ("", "", ":Nix", "mymodel.py has no Nix. Networks there, classes that inherit from warmnet.WarmEfficientNet: Net."),
+        ("", "", ":Nix", "mymodel.py has no Nix. Networks there, classes that inherit from warmnet.Classifier: Net."),
         (
             "",
             "",
@@ -165,7 +166,7 @@ def test_unedited_it_is_warmnet_s_network(mine):
             "class Net(WarmEfficientNet)",
             "class Net(warmnet.WarmModule)",
             "",
-            "classes that inherit from warmnet.WarmEfficientNet: none.",
+            "classes that inherit from warmnet.Classifier: none.",
         ),
         ("\n\nclass Net", "\n\nclass Other(WarmEfficientNet):\n    pass\n\n\nclass Net", "", "mymodel.py:Other, "),
         ("    def forward", "    def __init__(self, size):\n        pass\n\n    def forward", "", "made by another call"),
@@ -190,17 +191,17 @@ def test_its_neighbours_can_be_imported_in_it(mine):
 
 def test_files_of_one_name_are_kept_apart(mine):
     other = edited(mine, "repeat=4", "repeat=5")
-    one, two = (model_file.find(str(path)) for path in (mine, other))
-    assert model_file.code(one).text == mine.read_bytes() and model_file.code(two).text == other.read_bytes()
+    one, two = (find_network(str(path)) for path in (mine, other))
+    assert find_source_code(one).text == mine.read_bytes() and find_source_code(two).text == other.read_bytes()
     for network in one, two:
         assert type(pickle.loads(pickle.dumps(network("b0", 2, seed=0)))) is network
 
 
 def test_an_edit_leaves_the_class_that_was_found_before_it(mine):
-    before, text = model_file.find(str(mine)), mine.read_bytes()
+    before, text = find_network(str(mine)), mine.read_bytes()
     mine.write_text(mine.read_text() + "\n\nMORE = 1\n")
-    after = model_file.find(str(mine))
-    assert model_file.code(before).text == text != model_file.code(after).text
+    after = find_network(str(mine))
+    assert find_source_code(before).text == text != find_source_code(after).text
     assert pickle.loads(pickle.dumps(before)) is before
 
 
@@ -232,6 +233,38 @@ def test_an_error_in_it_is_shown_as_python_does_by_its_own_lines(mine, home, cap
     frames = [line for line in err.splitlines() if line.startswith('  File "')]
     assert frames and all(frame.startswith(f'  File "{path}", line ') for frame in frames)
     assert line in err and said in err and "warmnet: " not in err and "During handling" not in err
+
+
+OTHER = """import warmnet
+import warmnet.functional as W
+
+
+class Net(warmnet.Classifier):
+    def __init__(self, variant="narrow", num_classes=10, in_channels=3, *, device=None, seed=None):
+        super().__init__(variant, num_classes, in_channels, resolution=48, reduction=2)
+        self.warm_up(device, seed)
+
+    def forward(self, x):
+        x = warmnet.conv_bn_act(x, {"narrow": 8, "wide": 16}[self.variant], 3, 2, name="stem")
+        return W.linear(x.mean((2, 3)), self.num_classes, name="classifier")
+"""
+
+
+def test_a_classifier_that_is_no_efficientnet_is_found_and_shown_in_its_own_resolution(tmp_path, capsys):
+    (tmp_path / "other.py").write_text(OTHER)
+    assert main(["summary", f"{tmp_path / 'other.py'}:Net", "--num-classes=3"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Net('narrow')") and "(1, 3, 48, 48)" in out and "linear(3)" in out
+    network = find_network(str(tmp_path / "other.py"))
+    assert warmnet.tabulate(network("wide")).rows[0].shape == (1, 16, 24, 24)
+    assert "(1, 16, 24, 24)" in network("wide", device="meta")._repr_html_()
+
+
+def test_a_classifier_that_is_no_efficientnet_is_previewed_in_the_variant_that_is_named(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.py").write_text(OTHER)
+    assert main(["train", str(home / "digits"), "--recipe=paper", "--model=other.py:Net", "--variant=wide", "--preview"]) == 0
+    assert (tmp_path / "preview.png").exists()
 
 
 # trained and used
@@ -316,7 +349,7 @@ def test_what_fits_of_weights_is_where_an_edited_network_starts(home, tmp_path, 
     err = capsys.readouterr().err
     assert "- stage_6.mb_block_5.expand.conv.weight" in err and "stage_5" not in err
     assert len(err.splitlines()) < 20 and "more are new" in err
-    after = model_file.find(str(path)).from_pretrained(tmp_path / "run")
+    after = find_network(str(path)).from_pretrained(tmp_path / "run")
     before = warmnet.WarmEfficientNet.from_pretrained(home / "own")
     assert torch.equal(after.stem.bn.running_mean, before.stem.bn.running_mean)
     assert after.metadata["network"].startswith("deeper.py:Net, ")
@@ -366,9 +399,9 @@ def test_a_run_of_warmnet_s_own_does_not_go_on_with_another(home, tmp_path, monk
 
 
 def test_a_file_that_is_edited_while_it_trains_is_kept_as_it_was_run(mine):
-    network, text = model_file.find(str(mine)), mine.read_bytes()
+    network, text = find_network(str(mine)), mine.read_bytes()
     mine.write_text("")
-    assert model_file.code(network) == model_file.Code("mymodel.py:Net", text)
+    assert find_source_code(network) == SourceCode("mymodel.py:Net", text)
 
 
 # of a notebook
@@ -388,11 +421,11 @@ def session(text):
 def test_a_class_of_a_notebook_has_the_text_of_its_cell(tmp_path):
     run = f"""
 from IPython.core.interactiveshell import InteractiveShell
-from warmnet.authoring.model_files import Code, code
+from warmnet.authoring.source_code import SourceCode, find_source_code
 shell = InteractiveShell.instance()
 shell.run_cell({CELL!r})
-found = code(shell.user_ns["Net"])
-print(found == Code("Net", {CELL.encode()!r}), found)
+found = find_source_code(shell.user_ns["Net"])
+print(found == SourceCode("Net", {CELL.encode()!r}), found)
 """
     environment = {**os.environ, "IPYTHONDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", run], env=environment, capture_output=True, text=True, check=True)
@@ -403,8 +436,8 @@ def test_a_class_of_a_session_without_its_text_has_a_name_alone():
     notebook = types.ModuleType("a_notebook")
     sys.modules["a_notebook"] = notebook
     exec("import warmnet\nclass Net(warmnet.WarmEfficientNet): pass", vars(notebook))
-    assert model_file.code(notebook.Net) == model_file.Code("Net", b"") and str(model_file.code(notebook.Net)) == "Net"
-    assert model_file.code(warmnet.WarmEfficientNet) is None
+    assert find_source_code(notebook.Net) == SourceCode("Net", b"") and str(find_source_code(notebook.Net)) == "Net"
+    assert find_source_code(warmnet.WarmEfficientNet) is None
 
 
 def test_weights_of_a_notebook_s_class_say_where_they_are_loaded_and_that_works(home, tmp_path, capsys):
@@ -412,7 +445,7 @@ def test_weights_of_a_notebook_s_class_say_where_they_are_loaded_and_that_works(
     training.fit(training.folder(home / "digits"), recipe, run, network=net)
     assert not [path for path in run.iterdir() if path.name == "Net" or path.suffix == ".py"]
     err = refused(capsys, "predict", run, home / "digits/1/00.png")
-    assert f"run is of {model_file.code(net)}, a class of a notebook or session" in err
+    assert f"run is of {find_source_code(net)}, a class of a notebook or session" in err
     assert f"Load it there with Net.from_pretrained({str(run)!r}), or write it into a file and name that: " in err
     assert isinstance(net.from_pretrained(str(run)), net)
     (tmp_path / "mymodel.py").write_text(CELL)

@@ -1,0 +1,28 @@
+"""Write weights as another library's: timm, torchvision, lukemelas, keras, or warmnet."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import weights
+from ..authoring.source_code import recorded_source_code
+from ..errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("source", metavar="IN", help="a weights file or run folder of any of these, or a Hugging Face Hub id")
+    add("out", metavar="OUT", help=".safetensors; .pth, torch's; .h5 or .weights.h5, Keras'")
+    add("--to", choices=weights.LIBRARIES, default="warmnet", help="whose layout. Default: warmnet")
+    add("--lineage", choices=weights.LINEAGES, help="whose layout IN has. Default: told from its tensors")
+    add("--revision", metavar="REV", help="of a Hub id: a branch, a tag or a commit")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    code = recorded_source_code(arguments.source, arguments.revision)
+    if code:
+        raise InputError(f"{arguments.source} is of {code}, a network that no other library has.")
+    call = weights.convert(
+        arguments.source, arguments.out, arguments.to, lineage=arguments.lineage, revision=arguments.revision
+    )
+    print(f"{arguments.out} is written. It is loaded with\n  {call}")

@@ -1,0 +1,61 @@
+"""Evaluate weights on a folder of class folders of images, or without one on scikit-learn's held-out digits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..authoring.user_networks import load_network
+from .arguments import add_device, add_model, add_reading, whole_number
+from .images import check_outside, read_images
+from .messages import warn
+
+if TYPE_CHECKING:
+    from ..data import Data, Sample
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run folder, or a weights file")
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="as for training: its val is evaluated, or the fifth that "
+                        "training holds out. Default: the digits")  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="evaluate all images of FOLDER")
+    parser.add_argument("--out", metavar="DIR", help="write evaluation.json, per-class.csv and pictures there")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--batch-size", type=whole_number(1), default=64, metavar="N", help="default: 64")
+    add_model(parser)
+    add_reading(parser)
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from .. import training
+
+    model = load_network(arguments.run, arguments.model, arguments.words)
+    if arguments.out:
+        check_outside(arguments.out, arguments.folder)
+    data = read_images(arguments)
+    evaluation = training.evaluate(
+        model,
+        _samples(arguments, data), data.classes, batch_size=arguments.batch_size, workers=arguments.workers,
+        device=arguments.device, strict=arguments.strict,
+    )  # fmt: skip
+    for message in (*data.skipped, *evaluation.skipped):
+        warn(message)
+    print(json.dumps(evaluation.to_dict()) if arguments.json else evaluation)
+    if arguments.out:
+        for path in training.report(evaluation, Path(arguments.out)):
+            warn(f"{path} is written.")
+
+
+def _samples(arguments: argparse.Namespace, data: Data) -> list[Sample]:
+    """The images to evaluate, without those that the run trained on, which are said."""
+    from ..training import trained_on
+
+    samples = [*data.train, *data.held_out] if arguments.all else data.held_out
+    seen = trained_on(Path(arguments.run), samples)
+    if seen:
+        warn(f"{len(seen)} of these images were trained on, such as {seen[0].image}: they are left out.")
+    left_out = {id(sample) for sample in seen}
+    return [sample for sample in samples if id(sample) not in left_out]

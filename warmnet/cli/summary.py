@@ -1,0 +1,39 @@
+"""Print a network's layers with their output shapes, strides, parameters, multiply-adds and activations."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..authoring.user_networks import find_network
+from ..errors import InputError
+from ..networks.classifier import Classifier
+from ..networks.efficientnet import VARIANTS, WarmEfficientNet
+from .arguments import variant_or_model_file, whole_number
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    names = f"{', '.join(VARIANTS)}; or a network of your own, mymodel.py:Net"
+    parser.add_argument("model", type=variant_or_model_file, metavar="VARIANT", help=names)
+    parser.add_argument(
+        "--resolution", type=whole_number(1, 10_000), metavar="N", help="side of the input. Default: the variant's own"
+    )
+    parser.add_argument(
+        "--num-classes", type=whole_number(0), default=1000, metavar="N", help="0 for no classifier. Default: 1000"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from ..summary import tabulate
+
+    settings: dict[str, Any] = {"num_classes": arguments.num_classes, "device": "meta"}
+    model: Classifier
+    if arguments.model in VARIANTS:
+        model = WarmEfficientNet(arguments.model, **settings)
+    else:
+        model = find_network(arguments.model)(**settings)
+    side = arguments.resolution or model.resolution
+    try:
+        print(tabulate(model, (1, model.in_channels, side, side)))
+    except ValueError as error:
+        raise InputError(str(error).partition("\n")[0]) from error  # without the lines of code below it

@@ -1,0 +1,77 @@
+"""A model for an engine: frozen, in int8 if asked, and verified. What `export` and `deploy` have in common."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from ..errors import InputError
+from ..networks.classifier import Classifier
+from ..weights import from_pretrained
+from .engines import ENGINES
+from .engines.engine import Engine
+from .errors import DeployError
+from .int8 import quantize
+from .metadata import Metadata
+from .onnx_graph import to_onnx
+from .predictor import Predictor
+from .samples import CALIBRATED, COMPARED, MEASURED, Samples, choose_samples, synthetic_samples
+from .verification import Verification, verify
+
+PRECISIONS = "fp32", "bf16", "int8"
+
+
+def to_model(source: Any) -> nn.Module:
+    """The model itself, or the classifier of a checkpoint."""
+    if not isinstance(source, nn.Module):
+        return from_pretrained(Classifier, source)
+    if any(tensor.is_meta for tensor in source.state_dict().values()):
+        raise DeployError("The model is on 'meta' and has no values. Build it on a device first.")
+    return source
+
+
+def check_precision(engine: str, precision: str, data: Any) -> None:
+    """Raise InputError if there is no such engine, or it does not compute in that precision with what is given."""
+    if engine not in ENGINES:
+        raise InputError(f"Unknown engine {engine!r}. Choose one of {', '.join(ENGINES)}.")
+    if precision not in ENGINES[engine].precisions:
+        message = f"{engine} has no precision {precision!r} on a CPU. Choose one of {', '.join(ENGINES[engine].precisions)}"
+        others = [name for name, each in ENGINES.items() if precision in each.precisions]
+        raise InputError(f"{message}; or {' or '.join(others)}." if others else f"{message}.")
+    if precision == "int8" and data is None:
+        raise InputError("int8 is calibrated and measured on labelled images. Pass data, such as warmnet.training.folder(...).")
+
+
+def build(
+    model: nn.Module, metadata: Metadata, to_onnx: Callable[[], Any], data: Any, max_top1_drop: float
+) -> tuple[Engine, Metadata, Verification]:
+    """A model for the engine of its metadata, and how near it is to the model; a DeployError if that is not near enough."""
+    samples = _samples_to_compare(data, metadata)
+    network = ENGINES[metadata.engine].build(model, metadata, to_onnx)
+    verification = verify(model, Predictor(network, metadata), samples)
+    verification.require(max_top1_drop)
+    return network, replace(metadata, verification=verification.to_dict()), verification
+
+
+def onnx_maker(model: nn.Module, metadata: Metadata, data: Any) -> Callable[[], Any]:
+    """A function that gives the network as an ONNX ModelProto, made when it is first asked for."""
+
+    @functools.cache
+    def make() -> Any:
+        proto = to_onnx(model, metadata)
+        if metadata.precision != "int8":
+            return proto
+        return quantize(proto, choose_samples(data, data.train, CALIBRATED, metadata, "training images").inputs)
+
+    return make
+
+
+def _samples_to_compare(data: Any, metadata: Metadata) -> Samples:
+    if data is None:
+        return synthetic_samples(metadata)
+    most = COMPARED if metadata.precision == "fp32" else MEASURED
+    return choose_samples(data, data.held_out, most, metadata, "held-out images")

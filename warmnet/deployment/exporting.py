@@ -1,0 +1,56 @@
+"""`export`: a model as a file for an engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from .building import build, check_precision, onnx_maker, to_model
+from .engines import ENGINES
+from .metadata import describe
+from .verification import Verification
+
+
+def export(
+    source: Any, path: str | os.PathLike[str], to: str = "onnx", *, precision: str = "fp32", data: Any = None,
+    dynamic_size: bool = False, size: tuple[int, int, int] | None = None, max_top1_drop: float = 0.01,
+) -> Verification:  # fmt: skip
+    """Write a network for an engine, with all that it takes to use it, and say how near it is to the model.
+
+    The file takes pixels, uint8 (B, H, W, 3), as they are after `preprocessing.resized`, or without preprocessing floats
+    (B, C, H, W); it gives logits. At any moment `path` holds the old file or the new one, whole; OpenVINO's two are refused
+    together when they do not belong together. Raises DeployError, and writes nothing, if it is too far from the model.
+
+    - `source`: a model, or whatever `from_pretrained` takes.
+    - `path`: ends in .onnx, .xml, .pt2 or .aoti.pt2; if it does not, the ending is added.
+    - `to`: 'onnx', 'openvino', 'torch' or 'aoti'. `precision`: 'fp32', 'bf16' (not with onnx), 'int8' (onnx and openvino).
+    - `data`: a `warmnet.training.Data`: compared on its held-out images, int8 calibrated on those to train on. Without it the
+      images are synthetic; int8 needs it.
+    - `dynamic_size`: let height and width be free; for torch and aoti that takes minutes.
+    - `size`: (C, H, W), for a network that does not tell its own.
+    - `max_top1_drop`: how much of top-1 on `data` bf16 and int8 may lose, in 0..1.
+
+    >>> import numpy as np, tempfile, warmnet
+    >>> from warmnet.deployment import export, open_exported
+    >>> from warmnet.data.preprocessing import Preprocessing
+    >>> model = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), num_classes=2, seed=0)
+    >>> model.preprocessing, path = Preprocessing(32), tempfile.mkdtemp() + '/network.pt2'
+    >>> export(model, path, 'torch').error < 1e-4
+    True
+    >>> open_exported(path)(np.zeros((480, 640, 3), np.uint8)).shape
+    (1, 2)
+    """
+    model = to_model(source)
+    check_precision(to, precision, data)
+    metadata = describe(model, to, precision, dynamic_size, size)
+    network, metadata, verification = build(model, metadata, onnx_maker(model, metadata, data), data, max_top1_drop)
+    network.write(exported_path(path, to), metadata)
+    return verification
+
+
+def exported_path(path: str | os.PathLike[str], to: str) -> Path:
+    """The path with the engine's ending."""
+    path, suffix = Path(path), ENGINES[to].suffix
+    has_longer = any(path.name.endswith(engine.suffix) for engine in ENGINES.values() if len(engine.suffix) > len(suffix))
+    return path if path.name.endswith(suffix) and not has_longer else path.with_name(path.name + suffix)

@@ -1,0 +1,73 @@
+"""The call that a block or layer was made by, as somebody would write it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from .. import functional as W
+from ..engine.block import Block
+from ..engine.messages import setting_names
+from ..networks.classifier import Classifier
+from ..networks.efficientnet import VARIANTS
+
+
+def call_of(root: nn.Module, path: str, module: nn.Module) -> str:
+    """The call of a block or layer, without settings that are at their default; of any other module how it prints."""
+    if isinstance(module, Block):
+        args, keywords = module.settings
+        return written(module._get_name(), module.function, {**dict(zip(module.names, args)), **keywords})
+    parent, _, key = path.rpartition(".")
+    kind, settings = getattr(root.get_submodule(parent), "_built", {}).get(key, ("", {})) if path else ("", {})
+    if isinstance(settings, tuple) and kind in setting_names:
+        function = getattr(W, kind)
+        known = inspect.signature(function).parameters
+        named = dict(zip(setting_names[kind], settings))
+        return written(kind, function, {key: value for key, value in named.items() if key in known})
+    if kind:
+        return written(kind, None, settings)
+    return _printed(module)
+
+
+def written(kind: str, function: Callable[..., Any] | None, settings: Mapping[str, Any]) -> str:
+    """`kind(...)` with the settings that are not the function's defaults, a leading size or rate without its name."""
+    parameters = inspect.signature(function).parameters if function else {}
+    defaults = {key: _value(parameter.default) for key, parameter in parameters.items()}
+    arguments = list[str]()
+    for key, value in settings.items():
+        text = _value(value)
+        if defaults.get(key) == text:
+            continue
+        arguments.append(text if not arguments and key in ("size", "rate") else f"{key}={text}")
+    return f"{kind}({', '.join(arguments)})"
+
+
+def _value(value: Any) -> str:
+    """A setting, short."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list) and len(value) > 2:
+        return f"[{_value(value[0])}, … {_value(value[-1])}]"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return getattr(value, "__name__", None) or repr(value)
+
+
+def _printed(module: nn.Module) -> str:
+    """A module as it prints, without what is in it; a classifier with the name of its variant."""
+    settings = "" if module._modules else module.extra_repr()
+    if isinstance(module, Classifier):
+        variant = _variant_name(module.variant)
+        settings = repr(variant) if variant else ""
+    name = module._get_name()
+    return f"{name}({settings})" if settings else name
+
+
+def _variant_name(variant: Any) -> str | None:
+    """The name of a variant, if it has one."""
+    if isinstance(variant, str):
+        return variant
+    return next((name for name, known in VARIANTS.items() if known == variant), None)

@@ -1,0 +1,96 @@
+"""A classifier without its weights: all that it takes to build and to use it, as files of weights hold it in JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from ..data.preprocessing import Preprocessing
+from ..networks.classifier import Classifier
+from .errors import WeightsError
+from .option_values import NotForFilesError, decode, encode
+
+VERSION = 3
+
+
+class Description(NamedTuple):
+    """What a network is, but for its weights.
+
+    - `network`: its class's name; `bases`: those of the classifiers that this class inherits from.
+    - `variant`: its name, or what it stands for: a (named) tuple. `options`: the settings that are no defaults.
+    - `metadata`: what else was saved with it.
+    - `missing`: the options that the file could not hold, as text.
+    """
+
+    network: str
+    bases: tuple[str, ...]
+    variant: Any
+    num_classes: int
+    in_channels: int
+    options: dict[str, Any]
+    classes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+    metadata: dict[str, Any] = {}  # noqa: RUF012
+    missing: dict[str, str] = {}  # noqa: RUF012
+
+
+def describe(model: Classifier) -> Description:
+    """The description of a model, with the very objects that the model has."""
+    network, *bases = class_names(type(model))
+    return Description(
+        network, tuple(bases), model.variant, model.num_classes, model.in_channels, model.options, tuple(model.classes),
+        model.preprocessing, model.metadata,
+    )  # fmt: skip
+
+
+def class_names(network: type[Classifier]) -> list[str]:
+    """The names of a class and of the classifiers that it inherits from, itself first."""
+    return [each.__name__ for each in network.__mro__ if issubclass(each, Classifier) and each is not Classifier]
+
+
+def to_json(description: Description, crc32: int) -> str:
+    """A description and the checksum of the tensors. Options that JSON cannot hold are `missing`, as text."""
+    options, missing = {}, dict(description.missing)
+    for key, value in description.options.items():
+        try:
+            options[key] = encode(value)
+        except NotForFilesError:
+            missing[key] = repr(value)
+    variant, preprocessing = description.variant, description.preprocessing
+    content = {
+        "version": VERSION,
+        **description._asdict(),
+        "variant": variant._asdict() if hasattr(variant, "_asdict") else encode(variant),
+        "options": options,
+        "missing": missing,
+        "preprocessing": preprocessing and preprocessing.to_dict(),
+        "crc32": crc32,
+    }
+    return json.dumps(content)
+
+
+def from_json(text: str, source: str) -> tuple[Description, int | None]:
+    """What `to_json` was given, a variant's fields as a tuple; a WeightsError if it is damaged, or from a newer warmnet."""
+    try:
+        content = json.loads(text)
+        if content["version"] > VERSION:
+            raise WeightsError(f"{source} was written by a newer warmnet. Update it: pip install -U warmnet")
+        if content["version"] < 3:
+            content |= _since_version_2(content)
+        values = {key: content[key] for key in Description._fields}
+        variant, preprocessing = values["variant"], values["preprocessing"]
+        values["variant"] = decode([*variant.values()] if isinstance(variant, dict) else variant)
+        values["network"], values["bases"] = str(values["network"]), tuple(map(str, values["bases"]))
+        values["classes"] = tuple(values["classes"])
+        values["options"] = decode(values["options"])
+        values["preprocessing"] = preprocessing and Preprocessing.from_dict(preprocessing)
+        return Description(**values), content.get("crc32")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"{source} holds a description of its model that is damaged: {error!r}.") from error
+
+
+def _since_version_2(content: dict[str, Any]) -> dict[str, Any]:
+    """What was called otherwise in files of version 2, or was not in them: all were of EfficientNets."""
+    return {"network": "WarmEfficientNet", "bases": [], "metadata": content["facts"], "missing": content["ask_again"]}

@@ -1,0 +1,54 @@
+"""Does a checkpoint fit a network, what does the network take over beside the weights, and what is there to warn of."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from ..networks.classifier import CLASSIFIER, Classifier
+from .errors import WeightsWarning
+from .identification import Identified
+from .lineages.lineage import variant_name
+from .matching import check_finite, check_fits, match
+from .report import Report
+
+
+def fit(identified: Identified, model: nn.Module, source: str, strict: bool) -> tuple[Report, dict[str, Tensor]]:
+    """What goes from a checkpoint into a model, and the model's new values; or the error that says why it does not fit."""
+    report, values = match(identified.tensors, identified.names, model, source, adapt_stem=True, reshape=False)
+    report = replace(report, notes=(*identified.notes, *report.notes))
+    if not strict:
+        return report, values
+    description, advice = identified.description, "strict=False loads what fits."
+    if isinstance(model, Classifier) and model.variant != description.variant:
+        theirs, ours = variant_name(description.variant), variant_name(model.variant)
+        advice = (
+            f"The source is of {theirs} in the layout of {identified.lineage}, the model is {ours}. "
+            f"{description.network}.from_pretrained(source) builds the one that it is of. {advice}"
+        )
+    has_same_classes = getattr(model, "num_classes", None) == description.num_classes
+    check_fits(report, () if has_same_classes else CLASSIFIER, advice)
+    check_finite(report)
+    return report, values
+
+
+def take_description(model: Classifier, identified: Identified, keep: bool = False) -> None:
+    """Give a model the classes and the preprocessing of what was loaded, as far as they are its own.
+
+    - `keep`: what it has already, unless the source itself says otherwise of outputs and images that the model has.
+    """
+    description = identified.description
+    has_same_classes, is_rgb = model.num_classes == description.num_classes, model.in_channels == 3
+    if not keep or (has_same_classes and description.classes):
+        model.classes = description.classes if has_same_classes else ()
+    if not keep or (is_rgb and (identified.states_preprocessing or model.preprocessing is None)):
+        model.preprocessing = description.preprocessing if is_rgb else None
+
+
+def warn(report: Report) -> None:
+    """Warn of everything that is not simply as in the source, at the line that called `load` or `from_pretrained`."""
+    lines = report.lines()
+    if lines:
+        warnings.warn("\n  ".join([f"{report.source}:", *lines]), WeightsWarning, stacklevel=4)
