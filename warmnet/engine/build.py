@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
@@ -20,6 +18,7 @@ from .draws import OwnDraws
 from .layers import Layered
 from .location import located
 from .messages import join
+from .samples import check_inputs, make_sample, sample_form
 
 COMPARE = "Compare those of tensors: y.shape == x.shape."
 Model = TypeVar("Model", bound=nn.Module)
@@ -54,11 +53,6 @@ def adopt(model: Model, *data: Any) -> Model:
     Build(model, None, 0, adopting=True).run(data or model._sample)
     vars(model)["_is_adopted"] = True
     return model
-
-
-def _form(x: torch.Tensor) -> Any:
-    """What a sample was: its shape, or if it was of whole numbers their kind, too."""
-    return [*x.shape] if x.is_floating_point() else torch.empty_like(x, device="meta")
 
 
 @contextmanager
@@ -110,8 +104,8 @@ class Build:
         with torch.inference_mode(False), torch.no_grad(), self.draws:
             try:
                 _check_attributes(self.open)
-                sample = [_sample(each, self.device) for each in data]
-                _check_inputs(self.root, sample)
+                sample = [make_sample(each, self.device) for each in data]
+                check_inputs(self.root, sample)
                 if self.adopted:
                     kind = next((p.dtype for p in self.root.parameters() if p.is_floating_point()), torch.float32)
                     sample = tree_map(lambda x: x.to(kind) if x.is_floating_point() else x, sample)
@@ -123,7 +117,7 @@ class Build:
                     self.measure(height, self.root, y)
                 self._check()
                 root: Any = self.root
-                root._sample, root._operations = tree_map(_form, sample), self.operations
+                root._sample, root._operations = tree_map(sample_form, sample), self.operations
             except Exception as error:
                 self._undo()
                 raise located(error, self.outputs)  # noqa: B904  it is the same error
@@ -251,36 +245,3 @@ def _check_attributes(modules: list[Layered]) -> None:
                     f"would be neither moved nor trained nor saved. Make it nn.ModuleList([...]); or, if they are meant to be "
                     f"no part of the network, a tuple."
                 )
-
-
-def _check_inputs(model: nn.Module, sample: list[Any]) -> None:
-    """Refuse a sample that has more or fewer inputs than the model's forward takes."""
-    signature = inspect.signature(model.forward)
-    try:
-        signature.bind(*sample)
-    except TypeError as error:
-        needed = [key for key, parameter in signature.parameters.items() if parameter.default is parameter.empty]
-        shapes = ", ".join(["[1, 3, 32, 32]"] * len(needed))
-        raise TypeError(
-            f"up takes a sample of each input of {type(model).__name__}.forward({', '.join(signature.parameters)}) and was "
-            f"given {len(sample)}: {error}. Give each by its shape: warmnet.up(model, {shapes})."
-        ) from None
-
-
-def _sample(data: Any, device: torch.device) -> Any:
-    """`data` on `device`, with random tensors for shapes."""
-    if isinstance(data, torch.Tensor) and data.is_meta and device.type != "meta":
-        return torch.zeros_like(data, device=device)
-    if isinstance(data, (np.ndarray, torch.Tensor)):
-        return torch.as_tensor(data).to(device)
-    if isinstance(data, (list, tuple)) and not data:
-        raise ValueError(f"{data!r} is no shape of a sample. Give one such as [1, 3, 32, 32].")
-    if isinstance(data, (list, tuple)) and all(isinstance(n, (int, float)) for n in data):
-        if any(isinstance(n, float) for n in data):
-            raise TypeError(f"The shape of a sample is of whole numbers, not {data!r}. Divide by //, or round with int().")
-        return torch.randn(*data, device=device)
-    if isinstance(data, (list, tuple)):
-        return [_sample(d, device) for d in data]
-    if isinstance(data, dict):
-        return {key: _sample(d, device) for key, d in data.items()}
-    raise TypeError(f"A sample is a tensor, an array, a shape, or a list or dict of these, not {data!r}.")
