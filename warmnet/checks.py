@@ -17,7 +17,8 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise TypeError(f"{name}={value!r} must be a whole number, at least {least}, and is a {type(value).__name__}.")
+        cure = " Divide by //, or round it." if isinstance(value, float) else ""
+        raise TypeError(f"{name}={value!r} must be a whole number, at least {least}, and is a {type(value).__name__}.{cure}")
     if number < least:
         raise ValueError(f"{name}={value!r} must be at least {least}.")
     return number
@@ -51,7 +52,9 @@ def divisor(name: str, value: Any, wholes: dict[str, int]) -> None:
     refuse_tensor(name, value)
     if not isinstance(value, int) or value < 1 or any(number % value for number in wholes.values()):
         texts = [f"{each} (={number})" for each, number in wholes.items()]
-        raise ValueError(f"{name} (={value}) must divide {' and '.join(texts)}.")
+        raise ValueError(
+            f"{name} (={value}) must divide {' and '.join(texts)}. Choose a divisor of {math.gcd(*wholes.values())}."
+        )
 
 
 def refuse_tensor(name: str, value: Any) -> None:

@@ -3,6 +3,7 @@ import inspect
 import os
 import subprocess
 import sys
+import sysconfig
 import traceback
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 import warmnet
 import warmnet.functional as W
 from warmnet import WarmModule, block, conv_bn_act
+from warmnet.engine.frames import is_users
 
 
 @block
@@ -259,9 +261,17 @@ def test_the_traceback_is_of_the_users_frames_with_few_of_the_library(model, siz
     assert error.__cause__ is None or error.__cause__.__traceback__ is None
 
 
-def test_an_error_with_no_line_of_the_users_is_left_as_it_is():
+def test_an_error_with_no_line_of_the_users_says_the_one_that_called():
     model = warmnet.WarmEfficientNet("b0", device="meta")
-    assert str(raised(lambda: model(torch.ones(1, 4, 64, 64)))).count("\n") == 0
+    _, network, caller = str(raised(lambda: model(torch.ones(1, 4, 64, 64)))).splitlines()
+    assert network == "  in WarmEfficientNet, given (1, 4, 64, 64)"
+    assert caller.startswith(f"  called at {__file__}:") and "model(torch.ones(1, 4, 64, 64))" in caller
+
+
+def test_an_error_in_a_command_has_no_line_of_the_users():
+    """An installed command's file is no user's, though it lies outside of the packages."""
+    assert not is_users(os.path.join(sysconfig.get_path("scripts"), "warmnet"))
+    assert is_users(__file__)
 
 
 def test_other_settings_are_said_alone_and_what_to_do():

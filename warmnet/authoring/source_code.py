@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import NamedTuple
 
-from ..engine.location import is_users
+from ..engine.frames import is_users
 from ..networks.classifier import Classifier
 from ..weights.reading import Source, read
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from traceback import StackSummary, TracebackException
 
-from ..engine.location import is_users
+from ..engine.frames import is_users
 
 
 def traceback_from(error: BaseException, file: str) -> str:

@@ -36,4 +36,4 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         print(tabulate(model, (1, model.in_channels, side, side)))
     except ValueError as error:
-        raise InputError(str(error)) from error
+        raise InputError(str(error).partition("\n")[0]) from error  # without the lines of code below it

@@ -16,8 +16,10 @@ from torch.utils._pytree import tree_leaves
 
 from ..errors import SealedError, WarmError
 from .calls import Call, thread
+from .frames import with_calling_line
 from .layers import Layered, layer
 from .location import located
+from .messages import nothing_returned
 from .stand_ins import calls_are_plain, is_bare
 
 
@@ -104,10 +106,11 @@ class Block(Layered):
 
     def _refuse_new(self, name: str) -> None:
         if self._sealed and name not in self._built:
-            raise SealedError(
+            message = (
                 f"'{self._path}' is built, and its function calls {', '.join(self._built) or 'no layers'}. Nothing would call "
                 f"'{name}'. Change the function, {self._get_name()}, or its settings, and build the network again."
             )
+            raise SealedError(with_calling_line(message))
 
     def _get_name(self) -> str:
         return self._function.path.rpartition(".")[2]
@@ -192,11 +195,7 @@ def block(function: Callable[..., Any]) -> Callable[..., Any]:
             finally:
                 del calls[depth:]
             if y is None:
-                code = function.__code__
-                raise WarmError(
-                    f"{kind} returned None. Does it end without `return`? It begins at line {code.co_firstlineno} of "
-                    f"{code.co_filename}."
-                )
+                raise nothing_returned(kind, function)
             if thread.observer is not None:
                 thread.observer(child, y)
             return y

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from .. import checks
-from ..errors import NotWarmError, SealedError
+from ..errors import NotWarmError, SealedError, WarmError
 from .calls import thread
 from .draws import OwnDraws
 from .layers import Layered
 from .location import located
 from .messages import join
+from .samples import check_inputs, make_sample, sample_form
 
 COMPARE = "Compare those of tensors: y.shape == x.shape."
 Model = TypeVar("Model", bound=nn.Module)
@@ -58,11 +58,6 @@ def adopt(model: Model, *data: Any) -> Model:
     Build(model, None, 0, adopting=True).run(data or model._sample)
     vars(model)["_is_adopted"] = True
     return model
-
-
-def _form(x: torch.Tensor) -> Any:
-    """What a sample was: its shape, or if it was of whole numbers their kind, too."""
-    return [*x.shape] if x.is_floating_point() else torch.empty_like(x, device="meta")
 
 
 @contextmanager
@@ -113,7 +108,9 @@ class Build:
         was = thread.calls, thread.build, thread.observer
         with torch.inference_mode(False), torch.no_grad(), self.draws:
             try:
-                sample = [_sample(each, self.device) for each in data]
+                _check_attributes(self.open)
+                sample = [make_sample(each, self.device) for each in data]
+                check_inputs(self.root, sample)
                 if self.adopted:
                     kind = next((p.dtype for p in self.root.parameters() if p.is_floating_point()), torch.float32)
                     sample = tree_map(lambda x: x.to(kind) if x.is_floating_point() else x, sample)
@@ -125,7 +122,7 @@ class Build:
                     self.measure(height, self.root, y)
                 self._check()
                 root: Any = self.root
-                root._sample, root._operations = tree_map(_form, sample), self.operations
+                root._sample, root._operations = tree_map(sample_form, sample), self.operations
             except Exception as error:
                 self._undo()
                 raise located(error, self.outputs)  # noqa: B904  it is the same error
@@ -274,16 +271,13 @@ def _new_parameters_are_on_meta() -> bool:
     return probe.weight.is_meta  # type: ignore[return-value]
 
 
-def _sample(data: Any, device: torch.device) -> Any:
-    """`data` on `device`, with random tensors for shapes."""
-    if isinstance(data, torch.Tensor) and data.is_meta and device.type != "meta":
-        return torch.zeros_like(data, device=device)
-    if isinstance(data, (np.ndarray, torch.Tensor)):
-        return torch.as_tensor(data).to(device)
-    if isinstance(data, (list, tuple)) and all(isinstance(n, int) for n in data):
-        return torch.randn(*data, device=device)
-    if isinstance(data, (list, tuple)):
-        return [_sample(d, device) for d in data]
-    if isinstance(data, dict):
-        return {key: _sample(d, device) for key, d in data.items()}
-    raise TypeError(f"A sample is a tensor, an array, a shape, or a list or dict of these, not {data!r}.")
+def _check_attributes(modules: list[Layered]) -> None:
+    """Refuse layers in a plain list, which torch does not see."""
+    for module in modules:
+        for name, value in vars(module).items():
+            if isinstance(value, list) and any(isinstance(each, nn.Module) and [*each.parameters()] for each in value):
+                raise WarmError(
+                    f"{type(module).__name__}.{name} is a list of {len(value)} modules, which torch does not look into: they "
+                    f"would be neither moved nor trained nor saved. Make it nn.ModuleList([...]); or, if they are meant to be "
+                    f"no part of the network, a tuple."
+                )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..errors import NameTakenError, NotWarmError, SealedError
 from . import messages
 from .calls import thread
-from .location import called
+from .frames import called, with_calling_line
 from .messages import join
 
 
@@ -126,11 +126,12 @@ def current(kind: str) -> tuple[Layered, dict[Any, int]]:
     """The module being called and the names that its layers have been found by so far in this call."""
     if not thread.calls:
         messages.refuse_fx()
-        raise NotWarmError(
+        message = (
             f"{kind} was called outside of a WarmModule's forward, so there is nowhere to keep its layers. Call it in the "
             f"forward of a warmed-up WarmModule, and the module itself: model(x), not model.forward(x). "
             f"(torch.utils.checkpoint, too, takes the built module and not the function.)"
         )
+        raise NotWarmError(with_calling_line(message))
     parent, names, *_ = thread.calls[-1]
     return parent, names
 
@@ -151,7 +152,7 @@ def _check_new(parent: Layered, kind: str, settings: Any, name: str) -> None:
         raise SealedError(
             f"'{path}', {messages.written(kind, settings)}, was not made in the dry run, and a built module takes no new "
             f"layers. It has {', '.join(parent._built) or 'none'}. The dry run, in eval mode, must pass every branch that has "
-            f"layers."
+            f"layers, and a loop go round as many times as in later calls."
         )
     if not name.replace("-", "_").isidentifier() or hasattr(parent, name):  # PyWarm's examples have names like 'features-0-1'
         raise NameTakenError(

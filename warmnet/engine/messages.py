@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, fx, nn
 
-from ..errors import MismatchError, NotWarmError
+from ..errors import MismatchError, NotWarmError, WarmError
 from .calls import thread
+from .frames import first_line_of
 
 setting_names: dict[str, tuple[str, ...]] = {}  # kind of layer: what its settings are called
 SIZES = {"size", "groups", "shape", "channels"}  # settings that a pruned network may change, see `adopt`
@@ -58,12 +59,13 @@ def mismatch(path: str, built: LayerCall, asked: LayerCall) -> MismatchError:
     """The error that says how a layer's call differs from the one that it was built by."""
     before, after = (named(*call).get("ndim", 0) for call in (built, asked))
     if before != after:
-        sample = "the right sample"
+        cure = "If it lacks the batch axis, give it one: x[None]. If not, build the network again with a sample like it."
         if after > before:
-            sample = "a sample like [1, C, H, W]" if after == 4 else "a sample like [1, C, ...]"
+            sample = "[1, C, H, W]" if after == 4 else "[1, C, ...]"
+            cure = f"Had the sample its batch axis? Build the network again with a sample like {sample}."
         return MismatchError(
-            f"'{path}' was built for tensors of {before} dimensions, as the sample had them, and is given one of {after}. Had "
-            f"the sample its batch axis? Build the network again with {sample}."
+            f"'{path}' was built for tensors of {before} dimensions, as the sample had them, and is given one of {after}. "
+            f"{cure}"
         )
     was, now = _differences(built, asked)
     advice = "build the network again, or give one of the two calls another name=."
@@ -71,6 +73,14 @@ def mismatch(path: str, built: LayerCall, asked: LayerCall) -> MismatchError:
         advice += " If layers were resized on purpose, as by pruning, call warmnet.adopt(model)."
     return MismatchError(
         f"'{path}' was built as {was} and is now asked for as {now}. A layer keeps the settings of the dry run: {advice}"
+    )
+
+
+def nothing_returned(name: str, function: Any) -> WarmError:
+    """The error that says that a forward function returned None, and where it begins."""
+    return WarmError(
+        f"{name} returned None, and must return what it computes. Does it end without `return`?\n"
+        f"  begins at {first_line_of(function)}"
     )
 
 

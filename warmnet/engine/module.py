@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import WarmError
 from . import pywarm
 from .calls import Call, thread
 from .layers import Layered
 from .location import located
-from .messages import refuse_fx
+from .messages import nothing_returned, refuse_fx
 from .stand_ins import calls_are_plain
 
 
@@ -49,15 +48,15 @@ def _entering() -> Any:
     """
 
     def _call_impl(self: WarmModule, *args: Any, **kw: Any) -> Any:
-        if not self._sealed and thread.build is None:
-            pywarm.first_call(self, args)
         calls = thread.calls
         depth = len(calls)  # a stack: a variable that is set and set back, torch 2.11 would compile anew at each call
-        calls.append(Call(self, {}, None, calls_are_plain()))
         try:
+            if not self._sealed and thread.build is None:
+                pywarm.first_call(self, args)
+            calls.append(Call(self, {}, None, calls_are_plain()))
             y = nn.Module._call_impl(self, *args, **kw)
             if y is None and thread.build is not None:
-                raise WarmError(f"{type(self).__name__}.forward returned None. Does it end without `return`?")
+                raise nothing_returned(f"{type(self).__name__}.forward", type(self).forward)
             return y
         except Exception as error:
             if depth or thread.build is not None or torch.compiler.is_compiling():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -16,25 +17,25 @@ from ..errors import MismatchError, NotWarmError, WarmError
 from . import build
 from .build import Build, Model
 from .calls import thread
+from .frames import first_line_of, with_calling_line
 from .layers import Layered, claim, current
-from .location import caller
 from .messages import join, written
 
 if "ndim" in vars(torch.Tensor):
     del torch.Tensor.ndim  # PyWarm's, a slower Python property; torch's own is the base class's
-activate, initialize_, permuted, torchs_own = engine.activate, engine.initialize_, engine.permute, engine.unused_kwargs
+initialize_, permuted, torchs_own = engine.initialize_, engine.permute, engine.unused_kwargs
 snake_case = util.camel_to_snake
 _up, _forward, _parent, _auto_name = engine.prepare_model_, engine.forward, engine.get_default_parent, engine._auto_name
+_activate = engine.activate
+OTHER_NAMES = {"swish": "silu", "hard_swish": "hardswish", "xavier": "xavier_uniform_", "kaiming": "kaiming_normal_"}
 
 
 def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) -> Model:
     if not isinstance(model, nn.Module):
-        raise TypeError(f"up takes a module, such as Net(), and not {model!r}.")
+        raise TypeError(with_calling_line(f"up takes a module, such as Net(), and not {model!r}."))
     if (module := _without_init(model)) is not None:
-        raise NotWarmError(
-            f"{type(module).__name__}.__init__ does not call nn.Module's own. Make super().__init__() its first line.\n"
-            f"  at {caller()}"
-        )
+        message = f"{type(module).__name__}.__init__ does not call nn.Module's own. Make super().__init__() its first line."
+        raise NotWarmError(with_calling_line(f"{message}\n  begins at {first_line_of(type(module).__init__)}"))
     if not any(isinstance(module, Layered) for module in model.modules()):
         return _up(model, *data, device=device or "cpu")
     for path, module in model.named_modules():
@@ -53,6 +54,28 @@ def _without_init(module: nn.Module) -> nn.Module | None:
     return next(
         (found for child in module._modules.values() if child is not None and (found := _without_init(child)) is not None), None
     )
+
+
+def activate(x: Any, spec: Any, lookup: Any = None) -> Any:
+    """`x` after an activation, or filled by an initialization, whose name is looked up in these modules."""
+    homes = lookup or [nn.functional, torch]
+    if isinstance(spec, str) and not any(hasattr(home, spec) for home in homes):
+        raise ValueError(_unknown_function(spec, homes[0]))
+    pair = isinstance(spec, (tuple, list)) and len(spec) == 2 and callable(spec[0])
+    if not (spec is None or isinstance(spec, str) or callable(spec) or pair):
+        raise TypeError(
+            f"{spec!r} is no function, name in {homes[0].__name__} or pair (function, keywords). Is it meant for another "
+            f"setting? Give that by its keyword, such as stride=2."
+        )
+    return _activate(x, spec, homes)
+
+
+def _unknown_function(name: str, home: Any) -> str:
+    names = [each for each in dir(home) if not each.startswith("_")]
+    wanted = name.lower()
+    near = [OTHER_NAMES[wanted]] if wanted in OTHER_NAMES else get_close_matches(wanted, names, 1)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{name!r} is no function of {home.__name__}. {meant}Give one by its name there, or a function."
 
 
 def first_call(module: Layered, args: tuple[Any, ...]) -> None:
@@ -120,5 +143,6 @@ def counted(name: str, parent: Any) -> str:
     return f"{name}_{count}"
 
 
+engine.activate = activate
 warm.up = engine.prepare_model_ = up
 engine.forward, engine.get_default_parent, engine._auto_name = forward, parent, counted

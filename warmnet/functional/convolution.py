@@ -78,7 +78,8 @@ def _new_conv(
 ) -> nn.Module:  # fmt: skip
     """A convolution for inputs of that shape; torch's own, but for SAME padding that may be one-sided."""
     if not 3 <= ndim <= 5:
-        raise ValueError(f"W.conv takes (B, C, *) with 1 to 3 dimensions in *, not shape {tuple(shape)}.")
+        cure = f" For vectors (B, C) take W.linear(x, {size})." if ndim == 2 else ""
+        raise ValueError(f"W.conv takes (B, C, *) with 1 to 3 dimensions in *, not shape {tuple(shape)}.{cure}")
     size, channels, dims = checks.whole("size", size), shape[1], ndim - 2
     kernels = checks.spread("kernel", kernel, dims)
     strides = checks.spread("stride", stride, dims)

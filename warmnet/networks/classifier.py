@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from difflib import get_close_matches
 from inspect import signature
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import fx
 
 from ..engine.calls import thread
+from ..engine.explanation import unknown_keyword
+from ..engine.frames import with_calling_line
 from ..engine.messages import refuse_fx
 from ..engine.module import WarmModule
 from ..engine.pywarm import up
@@ -60,9 +62,9 @@ class Classifier(WarmModule):
         parameters = signature(cls.__init__).parameters
         if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
             for name in kw.keys() - parameters.keys():
-                options = [key for key, each in parameters.items() if each.kind is each.KEYWORD_ONLY]
-                near = [f" Did you mean {close!r}?" for close in get_close_matches(name, options, 1)]
-                raise TypeError(f"Unknown option {name!r}. Choose among {', '.join(options)}.{''.join(near)}")
+                options = [key for key in parameters if key != "self"]
+                message = f"Unknown option {name!r}. {unknown_keyword(name, options)}"
+                raise TypeError(with_calling_line(message))
         self = super().__new__(cls)
         vars(self)["_given"] = {*kw}
         return self
@@ -93,9 +95,13 @@ class Classifier(WarmModule):
         if isinstance(x, fx.Proxy):
             refuse_fx()
         if not isinstance(x, torch.Tensor):
-            raise TypeError(f"Images are a tensor (B, {channels}, H, W), not a {type(x).__name__}.")
+            cure = " Convert an array with torch.from_numpy(x)." if isinstance(x, np.ndarray) else ""
+            raise TypeError(f"Images are a tensor (B, {channels}, H, W), not a {type(x).__name__}.{cure}")
         if x.ndim != 4 or x.shape[1] != channels:
-            raise ValueError(f"Images are (B, {channels}, H, W), not {tuple(x.shape)}. For one image, image[None] adds the B.")
+            cure = "For one image, image[None] adds the B."
+            if x.ndim == 4 and x.shape[3] == channels:
+                cure = "The channels come last: x.movedim(-1, 1) brings them to their place."
+            raise ValueError(f"Images are (B, {channels}, H, W), not {tuple(x.shape)}. {cure}")
         if not x.is_floating_point():
             raise TypeError(f"Images are floating point, not {x.dtype}. Convert with x.float() / 255 and normalize.")
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
