@@ -4,6 +4,7 @@ Numbers are double: then 1e-12 of the largest is rounding, and anything more is 
 """
 
 import copy
+import inspect
 import math
 from functools import partial
 from itertools import product
@@ -822,3 +823,15 @@ def test_linear_honours_torchs_keywords(functions):
 def test_an_unknown_keyword_of_pywarms_own_functions_is_an_error_that_names_it(kind):
     with pytest.raises(TypeError, match="'paddding'"):
         Net(lambda x: getattr(V, kind)(x, *ARGUMENTS.get(kind, []), paddding=1), [2, 4, 9])
+
+
+def test_help_of_every_layer_says_what_its_arguments_are():
+    described = {"size", "kernel", "init_weight", "init_bias", "activation", "name", "share"}
+    for layer in (getattr(W, key) for key in W.__all__ if key not in ("identity", "permute")):
+        parameters = {*inspect.signature(layer).parameters}
+        if layer in (W.lstm, W.gru, W.transformer):  # which hand these on to PyWarm's
+            parameters |= {"activation", "name", "share"}
+        text = inspect.getdoc(layer)
+        for key in described & parameters:
+            assert f"`{key}`: " in text, f"{layer.__name__}: {key}"
+    assert "`size`: " in inspect.getdoc(W.gru)

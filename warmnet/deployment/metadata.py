@@ -103,10 +103,10 @@ def _image_size(
             f"The model's preprocessing gives 3 channels and the network takes {channels}. Set model.preprocessing = None and "
             f"deploy it for float images (B, {channels}, H, W)."
         )
-    own = (channels, preprocessing.resolution, preprocessing.resolution)
-    if size not in (None, own):
-        raise DeployError(f"size={size} is not that of the model's preprocessing, {own}. Leave it out.")
-    return own
+    expected = (channels, preprocessing.resolution, preprocessing.resolution)
+    if size not in (None, expected):
+        raise DeployError(f"size={size} is not that of the model's preprocessing, {expected}. Leave it out.")
+    return expected
 
 
 def _network_of(model: nn.Module) -> dict[str, str]:

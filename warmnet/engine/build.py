@@ -73,7 +73,7 @@ def starting_from(values: Mapping[str, torch.Tensor]) -> Iterator[None]:
 class Build:
     """One dry run: the target device, the seed, the modules to seal after it, and what to take back if it fails."""
 
-    making = ""  # the path of the layer that is being made
+    path = ""  # of the layer that is being made
     values: Mapping[str, torch.Tensor]  # what layers start from
 
     def __init__(self, root: nn.Module, device: Any, seed: int, adopting: bool = False):
@@ -89,13 +89,13 @@ class Build:
         self.birthplace = torch.device(
             "meta" if torch.device(device).type == "meta" else "cpu"
         )  # values do not depend on the device
-        self.open = [*layered.values()]
+        self.unsealed = [*layered.values()]
         self.outputs: list[str] = []  # of blocks so far, in words
         self.operations: list[int] = []  # how many there were until each of these
-        self.made: list[tuple[Layered, str]] = []
+        self.children: list[tuple[Layered, str]] = []
         self.sizes: list[tuple[Any, int]] = []  # that layers had before
         self.buffers: list[tuple[nn.Module, str, torch.Tensor]] = []  # to be given back after the dry run
-        self.adopted = {module: module._built for module in self.open if adopting}
+        self.adopted = {module: module._built for module in self.unsealed if adopting}
         homes: Any = [tensors for module in self.modes for tensors in (module._parameters, module._buffers)]
         self.tensors = [(home, key, x, x.data) for home in homes for key, x in home.items() if x is not None]
         for path, module in layered.items():
@@ -108,7 +108,7 @@ class Build:
         was = thread.calls, thread.build, thread.observer
         with torch.inference_mode(False), torch.no_grad(), self.draws:
             try:
-                _check_attributes(self.open)
+                _check_attributes(self.unsealed)
                 sample = [make_sample(each, self.device) for each in data]
                 check_inputs(self.root, sample)
                 if self.adopted:
@@ -158,27 +158,27 @@ class Build:
         if name in parent._parameters:
             return
         operations = self.draws.operations
-        self.making = join(parent._path, name)
+        self.path = join(parent._path, name)
         self.restart_draws()
         x = torch.empty(tuple(checks.whole("shape", side) for side in shape), device=self.birthplace)
-        value = self.given(self.making, x)
+        value = self.given(self.path, x)
         if value is None:
             initialize(x)
         else:
             x = value.to(x.device, x.dtype)
-        self.made.append((parent, name))
+        self.children.append((parent, name))
         parent.register_parameter(name, nn.Parameter(x.to(self.device)))
         self.draws.operations = operations  # of the forward alone
 
     def new_layer(self, parent: Layered, name: str, make: Callable[..., nn.Module], *args: Any, **kw: Any) -> nn.Module:
         """`make(*args, **kw)`, its random numbers decided by the seed and its path."""
-        self.making = join(parent._path, name)
+        self.path = join(parent._path, name)
         self.restart_draws()
         with self.birthplace if torch.get_default_device() != self.birthplace else nullcontext():
             child = make(*args, **kw)
         if self.values:
             for key, x in itertools.chain(child.named_parameters(), child.named_buffers()):
-                value = self.given(f"{self.making}.{key}", x)
+                value = self.given(f"{self.path}.{key}", x)
                 if value is not None:
                     x.data = value.to(x.device, x.dtype)
         return child
@@ -189,7 +189,7 @@ class Build:
 
     def seed_of_layer(self) -> int:
         """The seed of the layer that is being made, which the network's seed and its path decide."""
-        digest = hashlib.blake2b(f"{self.seed}/{self.making}".encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(f"{self.seed}/{self.path}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big", signed=True)
 
     def given(self, path: str, x: torch.Tensor) -> torch.Tensor | None:
@@ -199,11 +199,11 @@ class Build:
 
     def is_given(self, key: str, x: torch.Tensor) -> bool:
         """Whether this tensor of the layer that is being made starts from a value that is given."""
-        return self.given(f"{self.making}.{key}", x) is not None
+        return self.given(f"{self.path}.{key}", x) is not None
 
     def take_in(self, parent: Layered, name: str, module: nn.Module) -> None:
         """Take in a new child: on the target device, in the mode of the dry run."""
-        self.made.append((parent, name))
+        self.children.append((parent, name))
         module.train(False)
         if self.takes_parameters:
             self.buffers += [(m, key, x) for m in module.modules() for key, x in m._buffers.items() if x is not None]
@@ -212,7 +212,7 @@ class Build:
         for path, inner in module.named_modules(prefix=join(parent._path, name)):
             if isinstance(inner, Layered):
                 inner._path = path
-                self.open.append(inner)
+                self.unsealed.append(inner)
 
     def measure(self, height: int | None, module: nn.Module, y: Any) -> None:
         """Note what `Endpoints` says of a module beforehand: its channels, and the stride that led there."""
@@ -237,15 +237,15 @@ class Build:
                     f"The forward does {after} operations until the output of {output}, and did {before} when it was built. "
                     f"Does a condition compare sizes that have changed with its settings? {COMPARE}"
                 )
-        for module in self.open:
+        for module in self.unsealed:
             module._sealed = True
 
     def _undo(self) -> None:
-        for parent, name in self.made:
+        for parent, name in self.children:
             parent._modules.pop(name, None)
             parent._parameters.pop(name, None)
             parent._built.pop(name, None)
-        self.made.clear()
+        self.children.clear()
         for home, key, x, data in self.tensors:
             x.data, home[key] = data, x
         for module, built in self.adopted.items():
@@ -258,7 +258,7 @@ class Build:
             module._buffers[key] = x
         for module, mode in self.modes.items():
             module.training = mode
-        for parent, name in self.made:
+        for parent, name in self.children:
             child = parent._modules.get(name)
             if child is not None:
                 child.train(parent.training)

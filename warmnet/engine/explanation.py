@@ -69,10 +69,10 @@ def replacement(frames: Frames, error: Exception) -> Exception | None:
 
 def cure_for(frames: Frames, error: Exception) -> str | None:
     """What to do about an error of torch's, or one of Python's about a call, as far as it is known."""
-    said = str(error)
+    message = str(error)
     if isinstance(error, TypeError):
-        return _call_cure(frames, said)
-    return next((cure for pattern, cure in CURES if re.search(pattern, said)), None)
+        return _call_cure(frames, message)
+    return next((cure for pattern, cure in CURES if re.search(pattern, message)), None)
 
 
 def layer_of(frames: Frames) -> tuple[str, nn.Module, Tensor] | None:
@@ -166,15 +166,15 @@ def _channels_cure(layer: nn.Module, x: Tensor) -> str:
     return f"Build the network again with an input of this size{pooled}."
 
 
-def _call_cure(frames: Frames, said: str) -> str | None:
+def _call_cure(frames: Frames, message: str) -> str | None:
     """What the function takes that was called otherwise, if it can be found; and where it begins, if it is the user's."""
-    found = CALL.search(said)
+    found = CALL.search(message)
     function = _named(found["function"], frames[-1][0]) if found and frames else None
     if found is None or function is None:
         return None
     parameters, keyword = inspect.signature(function).parameters, found["keyword"]
     cure = f"It is {function.__name__}({', '.join(_declared(parameters))})."
-    if keyword and "Did you mean" not in said:  # which Python says from 3.13 on
+    if keyword and "Did you mean" not in message:  # which Python says from 3.13 on
         allowed = dict.fromkeys([*parameters, *_passed_on(frames, keyword)])
         cure = unknown_keyword(keyword, [name for name in allowed if name != "self"])
     if not is_users(function.__code__.co_filename):

@@ -28,10 +28,10 @@ def located(error: Exception, outputs: list[str] | None = None) -> Exception:
     error = replacement(frames, error) or error
     others = [(frame, line) for frame, line in frames if not is_engines(frame.f_code.co_filename)]
     if _takes_words(error):
-        said = str(error)
+        message = str(error)
         if (cure := cure_for(frames, error)) is not None:
-            said = f"{said if said.endswith(('.', '!', '?')) else said + '.'} {cure}"
-        error.args = ("\n  ".join([said, *_lines(frames, others, error, outputs)]),)
+            message = f"{message if message.endswith(('.', '!', '?')) else message + '.'} {cure}"
+        error.args = ("\n  ".join([message, *_lines(frames, others, error, outputs)]),)
         vars(error)["is_located"] = True
     if not others:
         return error
@@ -41,7 +41,7 @@ def located(error: Exception, outputs: list[str] | None = None) -> Exception:
 
 
 def _takes_words(error: Exception) -> bool:
-    """Whether more can be said in an error's message: it is none of the user's own, and has not been located yet."""
+    """Whether more can be message in an error's message: it is none of the user's own, and has not been located yet."""
     if not isinstance(error, KINDS) or _is_users_kind(type(error)) or type(error).__str__ is not BaseException.__str__:
         return False
     return len(error.args) == 1 and isinstance(error.args[0], str) and not vars(error).get("is_located")

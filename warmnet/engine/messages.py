@@ -55,9 +55,9 @@ def setting(key: str | int, value: Any) -> str:
     return f"{value}" if isinstance(key, int) else f"{key}={value}"
 
 
-def mismatch(path: str, built: LayerCall, asked: LayerCall) -> MismatchError:
+def mismatch(path: str, built: LayerCall, new: LayerCall) -> MismatchError:
     """The error that says how a layer's call differs from the one that it was built by."""
-    before, after = (named(*call).get("ndim", 0) for call in (built, asked))
+    before, after = (named(*call).get("ndim", 0) for call in (built, new))
     if before != after:
         cure = "If it lacks the batch axis, give it one: x[None]. If not, build the network again with a sample like it."
         if after > before:
@@ -67,9 +67,9 @@ def mismatch(path: str, built: LayerCall, asked: LayerCall) -> MismatchError:
             f"'{path}' was built for tensors of {before} dimensions, as the sample had them, and is given one of {after}. "
             f"{cure}"
         )
-    was, now = _differences(built, asked)
+    was, now = _differences(built, new)
     advice = "build the network again, or give one of the two calls another name=."
-    if differ_in_size(built, asked):
+    if differ_in_size(built, new):
         advice += " If layers were resized on purpose, as by pruning, call warmnet.adopt(model)."
     return MismatchError(
         f"'{path}' was built as {was} and is now asked for as {now}. A layer keeps the settings of the dry run: {advice}"
@@ -100,9 +100,9 @@ def reshaped(path: str, shape: tuple[int, ...], found: Tensor) -> MismatchError:
     )
 
 
-def differ_in_size(built: LayerCall, asked: LayerCall) -> bool:
+def differ_in_size(built: LayerCall, new: LayerCall) -> bool:
     """Whether two calls are the same but for numbers of channels."""
-    before, after = ({"kind": call[0], **named(*call)} for call in (built, asked))
+    before, after = ({"kind": call[0], **named(*call)} for call in (built, new))
     return all(key in SIZES or before.get(key) == after.get(key) for key in before.keys() | after.keys())
 
 

@@ -37,10 +37,10 @@ def may_stand_in(module: nn.Module, base: type) -> bool:
 
 def is_bare(module: nn.Module) -> bool:
     """Whether a call of a module is its class's forward and nothing else: it has no hooks, and nothing is patched on it."""
-    own = module.__dict__
-    if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]:
+    held = module.__dict__
+    if held["_forward_hooks"] or held["_forward_pre_hooks"] or held["_backward_hooks"] or held["_backward_pre_hooks"]:
         return False
-    if "forward" in own or "_call_impl" in own or "_conv_forward" in own or "_check_input_dim" in own:
+    if "forward" in held or "_call_impl" in held or "_conv_forward" in held or "_check_input_dim" in held:
         return False
     return module._compiled_call_impl is None and not any(_GLOBAL_HOOKS)
 

@@ -6,6 +6,9 @@ most take `activation=`: a function, its name in `torch.nn.functional`, or (func
 `parameter` is a parameter with no layer around it, and `module` makes a layer of any other class.
 """
 
+from inspect import signature
+from typing import Any
+
 from warm.functional import identity
 
 from .attention import multi_head_attention
@@ -27,6 +30,34 @@ __all__ = [
     "group_norm", "gru", "identity", "layer_norm", "linear", "lstm", "module", "multi_head_attention", "parameter", "permute",
     "transformer",
 ]  # fmt: skip
+
+_SHARED = {  # arguments that mean the same in every layer
+    "init_weight": "initial values: a name in `torch.nn.init`, a function that fills the tensor, or (function,\n"
+    "      keywords). Default: torch's",
+    "init_bias": "as `init_weight`",
+    "activation": "what the output goes through: a function, its name in `torch.nn.functional`, or (function,\n      keywords)",
+    "name": "what the layer is called in its module. Default: its kind and its number there, as conv_1",
+    "share": "True where this name is used again on purpose: the calls are one layer then",
+}
+_TAKING_THE_LAST_THREE = lstm, gru, transformer  # among their other keywords
+
+
+def _describe(layer: Any) -> None:
+    """Complete a layer's docstring, before its example, with the arguments that mean the same in every layer."""
+    names = [*signature(layer).parameters]
+    if layer in _TAKING_THE_LAST_THREE:
+        names += ["activation", "name", "share"]
+    lines = [f"    - `{key}`: {text}." for key, text in _SHARED.items() if key in names]
+    if not lines:
+        return
+    text, example, rest = layer.__doc__.rstrip().partition("\n\n    >>>")
+    gap = "\n" if "\n    - " in text else "\n\n"
+    layer.__doc__ = text + gap + "\n".join(lines) + example + rest + "\n    "
+
+
+for _name in __all__:
+    if _name != "identity":  # which is PyWarm's own
+        _describe(globals()[_name])
 
 
 def __dir__() -> list[str]:

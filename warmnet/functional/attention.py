@@ -24,7 +24,6 @@ def multi_head_attention(
     - `mask`: (L, L2), bool: where it is True nothing is seen; or numbers that are added to the scores.
     - `padding_mask`: (B, L2), bool: True where a sequence of `y` has ended. `causal`: no position sees a later one.
     - `dropout`: the rate at which positions are not seen in training. `bias`: as in `torch.nn.MultiheadAttention`.
-    - `name`, `share`: as in `conv`.
     """
     queries = x.mT
     keys = queries if y is None else y.mT

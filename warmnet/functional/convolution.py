@@ -29,14 +29,9 @@ def conv(
     """Convolution over 1, 2 or 3 dimensions: (B, C, *) -> (B, size, *).
 
     - `size`: output channels. `kernel`: the kernel's sides, in pixels; one number for all, or a tuple.
-    - `init_weight`, `init_bias`: initial values: a name in `torch.nn.init`, a function that fills the tensor, or (function,
-      keywords). Default: torch's.
     - `stride`, `dilation`, `groups`, `padding_mode`: as in `torch.nn.Conv2d`.
     - `padding`: numbers as in torch; 'same', TensorFlow's rule, which makes the output ceil(input / stride) and is computed
       from every input's size; or 'symmetric', dilation * (kernel - 1) // 2 on both sides.
-    - `activation`: what the output goes through: a function, its name in `torch.nn.functional`, or (function, keywords).
-    - `name`: what the layer is called in its module. Default: conv_1, conv_2, ... `share`: the name may be used again, by calls
-      that are meant to be this layer.
     """
     settings = size, kernel, stride, padding, dilation, groups, bias, padding_mode, x.ndim
     module = layer("conv", settings, name, share, _new_conv, x.shape, init_weight, init_bias)
@@ -51,8 +46,11 @@ def conv_batch_norm(
 ) -> Tensor:  # fmt: skip
     """`conv` without a bias, then `batch_norm`, then `activation`: (B, C, *) -> (B, size, *).
 
-    In inference on a CPU both are computed at once where that is faster, which differs by rounding. `names` are the layers';
-    all else is as in `conv` and `batch_norm`.
+    In inference on a CPU both are computed at once where that is faster, which differs by rounding.
+
+    - `size`: output channels. `kernel`: the kernel's sides, in pixels; one number for all, or a tuple.
+    - `stride`, `padding`, `dilation`, `groups`: as in `conv`. `eps`, `momentum`: as in `batch_norm`.
+    - `names`: what the two layers are called in their module. Default: conv_1, batch_norm_1, ...
     """
     settings = size, kernel, stride, padding, dilation, groups, False, "zeros", x.ndim
     module = layer("conv", settings, names[0], False, _new_conv, x.shape, init_weight, None)

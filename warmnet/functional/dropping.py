@@ -20,7 +20,7 @@ def dropout(
     """`x` with a share `rate` of its numbers zeroed and the rest scaled up, in training: any shape -> the same.
 
     - `rate`: in 0..1. `by_channel`: whole channels instead of numbers, of (B, C, *).
-    - `inplace`: as in `torch.nn.Dropout`. `name`, `share`: as in `conv`.
+    - `inplace`: as in `torch.nn.Dropout`.
     """
     return layer("dropout", (rate, by_channel, inplace), name, share, _new_dropout, x.ndim)(x)
 
@@ -28,7 +28,9 @@ def dropout(
 def drop_connect(x: Tensor, rate: float, *, name: str | None = None, share: bool = False) -> Tensor:
     """`x` with a share `rate` of its samples zeroed and the rest scaled up, in training. Also called stochastic depth.
 
-    (B, *) -> (B, *). `rate` is in 0..1; `name` and `share` are as in `conv`.
+    (B, *) -> (B, *).
+
+    - `rate`: in 0..1.
     """
     return layer("drop_connect", (rate,), name, share, DropConnect)(x)
 

@@ -21,7 +21,7 @@ def linear(
 ) -> Tensor:  # fmt: skip
     """Linear map of dimension 1: (B, C) -> (B, size), (B, C, L) -> (B, size, L).
 
-    - `size`: output channels. `init_weight`, `init_bias`, `activation`, `name`, `share`: as in `conv`.
+    - `size`: output channels. `bias`: with one.
     - Other keywords are PyWarm's: `in_shape='BDC'` for (B, L, C).
     """
     if kw:

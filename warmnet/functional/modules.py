@@ -21,7 +21,6 @@ def parameter(shape: int | tuple[int, ...], init: Any, *, name: str | None = Non
     """A parameter of the module being called, with no layer around it: its `shape`.
 
     - `shape`: a number for a vector, or a tuple. `init`: initial values, as `init_weight` in `conv`.
-    - `name`, `share`: as in `conv`. Default name: parameter_1, parameter_2, ...
 
     >>> import warmnet, warmnet.functional as W
     >>> class Scaled(warmnet.WarmModule):
@@ -39,7 +38,6 @@ def module(cls: type[nn.Module], *args: Any, name: str | None = None, share: boo
 
     - `cls`: torch's, your own, or another library's; also a network, whose values then depend on this one's seed.
     - `args`, `kw`: the class's settings, the same at every call: numbers, texts, functions, and no tensors or modules.
-    - `name`, `share`: as in `conv`. Default name: the class's, as pixel_shuffle_1, pixel_shuffle_2, ...
 
     >>> import torch, warmnet, warmnet.functional as W
     >>> class Doubled(warmnet.WarmModule):

@@ -30,7 +30,6 @@ def batch_norm(
     - `eps`: added to the variance. `momentum`: the share of the new batch in the running statistics, as in torch; None for the
       plain average of all batches.
     - `affine`: with a scale and a shift for each channel that are learned. `track_running_stats`: with running statistics.
-    - `activation`, `name`, `share`: as in `conv`.
     """
     settings = eps, momentum, affine, track_running_stats, x.ndim
     norm = layer("batch_norm", settings, name, share, new_batch_norm, x.shape, None)
@@ -47,7 +46,6 @@ def layer_norm(
     """Layer normalization over `dim`, one dimension or several together: any shape -> the same.
 
     - `dim`: default: the channels, as PyWarm has them. `eps`, `elementwise_affine`, `bias`: as in `torch.nn.LayerNorm`.
-    - `activation`, `name`, `share`: as in `conv`.
     """
     dims = tuple(d % x.ndim for d in ((dim,) if isinstance(dim, int) else dim))
     ends = tuple(range(-len(dims), 0))
@@ -65,7 +63,6 @@ def group_norm(
 
     - `groups`: how many groups the channels have; 1 normalizes a sample as a whole, C each channel by itself.
     - `eps`: added to the variance. `affine`: with a scale and a shift for each channel that are learned.
-    - `activation`, `name`, `share`: as in `conv`.
     """
     settings = x.shape[1], groups, eps, affine
     return activated(layer("group_norm", settings, name, share, _new_group_norm)(x), activation)

@@ -25,7 +25,6 @@ def embedding(
     """Vectors for indices below `vocabulary`: (*) -> (*, size).
 
     - `size`: of a vector. `vocabulary`: the number of different indices; it is needed. Other keywords are `nn.Embedding`'s.
-    - `activation`, `name`, `share`: as in `conv`.
     """
     if vocabulary is None:
         raise ValueError("W.embedding needs vocabulary=, the number of different indices: one sample does not show them all.")
@@ -40,8 +39,9 @@ def lstm(
 ) -> Any:  # fmt: skip
     """PyWarm's `lstm`: (B, C, L), or it and (h, c) -> (B, size, L). With `tuple_out=True` it gives that and the last (h, c).
 
-    - `size`: of the state. `init_weight_hh`, ..., `bias`: for every layer and direction, as in `conv`.
-    - `activation`, `name`, `share`: as in `conv`. Other keywords are `nn.LSTM`'s.
+    - `size`: of the state. `init_weight_hh`, ..., `bias`: for every layer and direction.
+    - `num_layers`: each of which has the output of the one before as its input.
+    - Other keywords are `nn.LSTM`'s.
     """
     _refuse_batch_first(kw)
     specs = {"weight_hh": init_weight_hh, "weight_ih": init_weight_ih, "bias_hh": init_bias_hh, "bias_ih": init_bias_ih}
@@ -54,7 +54,10 @@ def lstm(
 
 
 def gru(*args: Any, **kw: Any) -> Any:
-    """`lstm` with `nn.GRU`, whose state is `h` alone: (B, C, L), or it and h -> (B, size, L)."""
+    """`lstm` with `nn.GRU`, whose state is `h` alone: (B, C, L), or it and h -> (B, size, L).
+
+    - `size`: of the state. All else is as in `lstm`.
+    """
     return lstm(*args, base_name="gru", base_class=nn.GRU, **kw)
 
 

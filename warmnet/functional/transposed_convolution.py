@@ -28,7 +28,6 @@ def conv_transpose(
     - `size`: output channels. `kernel`: the kernel's sides, in pixels; one number for all, or a tuple.
     - `stride`, `padding`, `output_padding`, `dilation`, `groups`: as in `torch.nn.ConvTranspose2d`. `output_padding` is below
       the stride or the dilation.
-    - `init_weight`, `init_bias`, `activation`, `name`, `share`: as in `conv`.
     """
     settings = size, kernel, stride, padding, output_padding, dilation, groups, bias, x.ndim
     module = layer("conv_transpose", settings, name, share, _new_conv_transpose, x.shape, init_weight, init_bias)

@@ -115,7 +115,8 @@ def _network(
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError) or not recipe.network:
             raise
-        raise InputError(f"network is {dict(recipe.network)}: {error}") from error
+        advice = "A recipe without options of the network: replace(recipe, network={}), or --set network={}."
+        raise InputError(f"network is {dict(recipe.network)}: {error}\n{advice}") from error
 
 
 def _prepare(model: Classifier, recipe: Recipe, data: Data) -> None:

@@ -76,10 +76,10 @@ def from_pretrained(
 
 def _find_class(cls: type[Network], description: Description, source: str) -> type[Network]:
     """The class to build: the one that was asked, or of `Classifier` itself the one that the source is of."""
-    network, own = description.network, class_names(cls)
-    if network in own:
+    network, names = description.network, class_names(cls)
+    if network in names:
         return cls
-    if own and {network, *description.bases} & {*own}:
+    if names and {network, *description.bases} & {*names}:
         message = (
             f"{source} is of {network}, and may compute otherwise here. Load it with that class: {network}.from_pretrained."
         )
