@@ -18,7 +18,7 @@ from .convolution import SameConv3d as SameConv3d
 from .convolution import conv, conv_batch_norm
 from .dropping import DropConnect as DropConnect
 from .dropping import drop_connect, dropout
-from .linear import linear
+from .linear_maps import linear
 from .modules import module, parameter
 from .normalization import batch_norm, group_norm, layer_norm
 from .pooling import global_average_pool
