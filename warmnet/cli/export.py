@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import deployment
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_outside(arguments.out, arguments.folder)
     data = read_images(arguments) if arguments.folder or arguments.precision == "int8" else None
     out = deployment.exported_path(arguments.out, arguments.to)
-    _check_free(out, arguments.to)
+    _check_free(deployment.exported_files(out, arguments.to))
     model = load_network(arguments.run, arguments.model, arguments.words)
     verification = deployment.export(
         model, out, arguments.to, data=data, precision=arguments.precision, dynamic_size=arguments.dynamic_size,
@@ -40,9 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"Compared on {verification}\n\n  {out}")
 
 
-def _check_free(out: Path, engine: str) -> None:
-    """Raises InputError if a file that would be written exists: OpenVINO's are two."""
-    files = [out, out.with_suffix(".bin")] if engine == "openvino" else [out]
+def _check_free(files: Sequence[Path]) -> None:
+    """Raise InputError if one of the files that would be written exists."""
     for file in files:
         if file.exists():
             raise InputError(f"{file} is there already, and nothing is written over. Name another file, or remove it.")

@@ -7,6 +7,7 @@ import os
 import shlex
 import time
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     source = _source(arguments, network)
     recipe = _recipe(arguments)
     execution = training.Execution(
-        arguments.device, arguments.workers, arguments.precision, arguments.accumulate,
-        arguments.activation_checkpointing, arguments.compile,
+        device=arguments.device, workers=arguments.workers, precision=arguments.precision, accumulate=arguments.accumulate,
+        checkpointing=arguments.activation_checkpointing, compile=arguments.compile,
     )  # fmt: skip
     execution.fabric()  # the processes of a run find each other, so that they share the reading
     data = read_images(arguments, run=Path(arguments.out) if arguments.resume else None)
@@ -142,15 +143,15 @@ def _resolution(source: Classifier | None, network: type[Classifier], variant: s
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
-    """The recipe that is named, with the settings that are given."""
+    """The recipe that is named, with the settings that are given: options that are called like one of its fields, and --set."""
     from .. import training
 
     name = arguments.recipe or ("finetune" if arguments.weights else "small")
     if name == "finetune" and not arguments.weights:
         raise InputError("The recipe finetune keeps the statistics of weights that are there. Name them with --weights.")
     recipe = training.DIGITS if name == "small" and not arguments.folder else training.RECIPES[name]
-    settings = {key: getattr(arguments, key) for key in ("resolution", "epochs", "batch_size", "lr", "patience", "augment")}
-    given = {key: value for key, value in settings.items() if value is not None}
+    names = {field.name for field in fields(recipe)}
+    given = {key: value for key, value in vars(arguments).items() if key in names and value is not None}
     return recipe.with_settings(given | dict(arguments.set))
 
 

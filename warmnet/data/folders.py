@@ -1,4 +1,4 @@
-"""Data sets in folders of class folders."""
+"""Data sets in folders of class folders; what is held out is in a folder `val`, or else decided by `samples.hold_out`."""
 
 from __future__ import annotations
 

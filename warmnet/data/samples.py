@@ -1,4 +1,4 @@
-"""Samples and data sets: images with their labels, to train on and to hold out."""
+"""Samples and data sets: images with their labels; `hold_out` decides which are not trained on."""
 
 from __future__ import annotations
 

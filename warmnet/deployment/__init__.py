@@ -4,13 +4,13 @@ from .building import PRECISIONS
 from .deploying import deploy
 from .engines import ENGINES
 from .errors import DeployError
-from .exporting import export, exported_path
+from .exporting import export, exported_files, exported_path
 from .metadata import Metadata
 from .prediction import predict
 from .predictor import Predictor, is_exported, open_exported
 from .verification import Verification
 
 __all__ = [
-    "ENGINES", "PRECISIONS", "DeployError", "Metadata", "Predictor", "Verification", "deploy", "export", "exported_path",
-    "is_exported", "open_exported", "predict",
+    "ENGINES", "PRECISIONS", "DeployError", "Metadata", "Predictor", "Verification", "deploy", "export", "exported_files",
+    "exported_path", "is_exported", "open_exported", "predict",
 ]  # fmt: skip

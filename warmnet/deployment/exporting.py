@@ -49,6 +49,12 @@ def export(
     return verification
 
 
+def exported_files(path: str | os.PathLike[str], to: str) -> list[Path]:
+    """All files that `export` writes there."""
+    path = exported_path(path, to)
+    return [path, *(path.with_suffix(suffix) for suffix in ENGINES[to].companions)]
+
+
 def exported_path(path: str | os.PathLike[str], to: str) -> Path:
     """The path with the engine's ending."""
     path, suffix = Path(path), ENGINES[to].suffix

@@ -11,11 +11,13 @@ import torch
 
 from ..version import __version__
 
+PACKAGES = "onnxruntime", "openvino"  # of engines, whose versions decide how fast they are
+
 
 def this_machine() -> dict[str, str]:
     """What decides whether compiled code runs, and which engine is the fastest: the processor and the versions."""
     machine = {"warmnet": __version__, "torch": torch.__version__, "processor": _processor()}
-    for name in ("onnxruntime", "openvino"):
+    for name in PACKAGES:
         try:
             machine[name] = version(name)
         except PackageNotFoundError:

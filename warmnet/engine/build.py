@@ -1,4 +1,4 @@
-"""The dry run: one call of a forward on a sample input that makes all its layers, and leaves no other trace."""
+"""The dry run: one call of a forward on a sample input that makes all layers, their values by the seed and the path alone."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Build:
         self.unsealed = [*layered.values()]
         self.outputs: list[str] = []  # of blocks so far, in words
         self.operations: list[int] = []  # how many there were until each of these
-        self.children: list[tuple[Layered, str]] = []
+        self.added: list[tuple[Layered, str]] = []
         self.sizes: list[tuple[Any, int]] = []  # that layers had before
         self.buffers: list[tuple[nn.Module, str, torch.Tensor]] = []  # to be given back after the dry run
         self.adopted = {module: module._built for module in self.unsealed if adopting}
@@ -166,7 +166,7 @@ class Build:
             initialize(x)
         else:
             x = value.to(x.device, x.dtype)
-        self.children.append((parent, name))
+        self.added.append((parent, name))
         parent.register_parameter(name, nn.Parameter(x.to(self.device)))
         self.draws.operations = operations  # of the forward alone
 
@@ -203,7 +203,7 @@ class Build:
 
     def take_in(self, parent: Layered, name: str, module: nn.Module) -> None:
         """Take in a new child: on the target device, in the mode of the dry run."""
-        self.children.append((parent, name))
+        self.added.append((parent, name))
         module.train(False)
         if self.takes_parameters:
             self.buffers += [(m, key, x) for m in module.modules() for key, x in m._buffers.items() if x is not None]
@@ -241,11 +241,11 @@ class Build:
             module._sealed = True
 
     def _undo(self) -> None:
-        for parent, name in self.children:
+        for parent, name in self.added:
             parent._modules.pop(name, None)
             parent._parameters.pop(name, None)
             parent._built.pop(name, None)
-        self.children.clear()
+        self.added.clear()
         for home, key, x, data in self.tensors:
             x.data, home[key] = data, x
         for module, built in self.adopted.items():
@@ -258,7 +258,7 @@ class Build:
             module._buffers[key] = x
         for module, mode in self.modes.items():
             module.training = mode
-        for parent, name in self.children:
+        for parent, name in self.added:
             child = parent._modules.get(name)
             if child is not None:
                 child.train(parent.training)

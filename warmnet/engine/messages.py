@@ -1,4 +1,4 @@
-"""Calls of layers in words, and the errors that say how two of them differ."""
+"""Errors of the layer system: how a layer's call differs from the one that it was built by."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from .messages import join, written
 
 if "ndim" in vars(torch.Tensor):
     del torch.Tensor.ndim  # PyWarm's, a slower Python property; torch's own is the base class's
-initialize_, permuted, torchs_own = engine.initialize_, engine.permute, engine.unused_kwargs
+initialize_, permuted, torch_keywords = engine.initialize_, engine.permute, engine.unused_kwargs
 snake_case = util.camel_to_snake
 _up, _forward, _parent, _auto_name = engine.prepare_model_, engine.forward, engine.get_default_parent, engine._auto_name
 _activate = engine.activate
@@ -98,7 +98,7 @@ def forward(
         return _forward(
             x, base_class, base_name, name, base_arg, base_kw, parent, infer_kw, initialization=initialization, **kw
         )
-    base_kw = {**torchs_own(kw), **(base_kw or {})}
+    base_kw = {**torch_keywords(kw), **(base_kw or {})}
     kw = {key: value for key, value in kw.items() if key not in base_kw}
     for key, value in base_kw.items():
         checks.refuse_tensor(key, value)

@@ -38,10 +38,9 @@ def convolution_batch_norm(
 ) -> Tensor:  # fmt: skip
     """`activation(batch_norm(convolution(x)))`: (B, C, *) -> (B, size, *). In inference both are folded into one."""
     scale, shift, mean, var, _, training, _, eps = normalization
-    if not training and not torch.is_grad_enabled():
-        outputs = x.numel() // (weight.shape[1] * groups) * weight.shape[0] // math.prod(stride)
-        if bias is None and folds(outputs, x, weight, scale, shift, mean, var):
-            kernel, offset = folded(weight, scale, shift, mean, var, eps)
-            return activated(convolution(x, kernel, offset, stride, padding, dilation, groups), activation)
+    outputs = x.numel() // (weight.shape[1] * groups) * weight.shape[0] // math.prod(stride)
+    if bias is None and not training and folds(outputs, x, weight, scale, shift, mean, var):
+        kernel, offset = folded(weight, scale, shift, mean, var, eps)
+        return activated(convolution(x, kernel, offset, stride, padding, dilation, groups), activation)
     y = convolution(x, weight, bias, stride, padding, dilation, groups)
     return batch_norm(y, normalization, activation)

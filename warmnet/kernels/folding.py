@@ -1,4 +1,4 @@
-"""Batch normalization folded into the convolution before it: in inference that saves a pass over the maps."""
+"""The arithmetic of folding batch normalization into the convolution before it; `rules.folds` decides when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which stand-in runs: decided by the shapes, dtype, device and gradient mode of a call, and by nothing that came before."""
+"""Which kernel runs, such as whether normalization is folded: by shapes, dtype, device and gradient mode of this call alone."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ def widens(x: Tensor, kernel: Sequence[int], dilation: Sequence[int], groups: in
 
 def folds(outputs: int, x: Tensor, weight: Tensor, *normalization: Any) -> bool:
     """Whether normalization goes into the kernel: in inference on a CPU, if a pass over the outputs takes longer than that."""
+    if torch.is_grad_enabled():
+        return False
     if outputs < LARGE or outputs < 4 * weight.numel():  # measured on b0
         return False
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled("cpu"):

@@ -32,6 +32,8 @@ class Classifier(WarmModule):
     weights and training make it. Its `__init__` hands all of them but device and seed to this one, and ends with
     `self.warm_up(device, seed)`. Its first convolution is `stem.conv`, its last layer `classifier`.
 
+    The recipes for small data set its option `momentum`, of batch normalization.
+
     - `variant`: which of the family it is; a name, or what it stands for. `options`: its settings that were given, or
       are no defaults.
     - `num_classes`: 0 for no classifier: the output is the pooled features.

@@ -19,11 +19,11 @@ LEADING = "size", "rate", "shape", "groups", "heads"  # settings that need no na
 
 def call_of(root: nn.Module, path: str, module: nn.Module, with_defaults: bool = False) -> str:
     """The call of a block or layer, perhaps without settings that are at their default; of any other module how it prints."""
-    kind, function, settings = _made_by(root, path, module)
+    kind, function, settings = _call_behind(root, path, module)
     return written(kind, None if with_defaults else function, settings) if kind else _printed(module)
 
 
-def _made_by(root: nn.Module, path: str, module: nn.Module) -> tuple[str, Callable[..., Any] | None, dict[str, Any]]:
+def _call_behind(root: nn.Module, path: str, module: nn.Module) -> tuple[str, Callable[..., Any] | None, dict[str, Any]]:
     """The name, the function and the settings of the call that made a module; no name if it was none of warmnet's."""
     if isinstance(module, Block):
         args, keywords = module.settings

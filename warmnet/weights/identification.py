@@ -1,4 +1,4 @@
-"""What network a checkpoint is of: its lineage, variant and conventions, by its tensors and what stands beside them."""
+"""What network a checkpoint is of, by its tensors and what stands beside them; and the tensors under warmnet's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The engines that a network is deployed on, one a file, and the table of them: a new one is a file and a row."""
+"""The engines that a network is deployed on, one a file, and the table of them: a new one is a file and a row.
+
+A package whose version decides how fast it is has its place in `PACKAGES` of machine.py.
+"""
 
 from __future__ import annotations
 

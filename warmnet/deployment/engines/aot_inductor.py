@@ -26,7 +26,8 @@ class AotInductor(Engine):
     Opening one runs code that it brings along: open only what you trust.
     """
 
-    suffix, requires, precisions = ".aoti.pt2", (), ("fp32", "bf16")
+    suffix, companions = ".aoti.pt2", ()
+    requires, precisions = (), ("fp32", "bf16")
     has_streams, builds_quickly = False, False
 
     def __init__(self, content: bytes):

@@ -19,13 +19,15 @@ class Engine(Protocol):
 
     What the engine needs is imported where it is used, so that an exported file asks for its own engine alone.
 
-    - `suffix`: the ending of its files. `requires`: the packages without which none is built.
+    - `suffix`: the ending of its file. `companions`: those of files that it writes beside it.
+    - `requires`: the packages without which none is built.
     - `precisions`: those of 'fp32', 'bf16' and 'int8' that it computes in.
     - `has_streams`: whether several threads can compute at once, each an image.
     - `builds_quickly`: whether `deploy` tries it when it looks for the fastest.
     """
 
     suffix: ClassVar[str]
+    companions: ClassVar[tuple[str, ...]]
     requires: ClassVar[tuple[str, ...]]
     precisions: ClassVar[tuple[str, ...]]
     has_streams: ClassVar[bool]

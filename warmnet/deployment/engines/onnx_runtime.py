@@ -20,7 +20,8 @@ METADATA, CHECKSUM = "warmnet", "warmnet_checksum"  # keys in the file
 class OnnxRuntime(Engine):
     """A network as ONNX, and ONNX Runtime to run it."""
 
-    suffix, requires, precisions = ".onnx", ("onnx", "onnxscript", "onnxruntime"), ("fp32", "int8")
+    suffix, companions = ".onnx", ()
+    requires, precisions = ("onnx", "onnxscript", "onnxruntime"), ("fp32", "int8")
     has_streams, builds_quickly = True, True
 
     def __init__(self, content: bytes):

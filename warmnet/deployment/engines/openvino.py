@@ -27,7 +27,8 @@ MOST_FIXED = 2  # shapes that a network is compiled for, each with its weights; 
 class OpenVino(Engine):
     """A network in OpenVINO's form."""
 
-    suffix, requires, precisions = ".xml", ("onnx", "onnxscript", "openvino"), ("fp32", "bf16", "int8")
+    suffix, companions = ".xml", (".bin",)
+    requires, precisions = ("onnx", "onnxscript", "openvino"), ("fp32", "bf16", "int8")
     has_streams, builds_quickly = True, True
 
     def __init__(self, model: Any):

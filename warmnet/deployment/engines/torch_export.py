@@ -20,7 +20,8 @@ from .torch_archives import add_metadata, read_metadata, torch_runner
 class TorchExport(Engine):
     """A network as torch.export has it: needs nothing else, and is the same on every machine."""
 
-    suffix, requires, precisions = ".pt2", (), ("fp32", "bf16")
+    suffix, companions = ".pt2", ()
+    requires, precisions = (), ("fp32", "bf16")
     has_streams, builds_quickly = False, True
 
     def __init__(self, program: torch.export.ExportedProgram):
