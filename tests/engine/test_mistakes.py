@@ -169,6 +169,13 @@ def a_forgotten_x():
     up(Net(), SAMPLE)
 
 
+@mistake(
+    "missing 1 required keyword-only argument: 'act'", "It is conv_bn_act(x, size, kernel, stride, groups, dilation, act, "
+)
+def a_forgotten_setting_of_a_block():
+    edited({'x = conv_bn_act(x, round_filters(head, width), act=act, name="head", **conv)': "x = conv_bn_act(x, 8)  # wrong"})
+
+
 @mistake("2 is no function, name in torch.nn.init", "by its keyword, such as stride=2")
 def a_stride_by_its_place():
     class Net(WarmModule):
@@ -249,7 +256,7 @@ def a_forward_without_return():
 
 @mistake("squeeze_excitation returned None", "return")
 def a_block_without_return():
-    definition = "def squeeze_excitation(x, size, act=F.silu):"
+    definition = "def squeeze_excitation(x, size, act):"
     edited({"return x * gate": "x * gate", definition: f"{definition}  # wrong"})
 
 

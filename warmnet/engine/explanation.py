@@ -180,7 +180,7 @@ def _call_cure(frames: Frames, message: str) -> str | None:
     if not is_users(function.__code__.co_filename):
         return cure
     calls = [(frame.f_code.co_filename, line) for frame, line in frames if _is_forwards(frame.f_code.co_filename)]
-    if calls:
+    if calls and not is_users(calls[-1][0]):  # as `stage` calls a block of the user's
         text = linecache.getline(*calls[-1]).strip()
         cure += f" It is called as `{text}`: let its parameters be those of the call, and **options take what it does not use."
     return f"{cure}\n  begins at {first_line_of(function)}"
