@@ -99,7 +99,8 @@ def docstring(app, what, name, obj, options, lines):
             parts[::2] = [re.sub(r"([*|]|_\b)", r"\\\1", part) for part in parts[::2]]
             lines[number] = "`".join(parts)
     public = getattr(obj, "__all__", ()) if what == "module" else ()
-    for constant in [name for name in public if not callable(getattr(obj, name))]:
+    others = {name: getattr(obj, name) for name in public}
+    for constant in [name for name, value in others.items() if not (callable(value) or inspect.ismodule(value))]:
         lines += ["", f".. py:data:: {constant}", "", "   .. code-block:: python", "", *definition(name, constant)]
 
 

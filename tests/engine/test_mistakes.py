@@ -194,12 +194,11 @@ def an_activation_that_torch_calls_otherwise():
     up(Net(), SAMPLE)
 
 
-@mistake("x of W.conv is of type torch.nn.modules.activation.ReLU", "F.relu")
+@mistake("activation=ReLU is a class", "or a module: ReLU()")
 def an_activation_that_is_a_class():
     class Net(WarmModule):
         def forward(self, x):
-            x = W.conv(x, 8, 3, activation=nn.ReLU)
-            return W.conv(x, 8, 3)  # wrong
+            return W.conv(x, 8, 3, activation=nn.ReLU)  # wrong
 
     up(Net(), SAMPLE)
 

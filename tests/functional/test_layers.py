@@ -389,7 +389,7 @@ def test_a_layer_that_cannot_be_says_why(function, shape, says):
 @pytest.mark.parametrize(
     ("function", "says"),
     [
-        (lambda x: W.conv_transpose(x, 8, 3, padding="same"), "padding='same' must be a whole number"),
+        (lambda x: W.conv_transpose(x, 8, 3, padding="same"), "padding='same' is W.conv's"),
         (lambda x: W.conv_transpose(x, 8, 3, paddding=1), "'paddding'"),
         (lambda x: W.module(x, nn.PixelShuffle, 2), "takes a class of modules and its settings, .* is given a Tensor"),
         (lambda x: W.module(nn.ReLU())(x), "takes a class of modules and its settings, .* is given a ReLU"),
@@ -449,3 +449,52 @@ def test_a_parameter_of_another_shape_in_its_place_is_an_error():
     net.scale = nn.Parameter(torch.ones(1, dtype=torch.double))
     with pytest.raises(MismatchError, match=r"'scale' is asked for with the shape \(4,\) and now has \(1,\)"):
         net(numbers(2, 4))
+
+
+class Twice(nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+def test_the_class_is_a_setting_of_a_layer_of_any_class():
+    others = [Twice, type("Twice", (nn.Module,), {"forward": lambda self, x: 3 * x})]
+
+    class Net(warmnet.WarmModule):
+        def forward(self, x):
+            return W.module(others[0])(x)
+
+    net, x = warmnet.up(Net(), [1, 4]), torch.ones(1, 4)
+    assert torch.equal(net(x), 2 * x)
+    others.reverse()
+    with pytest.raises(MismatchError, match="twice_1"):
+        net(x)
+
+
+def test_a_list_among_the_settings_of_a_layer_is_kept_as_it_was():
+    sizes = [4, 8]
+
+    class Mlp(nn.Module):
+        def __init__(self, sizes):
+            super().__init__()
+            self.linear = nn.Linear(*sizes)
+
+        def forward(self, x):
+            return self.linear(x)
+
+    class Net(warmnet.WarmModule):
+        def forward(self, x):
+            return W.module(Mlp, sizes)(x)
+
+    net = warmnet.up(Net(), [1, 4])
+    sizes[1] = 7
+    with pytest.raises(MismatchError, match="mlp_1"):
+        net(torch.ones(1, 4))
+
+
+def test_a_parameter_needs_initial_values():
+    class Net(warmnet.WarmModule):
+        def forward(self, x):
+            return x * W.parameter(4, None)
+
+    with pytest.raises(ValueError, match="W.parameter needs initial values"):
+        warmnet.up(Net(), [1, 4])

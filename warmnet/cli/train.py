@@ -32,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("folder", nargs="?", metavar="FOLDER", help="FOLDER/cat/1.jpg, FOLDER/dog/1.jpg, ...; or the same below FOLDER/train "
         "and FOLDER/val; or train-{000..009}.tar. Without val a fifth is held out")  # fmt: skip
     add("--out", metavar="RUN", help="the run folder to make. Default: runs/NAME-1, -2, ...")
-    add("--variant", metavar="VARIANT", help=f"{', '.join(VARIANTS)}, or one of your own network's. Default: b0")
+    add(
+        "--variant",
+        metavar="VARIANT",
+        help=f"{', '.join(VARIANTS)}, or one of your own network's. Default: b0, or your network's",
+    )
     add_model(parser, "train a network of your own, which `warmnet new mymodel.py` writes")
     add("--weights", metavar="SOURCE", help="start from these: a file, a run folder, a Hugging Face Hub id")
     recipes = "small", "paper", "timm-b0", "sgd", "finetune"
@@ -164,7 +168,9 @@ def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe) -> N
     if data.ignored:
         warn(f"files not named like images, ignored: {data.ignored}.")
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
-    start = f"from {arguments.weights}" if arguments.weights else f"{arguments.variant or 'b0'} from scratch"
+    start = f"from {arguments.weights}" if arguments.weights else "from scratch"
+    if not arguments.weights and (arguments.variant or not arguments.model):
+        start = f"{arguments.variant or 'b0'} {start}"
     side = recipe.resolution
     print(f"{arguments.model or 'EfficientNet'} {start} on {data.name}: {counts}, {side}x{side}.")
     print(f"{recipe}\n")

@@ -33,7 +33,7 @@ def predict(model: Classifier, images: Any) -> dict[str, float] | list[dict[str,
     >>> sorted(model.predict(np.zeros((480, 640, 3), np.uint8)))
     ['cat', 'dog']
     """
-    check_can_predict(type(model).__name__, model.num_classes, model.preprocessing)
+    check_can_predict(type(model).__name__, model.num_classes, model.preprocessing, model.resolution)
     inputs = [model.preprocessing(to_pil(image)) for image in ([images] if is_one(images) else images)]
     predictions = [by_class(probabilities, model.classes) for probabilities in _probabilities(model, inputs)]
     return predictions[0] if is_one(images) else predictions
@@ -46,14 +46,14 @@ def by_class(probabilities: Sequence[float], classes: Sequence[str]) -> dict[str
     return dict(pairs)
 
 
-def check_can_predict(name: str, num_classes: int, preprocessing: Preprocessing | None) -> None:
+def check_can_predict(name: str, num_classes: int, preprocessing: Preprocessing | None, resolution: int = 224) -> None:
     """Raise what keeps a network from saying the classes of images."""
     if num_classes == 0:
         raise InputError(f"The {name} has no classes: num_classes is 0. Build it with a classifier, and train it.")
     if preprocessing is None:
         raise InputError(
             f"The {name} has no preprocessing, which makes its input of an RGB image. Set what it was trained with: "
-            f"model.preprocessing = warmnet.data.preprocessing.Preprocessing(224)."
+            f"model.preprocessing = warmnet.data.Preprocessing({resolution})."
         )
 
 

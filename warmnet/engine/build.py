@@ -160,7 +160,7 @@ class Build:
         operations = self.draws.operations
         self.path = join(parent._path, name)
         self.restart_draws()
-        x = torch.empty(tuple(checks.whole("shape", side) for side in shape), device=self.birthplace)
+        x = torch.zeros(tuple(checks.whole("shape", side) for side in shape), device=self.birthplace)
         value = self.given(self.path, x)
         if value is None:
             initialize(x)
@@ -272,10 +272,14 @@ def _new_parameters_are_on_meta() -> bool:
 
 
 def _check_attributes(modules: list[Layered]) -> None:
-    """Refuse layers in a plain list, which torch does not see."""
+    """Refuse layers that are in a plain list alone, where torch does not see them."""
+    seen = {id(each) for module in modules for each in module.modules()}
     for module in modules:
         for name, value in vars(module).items():
-            if isinstance(value, list) and any(isinstance(each, nn.Module) and [*each.parameters()] for each in value):
+            if not isinstance(value, list):
+                continue
+            unseen = [each for each in value if isinstance(each, nn.Module) and id(each) not in seen]
+            if any([*each.parameters()] for each in unseen):
                 raise WarmError(
                     f"{type(module).__name__}.{name} is a list of {len(value)} modules, which torch does not look into: they "
                     f"would be neither moved nor trained nor saved. Make it nn.ModuleList([...]); or, if they are meant to be "

@@ -11,6 +11,7 @@ from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ..errors import MismatchError, WarmError
@@ -59,7 +60,7 @@ def replacement(frames: Frames, error: Exception) -> Exception | None:
 
     `frames` are those of the error's traceback.
     """
-    if isinstance(error, WarmError):
+    if isinstance(error, (WarmError, torch.OutOfMemoryError)) or (frames and is_users(frames[-1][0].f_code.co_filename)):
         return None
     instead = _no_tensor(frames) or (_misfit(frames) if isinstance(error, RuntimeError) else None)
     if instead is not None:
@@ -151,7 +152,7 @@ def _misfit(frames: Frames) -> MismatchError | None:
             if weight.is_meta:
                 cure = f"A network on meta has shapes and no numbers: build it with device='{x.device}'."
             return MismatchError(f"'{path}' is on {weight.device} and is given a tensor on {x.device}. {cure}")
-        if isinstance(weight, Tensor) and weight.dtype != x.dtype:
+        if isinstance(weight, Tensor) and weight.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
             cure = "Convert one: x.float(), model.double()."
             if not x.is_floating_point():
                 cure = "Convert it: x.float() / 255 for pixels, and normalize; x.float() for other numbers."
@@ -169,8 +170,11 @@ def _channels_cure(layer: nn.Module, x: Tensor) -> str:
 def _call_cure(frames: Frames, message: str) -> str | None:
     """What the function takes that was called otherwise, if it can be found; and where it begins, if it is the user's."""
     found = CALL.search(message)
-    function = _named(found["function"], frames[-1][0]) if found and frames else None
-    if found is None or function is None:
+    if found is None or not frames:
+        return None
+    candidates = _named(found["function"], frames[-1][0])
+    function = next((each for each in candidates if found["keyword"] not in inspect.signature(each).parameters), None)
+    if function is None:
         return None
     parameters, keyword = inspect.signature(function).parameters, found["keyword"]
     cure = f"It is {function.__name__}({', '.join(_declared(parameters))})."
@@ -191,8 +195,9 @@ def _declared(parameters: Any) -> list[str]:
     return [stars.get(parameter.kind, "") + name for name, parameter in parameters.items()]
 
 
-def _named(name: str, frame: FrameType) -> FunctionType | None:
-    """The function of that qualified name, as the code of the frame can reach it."""
+def _named(name: str, frame: FrameType) -> list[FunctionType]:
+    """The functions of that qualified name, as the code of the frame can reach them; warmnet's own first."""
+    found = []
     for value in (*frame.f_locals.values(), *frame.f_globals.values()):
         if isinstance(value, ModuleType):
             value = vars(value).get(name.partition(".")[0])
@@ -201,8 +206,8 @@ def _named(name: str, frame: FrameType) -> FunctionType | None:
         if isinstance(value, type):
             value = getattr(value, name.rpartition(".")[2], None)
         if isinstance(value, FunctionType) and value.__qualname__ == name:
-            return inspect.unwrap(value)
-    return None
+            found.append(inspect.unwrap(value))
+    return sorted(found, key=lambda function: not function.__code__.co_filename.startswith(PACKAGE))
 
 
 def _passed_on(frames: Frames, keyword: str) -> list[str]:

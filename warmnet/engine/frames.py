@@ -43,7 +43,7 @@ def is_engines(file: str) -> bool:
 
 def is_users(file: str) -> bool:
     """Whether a file of code is the user's own: none of the engine's, and of no installed package or command."""
-    return not is_engines(file) and not INSTALLED.search(file) and not file.startswith(COMMANDS)
+    return not (is_engines(file) or INSTALLED.search(file) or file.startswith((COMMANDS, "<frozen ")))
 
 
 def calling_line() -> str | None:

@@ -96,6 +96,8 @@ def _of_built_size(child: Any) -> Any:
 def claim(kind: str, settings: Any, name: str | None, share: bool) -> tuple[Layered, str]:
     """The module being called and the name of that child, or the error that says why there is none."""
     parent, names = current(kind)
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name={name!r} of a {kind} must be a text, and is a {type(name).__name__}.")
     if share and name is None:
         raise ValueError(f"share=True needs a name: {kind}(..., name='shared', share=True) in each of the calls.")
     if name is None:

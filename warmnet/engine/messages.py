@@ -11,14 +11,15 @@ from .calls import thread
 from .frames import first_line_of
 
 setting_names: dict[str, tuple[str, ...]] = {}  # kind of layer: what its settings are called
-SIZES = {"size", "groups", "shape", "channels"}  # settings that a pruned network may change, see `adopt`
+SIZES = {"size", "groups", "shape", "channels", "channels_y"}  # settings that a pruned network may change, see `adopt`
 
 
 class Arguments(NamedTuple):
-    """The settings of a layer of any class, as they are given to it."""
+    """The settings of a layer of any class, and the class that they are given to."""
 
     args: tuple[Any, ...]
     kw: dict[str, Any]
+    cls: type
 
     def named(self) -> dict[Any, Any]:
         """The settings by their names; by its place, a number, one that was given without a name."""

@@ -65,7 +65,7 @@ def activate(x: Any, spec: Any, lookup: Any = None) -> Any:
     if not (spec is None or isinstance(spec, str) or callable(spec) or pair):
         raise TypeError(
             f"{spec!r} is no function, name in {homes[0].__name__} or pair (function, keywords). Is it meant for another "
-            f"setting? Give that by its keyword, such as stride=2."
+            f"setting? Give that by its keyword, such as stride=2; the input's channels are not given: W.conv(x, size, kernel)."
         )
     return _activate(x, spec, homes)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +9,7 @@ from .. import checks
 from ..engine.layers import layer
 from ..engine.messages import setting_names
 
-setting_names["multi_head_attention"] = "channels", "heads", "channels_y", "dropout", "bias", "ndim"
+setting_names["multi_head_attention"] = "channels", "heads", "channels_y", "dropout", "bias"
 
 
 def multi_head_attention(
@@ -25,10 +23,17 @@ def multi_head_attention(
     - `padding_mask`: (B, L2), bool: True where a sequence of `y` has ended. `causal`: no position sees a later one.
     - `dropout`: the rate at which positions are not seen in training. `bias`: as in `torch.nn.MultiheadAttention`.
     """
+    for letter, each in {"x": x, "y": x if y is None else y}.items():
+        if not isinstance(each, Tensor) or each.ndim != 3 or each.shape[0] != x.shape[0]:
+            shape = tuple(each.shape) if isinstance(each, Tensor) else repr(each)
+            raise ValueError(
+                f"W.multi_head_attention takes sequences (B, C, L) of one batch, and {letter} is {shape}. Maps become such by "
+                f"x.flatten(2)."
+            )
     queries = x.mT
     keys = queries if y is None else y.mT
-    settings = x.shape[1], heads, keys.shape[2], dropout, bias, x.ndim
-    module = layer("multi_head_attention", settings, name, share, _new_attention, x.shape)
+    settings = x.shape[1], heads, keys.shape[2], dropout, bias
+    module = layer("multi_head_attention", settings, name, share, _new_attention)
     if causal and mask is not None:
         raise ValueError("Give mask= or causal=True, not both. The causal mask is torch.ones(L, L2, dtype=bool).triu(1).")
     if causal:
@@ -37,12 +42,7 @@ def multi_head_attention(
     return out.mT
 
 
-def _new_attention(shape: Any, channels: int, heads: int, channels_y: int, dropout: float, bias: bool, ndim: int) -> nn.Module:
-    if ndim != 3:
-        raise ValueError(
-            f"W.multi_head_attention takes sequences (B, C, L), not shape {tuple(shape)}. Maps become sequences by "
-            f"x.flatten(2)."
-        )
+def _new_attention(channels: int, heads: int, channels_y: int, dropout: float, bias: bool) -> nn.Module:
     checks.divisor("heads", heads, {"the channels": channels})
     checks.share("dropout", dropout)
     return nn.MultiheadAttention(channels, heads, dropout, bias, kdim=channels_y, vdim=channels_y, batch_first=True)

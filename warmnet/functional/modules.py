@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from .. import checks
 from ..engine.layers import layer
@@ -29,6 +30,8 @@ def parameter(shape: int | tuple[int, ...], init: Any, *, name: str | None = Non
     >>> dict(warmnet.up(Scaled(), [1, 3]).state_dict())
     {'scale': tensor([1., 1., 1.])}
     """
+    if init is None:
+        raise ValueError("W.parameter needs initial values: W.parameter(shape, 'zeros_'), or a function that fills the tensor.")
     sides = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     return find_parameter(sides, name, share, functools.partial(initialize_, spec=init))
 
@@ -50,7 +53,8 @@ def module(cls: type[nn.Module], *args: Any, name: str | None = None, share: boo
       (pixel_shuffle_1): PixelShuffle(upscale_factor=2)
     )
     """
-    return layer(_kind(cls), Arguments(args, kw), name, share, _new_module, cls)
+    args, kw = tree_map(lambda value: value, (args, kw))  # copies of lists, which the user may change
+    return layer(_kind(cls), Arguments(args, kw, cls), name, share, _new_module)
 
 
 def _kind(cls: Any) -> str:
@@ -63,10 +67,15 @@ def _kind(cls: Any) -> str:
     return snake_case(cls.__name__)
 
 
-def _new_module(cls: type[nn.Module], args: tuple[Any, ...], kw: dict[str, Any]) -> nn.Module:
-    for key, value in Arguments(args, kw).named().items():
+def _new_module(args: tuple[Any, ...], kw: dict[str, Any], cls: type[nn.Module]) -> nn.Module:
+    for key, value in Arguments(args, kw, cls).named().items():
         checks.refuse_tensor(str(key), value)
-        if any(isinstance(leaf, nn.Module) for leaf in tree_leaves(value)):
+        leaves = tree_leaves(value)
+        if any(isinstance(leaf, np.ndarray) for leaf in leaves):
+            raise TypeError(
+                f"W.module({cls.__name__}, ...) is given an array, {key}. Give its numbers as a list: {key}.tolist()."
+            )
+        if any(isinstance(leaf, nn.Module) for leaf in leaves):
             raise TypeError(
                 f"W.module({cls.__name__}, ...) is given a module, which every call of the forward would make anew. Write a "
                 f"class whose __init__ makes it, and pass that class."

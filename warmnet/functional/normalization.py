@@ -64,6 +64,8 @@ def group_norm(
     - `groups`: how many groups the channels have; 1 normalizes a sample as a whole, C each channel by itself.
     - `eps`: added to the variance. `affine`: with a scale and a shift for each channel that are learned.
     """
+    if x.ndim < 2:
+        raise ValueError(f"W.group_norm takes (B, C, *), not shape {tuple(x.shape)}.")
     settings = x.shape[1], groups, eps, affine
     return activated(layer("group_norm", settings, name, share, _new_group_norm)(x), activation)
 
@@ -75,11 +77,13 @@ def _new_group_norm(channels: int, groups: int, eps: float, affine: bool) -> nn.
 
 def for_kernel(norm: Any) -> Normalization | None:
     """The tensors and settings by which a kernel computes what the layer does; None where it has to be called."""
-    if not may_stand_in(norm, _BatchNorm) or not norm.track_running_stats or norm.momentum is None:
+    if not may_stand_in(norm, _BatchNorm):
+        return None
+    if norm.training and (norm.momentum is None or not norm.track_running_stats or norm.num_batches_tracked is None):
         return None
     scale, shift = norm._parameters["weight"], norm._parameters["bias"]
     mean, var, count = (norm._buffers.get(key) for key in ("running_mean", "running_var", "num_batches_tracked"))
-    if mean is None or var is None or count is None:
+    if mean is None or var is None:
         return None
     return scale, shift, mean, var, count, norm.training, norm.momentum, norm.eps
 

@@ -44,6 +44,8 @@ def _new_conv_transpose(
     size, channels, dims = checks.whole("size", size), shape[1], ndim - 2
     kernels = checks.spread("kernel", kernel, dims)
     strides = checks.spread("stride", stride, dims)
+    if isinstance(padding, str):
+        raise TypeError(f"padding={padding!r} is W.conv's. A transposed one takes numbers; kernel=2, stride=2 doubles.")
     paddings = checks.spread("padding", padding, dims, least=0)
     more = checks.spread("output_padding", output_padding, dims, least=0)
     dilations = checks.spread("dilation", dilation, dims)

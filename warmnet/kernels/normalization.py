@@ -14,8 +14,8 @@ from .gradients import normalized_silu
 from .rules import recomputes_silu
 
 Activation = Callable[..., Tensor] | None
-Normalization = tuple[Any, Any, Tensor, Tensor, Tensor, bool, float, float]
-# scale and shift (C,) or None, running mean and variance (C,), count of batches, whether it trains, momentum, eps
+Normalization = tuple[Any, Any, Tensor, Tensor, Any, bool, Any, float]
+# scale and shift (C,) or None, running mean and variance (C,), whether it trains; for that count of batches, momentum; eps
 IN_PLACE = {F.silu, F.relu, F.relu6, F.hardswish, F.hardsigmoid, F.mish, F.leaky_relu, F.elu, F.selu}
 
 

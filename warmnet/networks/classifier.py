@@ -75,13 +75,11 @@ class Classifier(WarmModule):
         self, variant: Any, num_classes: int, in_channels: int = 3, *, resolution: int, reduction: int = 1, **options: Any
     ):
         super().__init__()
-        check_settings(num_classes=num_classes, in_channels=in_channels, resolution=resolution, **options)
-        defaults = _defaults(type(self))
+        check_settings(num_classes=num_classes, in_channels=in_channels, resolution=resolution)
         self.variant, self.num_classes, self.in_channels = variant, num_classes, in_channels
         self.resolution, self.reduction = resolution, reduction
-        self.options = {
-            name: value for name, value in options.items() if name in self._given or value != defaults.get(name, _NONE)
-        }
+        left_out = _at_default(type(self), options) - self._given
+        self.options = {name: value for name, value in options.items() if name not in left_out}
         self.classes: tuple[str, ...] = ()
         self.preprocessing: Any = None
         self.metadata: dict[str, Any] = {}
@@ -109,9 +107,10 @@ class Classifier(WarmModule):
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return
         if min(x.shape[2:]) < self.reduction:
+            smaller = ", or build the network with stem_stride=1" if "stem_stride" in signature(type(self)).parameters else ""
             raise ValueError(
                 f"Images of {x.shape[2]}x{x.shape[3]} are smaller than the network's total stride, {self.reduction}. Enlarge "
-                f"them, or build the network with stem_stride=1."
+                f"them{smaller}."
             )
         is_followed = any(module._forward_hooks for module, *_ in thread.calls)  # as by those who count operations
         if x.device.type == "cpu" and is_plain(x) and not is_followed:
@@ -119,13 +118,16 @@ class Classifier(WarmModule):
                 raise ValueError(f"Images hold {int((~x.isfinite()).sum())} numbers that are NaN or infinite. Clean the data.")
 
 
-_NONE = object()
-
-
-def _defaults(kind: type) -> dict[str, Any]:
-    """The default of each parameter that a class and those above it are made with; the nearest one's."""
-    found: dict[str, Any] = {}
-    for each in reversed(kind.__mro__[:-1]):
+def _at_default(kind: type, options: dict[str, Any]) -> set[str]:
+    """The options that have the default of every `__init__`, of a class and of those above it, that takes them."""
+    found: dict[str, list[bool]] = {}
+    for each in kind.__mro__[:-1]:
         if "__init__" in vars(each):
-            found |= {name: parameter.default for name, parameter in signature(vars(each)["__init__"]).parameters.items()}
-    return found
+            for name, parameter in signature(vars(each)["__init__"]).parameters.items():
+                if name in options:
+                    found.setdefault(name, []).append(_is(options[name], parameter.default))
+    return {name for name, are in found.items() if all(are)}
+
+
+def _is(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, (bool, int, float, str, tuple)) and value == default)

@@ -203,6 +203,10 @@ class WarmEfficientNet(Classifier):
         padding: Any = "same", eps: float = 1e-3, momentum: float | None = 0.01, device: Any = None, seed: int | None = None,
     ):  # fmt: skip
         variant = find_variant(variant)
+        check_settings(
+            stages=stages, stem=stem, stem_stride=stem_stride, head=head, dropout=dropout, drop_connect=drop_connect,
+            se_ratio=se_ratio,
+        )  # fmt: skip
         super().__init__(
             variant, num_classes, in_channels, resolution=variant.resolution, stages=stages, stem=stem, stem_stride=stem_stride,
             head=head, output_stride=output_stride, dropout=dropout, drop_connect=drop_connect, se_ratio=se_ratio, act=act,

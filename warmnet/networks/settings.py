@@ -17,13 +17,21 @@ def check_settings(**settings: Any) -> None:
     """Refuse what no network can have for a setting of one of these names."""
     for name, value in settings.items():
         if name == "stages":
-            for row in value:
-                check_settings(**dict(zip(ROW, row)))
+            _check_stages(value)
         elif name in WHOLE:
             checks.whole(name, value, WHOLE[name])
         elif name in POSITIVE:
             checks.positive(name, value)
         elif name in NOT_NEGATIVE:
             checks.not_negative(name, value)
-        elif name in SHARES and value is not None:
+        elif name in SHARES and not (name == "dropout" and value is None):  # which the variant decides
             checks.share(name, value)
+
+
+def _check_stages(stages: Any) -> None:
+    """Refuse what is no table of stages."""
+    rows: Any = stages if isinstance(stages, (list, tuple)) else [None]
+    if any(not isinstance(row, (list, tuple)) or len(row) != len(ROW) for row in rows):
+        raise TypeError(f"stages={stages!r} must be a tuple of stages, each of {len(ROW)} numbers: {', '.join(ROW)}.")
+    for row in rows:
+        check_settings(**dict(zip(ROW, row)))

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from ..data.preprocessing import Preprocessing
 from ..networks.classifier import Classifier
 from .errors import WeightsError
-from .option_values import NotForFilesError, decode, encode
+from .option_values import NotForFilesError, decode, encode, since_version_2
 
 VERSION = 3
+DICT = "dict"  # the key of a variant that is a dict, beside which the fields of a named tuple are one
 
 
 class Description(NamedTuple):
@@ -60,13 +61,20 @@ def to_json(description: Description, crc32: int) -> str:
     content = {
         "version": VERSION,
         **description._asdict(),
-        "variant": variant._asdict() if hasattr(variant, "_asdict") else encode(variant),
+        "variant": _variant_in_json(variant),
         "options": options,
         "missing": missing,
         "preprocessing": preprocessing and preprocessing.to_dict(),
         "crc32": crc32,
     }
     return json.dumps(content)
+
+
+def _variant_in_json(variant: Any) -> Any:
+    """A variant as JSON has it: a named tuple as its fields, by name."""
+    if hasattr(variant, "_asdict"):
+        return variant._asdict()
+    return {DICT: encode(variant)} if isinstance(variant, dict) else encode(variant)
 
 
 def from_json(text: str, source: str) -> tuple[Description, int | None]:
@@ -79,7 +87,9 @@ def from_json(text: str, source: str) -> tuple[Description, int | None]:
             content |= _since_version_2(content)
         values = {key: content[key] for key in Description._fields}
         variant, preprocessing = values["variant"], values["preprocessing"]
-        values["variant"] = decode([*variant.values()] if isinstance(variant, dict) else variant)
+        if isinstance(variant, dict):
+            variant = variant[DICT] if DICT in variant else [*variant.values()]
+        values["variant"] = decode(variant)
         values["network"], values["bases"] = str(values["network"]), tuple(map(str, values["bases"]))
         values["classes"] = tuple(values["classes"])
         values["options"] = decode(values["options"])
@@ -93,4 +103,6 @@ def from_json(text: str, source: str) -> tuple[Description, int | None]:
 
 def _since_version_2(content: dict[str, Any]) -> dict[str, Any]:
     """What was called otherwise in files of version 2, or was not in them: all were of EfficientNets."""
-    return {"network": "WarmEfficientNet", "bases": [], "metadata": content["facts"], "missing": content["ask_again"]}
+    options = {key: since_version_2(value) for key, value in content["options"].items()}
+    known = {"network": "WarmEfficientNet", "bases": [], "metadata": content["facts"], "missing": content["ask_again"]}
+    return {**known, "options": options}

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from .. import networks
 
+FUNCTION = "function"  # the key of a function's name
 TORCH = {"torch.nn.functional": F, "torch": torch}
 
 
@@ -19,17 +20,19 @@ class NotForFilesError(Exception):
 
 
 def encode(value: Any) -> Any:
-    """The value as JSON has it, a function as 'module:name'; a NotForFilesError if there is no way to write it."""
+    """The value as JSON has it, a function as {FUNCTION: 'module:name'}; a NotForFilesError if there is no way to write it."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
         return [encode(each) for each in value]
     if isinstance(value, dict):
+        if any(not isinstance(key, str) or key == FUNCTION for key in value):
+            raise NotForFilesError(repr(value))
         return {key: encode(each) for key, each in value.items()}
     for module in (*TORCH, getattr(value, "__module__", "")):
         name = f"{module}:{getattr(value, '__name__', '')}"
         if find_function(name) is value:
-            return name
+            return {FUNCTION: name}
     raise NotForFilesError(repr(value))
 
 
@@ -37,13 +40,22 @@ def decode(value: Any) -> Any:
     """What `encode` gave as it was, but with tuples for lists; a ValueError if it names a function that files may not name."""
     if isinstance(value, list):
         return tuple(decode(each) for each in value)
+    if isinstance(value, dict) and FUNCTION in value:
+        function = find_function(value[FUNCTION])
+        if function is None:
+            raise ValueError(f"unknown function {value[FUNCTION]!r}")
+        return function
     if isinstance(value, dict):
         return {key: decode(each) for key, each in value.items()}
+    return value
+
+
+def since_version_2(value: Any) -> Any:
+    """An option of a file of version 2, where functions were texts, as version 3 has it."""
+    if isinstance(value, list):
+        return [since_version_2(each) for each in value]
     if isinstance(value, str) and ":" in value:
-        function = find_function(value)
-        if function is None:
-            raise ValueError(f"unknown function {value!r}")
-        return function
+        return {FUNCTION: value.replace("warmnet.efficientnet:", "warmnet.networks.efficientnet:")}
     return value
 
 

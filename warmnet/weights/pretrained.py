@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from inspect import signature
 from typing import Any, TypeVar
 
 import torch
@@ -109,7 +110,7 @@ def _build(
         if key not in overrides:
             raise WeightsError(f"{checkpoint.source} was saved with {key}={text}, which no file can hold. Pass {key}=...")
     settings = {
-        "variant": description.variant,
+        "variant": _variant_of(network, description.variant),
         "num_classes": description.num_classes,
         "in_channels": description.in_channels,
         **description.options,
@@ -127,6 +128,15 @@ def _build(
         if overrides or not _is_of_warmnet(network):
             raise
         raise WeightsError(f"{checkpoint.source} holds a description of its model that is damaged: {error}") from error
+
+
+def _variant_of(network: type[Network], variant: Any) -> Any:
+    """The variant of a file as the class has it: a tuple becomes a named one, of the kind of the class's default."""
+    parameter = signature(network).parameters.get("variant")
+    kind: Any = type(parameter.default) if parameter is not None else object
+    if type(variant) is tuple and len(variant) == len(getattr(kind, "_fields", ())):
+        return kind(*variant)
+    return variant
 
 
 def _is_of_warmnet(code: Any) -> bool:
