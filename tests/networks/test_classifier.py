@@ -12,6 +12,7 @@ from warmnet import WarmEfficientNet
 
 TINY = warmnet.Variant(0.2, 0.2, 32, 0.2)
 Size = namedtuple("Size", "width height")
+SMALL = Size(4, 4)
 
 
 class Relu(WarmEfficientNet):
@@ -26,7 +27,7 @@ class Patches(warmnet.Classifier):
 
     def __init__(
         self,
-        variant=Size(4, 4),
+        variant=SMALL,
         num_classes=2,
         in_channels=3,
         *,
