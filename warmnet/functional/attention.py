@@ -27,7 +27,7 @@ def multi_head_attention(
         if not isinstance(each, Tensor) or each.ndim != 3 or each.shape[0] != x.shape[0]:
             shape = tuple(each.shape) if isinstance(each, Tensor) else repr(each)
             raise ValueError(
-                f"W.multi_head_attention takes sequences (B, C, L) of one batch, and {letter} is {shape}. Maps become such by "
+                f"W.multi_head_attention takes sequences (B, C, L), and {letter} is {shape}. Maps become sequences by "
                 f"x.flatten(2)."
             )
     queries = x.mT
