@@ -86,7 +86,7 @@ def about(options: argparse.Namespace) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
-    found["warmnet"] = re.findall(r'__version__ = "(.*)"', (ROOT / "warmnet/__init__.py").read_text())[0]
+    found["warmnet"] = re.findall(r'__version__ = "(.*)"', (ROOT / "warmnet/version.py").read_text())[0]
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
