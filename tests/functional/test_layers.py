@@ -498,3 +498,30 @@ def test_a_parameter_needs_initial_values():
 
     with pytest.raises(ValueError, match="W.parameter needs initial values"):
         warmnet.up(Net(), [1, 4])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda x: W.conv(x, 2, 1, lambda t: torch.ones_like(t)),
+        lambda x: W.linear(x, 2, None, lambda t: torch.ones_like(t)),
+        lambda x: W.linear(x.mT, 2, lambda t: torch.ones_like(t), in_shape="BDC"),
+        lambda x: x * W.parameter((4, 1), lambda t: torch.ones_like(t)),
+    ],
+)
+def test_an_initialization_that_fills_nothing_is_refused(layer):
+    with pytest.raises(ValueError, match="gives a new tensor and leaves the layer's as it was"):
+        Net(layer, [1, 4, 9])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda x: W.conv(x, 2, 1, activation=nn.ReLU),
+        lambda x: W.lstm(x, 2, activation=nn.ReLU),
+        lambda x: W.linear(x.mT, 2, in_shape="BDC", activation=nn.ReLU),
+    ],
+)
+def test_an_activation_that_is_a_class_is_refused_by_pywarms_layers_too(layer):
+    with pytest.raises(TypeError, match="activation=ReLU is a class"):
+        Net(layer, [1, 4, 9])

@@ -23,7 +23,7 @@ from .messages import join, written
 
 if "ndim" in vars(torch.Tensor):
     del torch.Tensor.ndim  # PyWarm's, a slower Python property; torch's own is the base class's
-initialize_, permuted, torch_keywords = engine.initialize_, engine.permute, engine.unused_kwargs
+permuted, torch_keywords = engine.permute, engine.unused_kwargs
 snake_case = util.camel_to_snake
 _up, _forward, _parent, _auto_name = engine.prepare_model_, engine.forward, engine.get_default_parent, engine._auto_name
 _activate = engine.activate
@@ -61,6 +61,11 @@ def activate(x: Any, spec: Any, lookup: Any = None) -> Any:
     homes = lookup or [nn.functional, torch]
     if isinstance(spec, str) and not any(hasattr(home, spec) for home in homes):
         raise ValueError(_unknown_function(spec, homes[0]))
+    if isinstance(spec, type):
+        raise TypeError(
+            f"activation={spec.__name__} is a class. An activation is a function, such as F.silu, its name, or a module: "
+            f"{spec.__name__}()."
+        )
     pair = isinstance(spec, (tuple, list)) and len(spec) == 2 and callable(spec[0])
     if not (spec is None or isinstance(spec, str) or callable(spec) or pair):
         raise TypeError(
@@ -68,6 +73,18 @@ def activate(x: Any, spec: Any, lookup: Any = None) -> Any:
             f"setting? Give that by its keyword, such as stride=2; the input's channels are not given: W.conv(x, size, kernel)."
         )
     return _activate(x, spec, homes)
+
+
+def initialize_(x: torch.Tensor, spec: Any) -> None:
+    """Fill `x` as an initialization says."""
+    if spec is None:
+        return
+    result = activate(x, spec, [nn.init])
+    if isinstance(result, torch.Tensor) and result.data_ptr() != x.data_ptr():
+        raise ValueError(
+            f"{spec!r} gives a new tensor and leaves the layer's as it was. An initialization fills the tensor that it gets, "
+            f"as lambda x: x.fill_(1) does."
+        )
 
 
 def _unknown_function(name: str, home: Any) -> str:
@@ -143,6 +160,6 @@ def counted(name: str, parent: Any) -> str:
     return f"{name}_{count}"
 
 
-engine.activate = activate
+engine.activate, engine.initialize_ = activate, initialize_
 warm.up = engine.prepare_model_ = up
 engine.forward, engine.get_default_parent, engine._auto_name = forward, parent, counted

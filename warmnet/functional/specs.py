@@ -15,26 +15,15 @@ Size = int | tuple[int, ...]  # a number for each dimension, or one for all
 
 def activated(y: Tensor, activation: Any) -> Tensor:
     """`y` after the activation, if there is one."""
-    if activation is None:
-        return y
-    _refuse_class(activation)
-    return activation(y) if callable(activation) else activate(y, activation)
+    function = as_function(activation)
+    return y if function is None else function(y)
 
 
 def as_function(activation: Any) -> Callable[..., Tensor] | None:
     """The activation as a function from a tensor to a tensor; None if there is none."""
-    _refuse_class(activation)
-    if activation is None or callable(activation):
+    if activation is None or (callable(activation) and not isinstance(activation, type)):
         return activation
     return lambda y: activate(y, activation)
-
-
-def _refuse_class(activation: Any) -> None:
-    if isinstance(activation, type):
-        raise TypeError(
-            f"activation={activation.__name__} is a class. An activation is a function, such as F.silu, its name, or a module: "
-            f"{activation.__name__}()."
-        )
 
 
 def initialized(module: nn.Module, **specs: Any) -> nn.Module:
