@@ -28,6 +28,7 @@ from .summary import diff, draw, tabulate
 from .summary.measuring import table_html
 from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
+from .weights.listing import pretrained
 
 Classifier.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
 Classifier.predict = predict
@@ -67,6 +68,7 @@ __all__ = [
     "load",
     "mb_block",
     "open_exported",
+    "pretrained",
     "save",
     "squeeze_excitation",
     "stage",

@@ -318,7 +318,7 @@ def test_warmnet_alone_prints_help_and_each_command_has_its_own(capsys):
     [
         ("fly", "invalid choice: 'fly'"),
         ("summary", "required: VARIANT"),
-        ("summary b9", "invalid choice: 'b9' (choose from"),
+        ("summary b9", "invalid choice: 'b9'. Did you mean 'b8'? Choose one of b0, "),
         ("summary b0 --num-classes=-1", "'-1' is not a whole number from 0 to"),
         ("summary b0 --num-classes=many", "'many' is not a whole number from 0 to"),
         ("summary b0 --resolution=0", "'0' is not a whole number from 1 to"),

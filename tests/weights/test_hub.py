@@ -323,14 +323,15 @@ def test_a_network_from_the_hub_is_what_its_config_says(server, tmp_path):
     model = warmnet.WarmEfficientNet("b0", 2, seed=0).eval()
     warmnet.convert(model, tmp_path / "x.safetensors", to="timm")
     weights, half = (tmp_path / "x.safetensors").read_bytes(), [0.5, 0.5, 0.5]
-    scale = {"input_size": [3, 128, 128], "crop_pct": 0.9, "interpolation": "bilinear", "mean": half, "std": half}
+    scale = {"crop_pct": 0.9, "interpolation": "bilinear", "mean": half, "std": half, "crop_mode": "squash"}
+    scale |= {"input_size": [3, 96, 96], "test_input_size": [3, 128, 128]}
     config = {"architecture": "tf_efficientnet_b0", "label_names": ["cat", "dog"], "pretrained_cfg": scale}
     commit = server.commit(REPO, {SAFETENSORS: weights, CONFIG: json.dumps(config).encode()})
     x = torch.randn(1, 3, 64, 64)
     for source, given in (REPO, {}), (f"{REPO}@{commit}", {}), (REPO, {"revision": commit}):
         loaded = warmnet.WarmEfficientNet.from_pretrained(source, **given)
         assert torch.equal(loaded(x), model(x)) and loaded.classes == ("cat", "dog")
-        assert loaded.preprocessing == Preprocessing(128, 0.9, "bilinear", (0.5,) * 3, (0.5,) * 3)
+        assert loaded.preprocessing == Preprocessing(128, 0.9, "bilinear", (0.5,) * 3, (0.5,) * 3, "squash")
     server.faults += [503] * 9
     assert torch.equal(warmnet.WarmEfficientNet.from_pretrained(REPO)(x), model(x)), "from the cache"
 

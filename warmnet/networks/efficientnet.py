@@ -16,6 +16,7 @@ from torch.nn.init import normal_, uniform_
 from .. import functional as W
 from ..engine.block import block
 from .classifier import Classifier
+from .names import choose_one
 from .settings import check_settings
 
 
@@ -79,7 +80,7 @@ def find_variant(variant: str | Variant) -> Variant:
         variant = Variant(*variant)
         check_settings(**variant._asdict())
         return variant
-    raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")
+    raise ValueError(f"Unknown variant {variant!r}. {choose_one(str(variant), VARIANTS)}, or pass a Variant.")
 
 
 def round_filters(size: int, width: float) -> int:
