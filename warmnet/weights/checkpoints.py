@@ -145,5 +145,5 @@ def _difference(architecture: str, checkpoint: NamedCheckpoint) -> str:
     if not others:
         return f"{here}."
     if architecture.startswith("efficientnet"):
-        return f"{here}, ported from TensorFlow. Those with symmetric padding are {' and '.join(others)}."
-    return f"{here}. Others are {' and '.join(others)}."
+        return f"{here}, ported from TensorFlow. Those with symmetric padding are {', and '.join(others)}."
+    return f"{here}. Others are {', and '.join(others)}."
