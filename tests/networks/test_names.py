@@ -35,7 +35,7 @@ def test_a_name_means_itself(name):
     ],
 )
 def test_a_name_of_another_library_is_said_to_be_its(written, meant, owner):
-    assert did_you_mean(written, NAMES) == f"{written!r} is {owner} name for {meant!r}."
+    assert did_you_mean(written, NAMES) == f"It is {owner} name for {meant!r}."
 
 
 @pytest.mark.parametrize("written, meant", [("B0", "b0"), ("resnet-50", "resnet50"), ("V2_S", "v2-s"), ("Lite-0", "lite0")])

@@ -9,8 +9,9 @@ from sklearn.datasets import load_sample_images
 from warmnet.data.imagenet import imagenet_classes
 from warmnet.data.preprocessing import Preprocessing
 from warmnet.networks.names import find_meant
-from warmnet.weights.checkpoints import CHECKPOINTS, OWN_TRAINING, TIMM
+from warmnet.weights.checkpoints import CHECKPOINTS, TIMM
 from warmnet.weights.lineages import LINEAGES
+from warmnet.weights.wrong_names import OWN_TRAINING
 
 from .libraries import timm, torchvision
 

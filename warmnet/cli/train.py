@@ -39,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(VARIANTS)}, or one of your own network's. Default: b0, or your network's",
     )
     add_model(parser, "train a network of your own, which `warmnet new mymodel.py` writes")
-    add("--weights", metavar="SOURCE", help="start from these: a file, a run folder, a Hugging Face Hub id")
+    add(
+        "--weights",
+        metavar="SOURCE",
+        help="start from these: a file, a run folder, a name such as lite0, a Hugging Face Hub id",
+    )
     recipes = "small", "paper", "timm-b0", "sgd", "finetune"
     add("--recipe", choices=recipes, help="default: small, or with --weights finetune")
     add("--epochs", type=whole_number(1), metavar="N", help="passes over the images")

@@ -28,7 +28,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     meant = find_meant(name, names)
     if meant:
         owner = next((owner for pattern, owner in ELSEWHERE.items() if re.fullmatch(pattern, name)), None)
-        return f"{name!r} is {owner} name for {meant!r}." if owner else f"It is written {meant!r}."
+        return f"It is {owner} name for {meant!r}." if owner else f"It is written {meant!r}."
     by_plain = {_plain(each): each for each in names}
     near = get_close_matches(_plain(name), by_plain, 1, LEAST_LIKENESS)
     return f"Did you mean {by_plain[near[0]]!r}?" if near else ""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 from ..data.preprocessing import Preprocessing
-from ..networks.names import choose_one, did_you_mean, find_meant
 
 TIMM = (
     "timm, results/results-imagenet.csv"  # huggingface/pytorch-image-models, aa4b5850; the hub ids and all beside: timm 1.0.31
@@ -106,44 +104,8 @@ _ROWS = (  # of timm's: name, checkpoint, top-1 in percent, resolution, crop, no
 )  # fmt: skip
 
 CHECKPOINTS = {row.name: row for row in _ROWS}
-OWN_TRAINING = {  # timm's architectures that are other weights of a network here -> the tag of those that timm takes by default
-    "efficientnet_b0": "ra_in1k",
-    "efficientnet_b1": "ra4_e3600_r240_in1k",
-    "efficientnet_b2": "ra_in1k",
-    "efficientnet_b3": "ra2_in1k",
-    "efficientnet_b4": "ra2_in1k",
-    "efficientnet_b5": "sw_in12k_ft_in1k",
-    "efficientnet_lite0": "ra_in1k",
-    "mobilenetv2_100": "ra_in1k",
-}
 
 
 def of_file(path: Path) -> NamedCheckpoint | None:
     """The checkpoint whose package has a file of this name, which begins with its hash."""
     return next((each for each in _ROWS if each.file and Path(each.file).name == path.name), None)
-
-
-def explain_unknown(name: str) -> str:
-    """What to write instead of a name that no checkpoint has, and how that differs; or all the names."""
-    architecture, _, tag = name.partition(".")
-    meant = find_meant(architecture, CHECKPOINTS)
-    if meant and tag:
-        return f"timm's weights with a tag go by their id on the Hugging Face Hub: 'timm/{name}'."
-    if meant:
-        return f"{did_you_mean(name, CHECKPOINTS)} {_difference(architecture, CHECKPOINTS[meant])}"
-    return f"{choose_one(name, CHECKPOINTS)}; or give a file, a run folder, or an id on the Hugging Face Hub."
-
-
-def _difference(architecture: str, checkpoint: NamedCheckpoint) -> str:
-    """What weights a name stands for, and which others go by the `architecture` elsewhere."""
-    others = []
-    if architecture in OWN_TRAINING:
-        others.append(f"'timm/{architecture}.{OWN_TRAINING[architecture]}', timm's own training")
-    if re.fullmatch(r"efficientnet_b[0-7]", architecture):
-        others.append("torchvision's, by their file")
-    here = f"Its weights here are {'the package ' if checkpoint.file else ''}{checkpoint.source}"
-    if not others:
-        return f"{here}."
-    if architecture.startswith("efficientnet"):
-        return f"{here}, ported from TensorFlow. Those with symmetric padding are {', and '.join(others)}."
-    return f"{here}. Others are {', and '.join(others)}."

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from ..errors import MissingExtra
 from ..networks.classifier import Classifier
 from . import hub, keras_files, packages, safetensors_files, torch_files
-from .checkpoints import CHECKPOINTS, NamedCheckpoint, explain_unknown, of_file
+from .checkpoints import CHECKPOINTS, NamedCheckpoint, of_file
 from .description import Description, describe, from_json
 from .errors import WeightsError
 from .saving import FILE, checksum
+from .wrong_names import explain_unknown
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | nn.Module
 SUFFIXES = ".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".h5", ".hdf5", ".keras"
