@@ -51,6 +51,11 @@ def test_any_size_of_image_will_do(size, mode):
     assert x.shape == (3, 32, 32) and x.abs().max() < 0.02
 
 
+def test_an_image_too_narrow_to_be_resized_whole_is_refused():
+    with pytest.raises(ImageError, match="An image of 1x100000 is too narrow: .* 256x25600000 pixels"):
+        Preprocessing(224, 0.875, crop_mode="center").pixels(Image.new("RGB", (1, 100_000)))
+
+
 @pytest.mark.parametrize(
     "fields",
     [

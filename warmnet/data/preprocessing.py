@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from .errors import ImageError
 from .images import upright_rgb
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 INTERPOLATIONS = "nearest", "bilinear", "bicubic", "lanczos"
 CROP_MODES = "first", "center", "squash"
+MOST_PIXELS = 2**28  # that an image may have on the way, 800 MB
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,13 @@ class Preprocessing:
         short = math.floor(self.resolution / self.crop)  # type: ignore[operator]
         if self.crop_mode == "squash":
             return short, short
-        width, height = size
-        return width * short // min(size), height * short // min(size)
+        width, height = (side * short // min(size) for side in size)
+        if width * height > MOST_PIXELS:
+            raise ImageError(
+                f"An image of {size[0]}x{size[1]} is too narrow: to be cropped it is resized to {width}x{height} pixels. Cut it "
+                f"to a part of it, or take preprocessing with crop_mode='first'."
+            )
+        return width, height
 
     def _cropped(self, image: Image) -> Image:
         """The central square of the resolution."""
