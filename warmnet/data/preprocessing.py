@@ -81,8 +81,8 @@ class Preprocessing:
         width, height = (side * short // min(size) for side in size)
         if width * height > MOST_PIXELS:
             raise ImageError(
-                f"An image of {size[0]}x{size[1]} is too narrow: to be cropped it is resized to {width}x{height} pixels. Cut it "
-                f"to a part of it, or take preprocessing with crop_mode='first'."
+                f"An image of {size[0]}x{size[1]} is too narrow: before it is cropped it would have {width}x{height} pixels. "
+                f"Cut it, or take preprocessing with crop_mode='first'."
             )
         return width, height
 
