@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch.nn.functional as F
 
 import warmnet
 from warmnet.data.imagenet import imagenet_classes
+from warmnet.networks.families import NAMES
 from warmnet.weights import FILE, WeightsError, WeightsWarning
 from warmnet.weights.checkpoints import CHECKPOINTS
 from warmnet.weights.identification import identify
@@ -25,7 +25,7 @@ def load(source, **options):
 
 
 def test_real_weights_name_the_cat():
-    model = warmnet.WarmEfficientNet("b0", act=F.relu6, se_ratio=0)  # which is lite0
+    model = warmnet.WarmEfficientNet("lite0")
     warmnet.load(model, "lite0")
     predicted = [*model.predict(CAT).items()]
     assert [name for name, _ in predicted[:4]] == ["tiger cat", "Egyptian cat", "tabby", "lynx"]
@@ -114,11 +114,14 @@ def test_a_wrong_name_is_answered_with_the_right_one_and_the_difference(name, me
 
 
 def test_a_bare_number_is_completed_by_the_class():
-    class Lite(warmnet.WarmEfficientNet):
-        name_prefix = "lite"
+    with pytest.raises(WeightsError, match="'resnet20' is neither a path .* Did you mean 'resnet50'?"):
+        warmnet.WarmResNet.from_pretrained("20")
+    with pytest.raises(WeightsError, match="'mobilenetv2-0.6' is neither a path"):
+        warmnet.WarmMobileNetV2.from_pretrained("0.6")
 
-    with pytest.raises(WeightsError, match="'lite7' is neither a path"):
-        Lite.from_pretrained("7")
+
+def test_every_variant_that_has_a_name_has_a_checkpoint():
+    assert {*CHECKPOINTS} == {*NAMES}
 
 
 def test_the_table_of_names_fits_a_terminal_and_says_what_is_at_hand():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -55,6 +55,7 @@ class Classifier(WarmModule):
     634
     """
 
+    variants: ClassVar[Mapping[str, Any]] = {}  # names, and the variants that they stand for
     from_pretrained: ClassVar[Callable[..., Any]]  # these three are warmnet.weights', .deployment's and .summary's
     predict: Callable[..., Any]
     _repr_html_: Callable[[], str]
@@ -82,11 +83,22 @@ class Classifier(WarmModule):
         check_settings(num_classes=num_classes, in_channels=in_channels, resolution=resolution)
         self.variant, self.num_classes, self.in_channels = variant, num_classes, in_channels
         self.resolution, self.reduction = resolution, reduction
+        self._defaults = options
         left_out = _at_default(type(self), options) - self._given
         self.options = {name: value for name, value in options.items() if name not in left_out}
         self.classes: tuple[str, ...] = ()
         self.preprocessing: Any = None
         self.metadata: dict[str, Any] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All options by which it computes: its own, else those of its variant, else the defaults of its class."""
+        return {**self._defaults, **dict(getattr(self.variant, "options", ())), **self.options}
+
+    @property
+    def variant_name(self) -> str:
+        """'b0', 'resnet50', ...; of a variant without a name, its numbers."""
+        return next((name for name, variant in self.variants.items() if variant == self.variant), str(self.variant))
 
     def warm_up(self, device: Any = None, seed: int | None = None) -> None:
         """Make the layers, by a dry run on the smallest image."""
@@ -124,10 +136,11 @@ class Classifier(WarmModule):
 
 def _pretrained_message(cls: type[Classifier], name: str, args: tuple[Any, ...], kw: dict[str, Any]) -> str:
     """How one gets pretrained weights, for somebody who asks for them as elsewhere."""
-    variant = (*args, kw.get("variant", "NAME"))[0]
+    parameter = signature(cls.__init__).parameters.get("variant")
+    variant = args[0] if args else kw.get("variant", parameter and parameter.default)
     return (
         f"{name}={kw[name]!r} is no option here: {cls.__name__}(...) starts from random weights, and "
-        f"{cls.__name__}.from_pretrained({variant!r}) from trained ones. warmnet.pretrained() lists their names."
+        f"{cls.__name__}.from_pretrained({str(variant)!r}) from trained ones. warmnet.pretrained() lists their names."
     )
 
 
