@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from ..data.files import parse_json
 from ..data.preprocessing import Preprocessing
 from .errors import DeployError
 from .machine import this_machine
@@ -49,10 +50,10 @@ class Metadata:
         return json.dumps({"format": FORMAT, **asdict(self), "preprocessing": preprocessing})
 
     @classmethod
-    def from_json(cls, text: str, path: Path) -> Metadata:
+    def from_json(cls, text: str | bytes, path: Path) -> Metadata:
         """What `to_json` gave, as it was."""
         try:
-            content = json.loads(text)
+            content = parse_json(text)
             version = content.pop("format")
             if version > FORMAT:
                 raise DeployError(f"{path} was written by a newer warmnet. Update it: pip install -U warmnet")
