@@ -168,7 +168,9 @@ def test_code_in_an_archive_is_refused_and_does_not_run(entries, tmp_path, monke
     marker = str(tmp_path / "it-ran")
     (tmp_path / "intruder.py").write_text(INTRUDER.format(marker))
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    changed = {name: content if isinstance(content, bytes) else json.loads(json.dumps(content)) for name, content in entries.items()}
+    changed = {
+        name: content if isinstance(content, bytes) else json.loads(json.dumps(content)) for name, content in entries.items()
+    }
     attack(changed, marker)
     write(tmp_path / "n.pt2", changed, dump_with_spaces)
     with pytest.raises(DeployError, match="is not opened, since code may run in it"):

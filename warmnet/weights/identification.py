@@ -44,6 +44,7 @@ def identify(checkpoint: Checkpoint, lineage: str | None = None, expected: str |
         raise ValueError(f"Unknown lineage {lineage!r}. Choose one of {', '.join(LINEAGES)}.")
     _check_tensors(checkpoint)
     if checkpoint.description is not None:
+        _check_lineage(checkpoint.source, lineage)
         names = {name: name for name in checkpoint.tensors}
         return Identified("warmnet", checkpoint.tensors, names, checkpoint.description, states_preprocessing=True)
     of, tensors, notes = _find_lineage(checkpoint, [LINEAGES[lineage]] if lineage else [*LINEAGES.values()])
@@ -63,14 +64,21 @@ def identify(checkpoint: Checkpoint, lineage: str | None = None, expected: str |
     return Identified(of.name, tensors, names, description, notes, is_stated)
 
 
-def as_named(checkpoint: Checkpoint, model: Classifier) -> Identified:
+def as_named(checkpoint: Checkpoint, model: Classifier, lineage: str | None = None) -> Identified:
     """What a state dict without a description is of, if it is of networks such as the model, by whose paths it goes."""
     _check_tensors(checkpoint)
+    _check_lineage(f"What goes into a {type(model).__name__}", lineage)
     names = {name: name for name in checkpoint.tensors}
     description = describe(model)._replace(options={}, classes=(), preprocessing=None, metadata={})
     num_classes, in_channels = _sizes(checkpoint.tensors)
     description = description._replace(num_classes=num_classes, in_channels=in_channels)
     return Identified("warmnet", checkpoint.tensors, names, description, checkpoint.notes)
+
+
+def _check_lineage(source: str, lineage: str | None) -> None:
+    """Raise WeightsError if another lineage is given than warmnet's, in whose names the source is."""
+    if lineage not in (None, "warmnet"):
+        raise WeightsError(f"{source} has warmnet's own names and layout, and not those of {lineage}. Leave out lineage.")
 
 
 def _sizes(tensors: Mapping[str, Tensor]) -> tuple[int, int]:

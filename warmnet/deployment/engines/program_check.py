@@ -45,7 +45,11 @@ class UncheckedError(Exception):
 def check_program(program: dict[str, Any]) -> dict[str, Any]:
     """The program as torch is to read it, without what is for people alone; an UncheckedError if code may be in it."""
     graph_module = program["graph_module"]
-    graph_module |= {"metadata": {}, "treespec_namedtuple_fields": {}, "module_call_graph": graph_module["module_call_graph"][:1]}
+    graph_module |= {
+        "metadata": {},
+        "treespec_namedtuple_fields": {},
+        "module_call_graph": graph_module["module_call_graph"][:1],
+    }
     for node in graph_module["graph"]["nodes"]:
         node["metadata"] = {}
     check_texts(program)

@@ -58,7 +58,9 @@ class TorchExport(Engine):
             try:
                 checked_archive(read_entries(temporary))
             except UncheckedError as error:
-                raise DeployError(f"As a program of torch this network could not be opened: {error}. Export it to onnx.") from error
+                raise DeployError(
+                    f"As a program of torch this network could not be opened: {error}. Export it to onnx."
+                ) from error
             add_metadata(temporary, metadata)
 
     def runner(self, metadata: Metadata, threads: int, streams: int) -> Runner:
