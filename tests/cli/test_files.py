@@ -1,4 +1,4 @@
-"""What commands do with files: nothing is written over unasked, weights are read as they are said to be, code is trusted first."""
+"""What commands do with files: nothing is written over unasked, weights are read as said, and code is trusted first."""
 
 import pytest
 import torch
