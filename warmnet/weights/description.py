@@ -111,7 +111,7 @@ def _check_kinds(values: dict[str, Any]) -> None:
     for key, kind in KINDS.items():
         if type(values[key]) is not kind:
             raise ValueError(f"{key} is {values[key]!r:.100}")
-    texts = [*values["bases"], *values["classes"], *values["missing"].values(), values["metadata"].get("network", "")]
+    texts = [*values["bases"], *values["classes"], *values["missing"].values(), values["metadata"].get("network") or ""]
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("a name in it is no text")
     if values["num_classes"] < 0 or values["in_channels"] < 1:

@@ -112,5 +112,5 @@ def describe_folder(folder: Path) -> str:
         return f"a checkpoint of TensorFlow. {CONVERT_FROM_TENSORFLOW}"
     files = [name for name in names if name.endswith((".safetensors", ".pth", ".pt", ".bin", ".h5", ".keras"))]
     if files:
-        return f"no run folder. It has {', '.join(files[:5])}: name one of them"
-    return "no run folder. A run that was stopped in its first epoch has no weights yet"
+        return f"not a run folder. It has {', '.join(files[:5])}: name one of them"
+    return "not a run folder. A run that was stopped in its first epoch has no weights yet"
