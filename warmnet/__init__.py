@@ -24,10 +24,14 @@ from .networks.efficientnet import (
     squeeze_excitation,
     stage,
 )
+from .networks.efficientnet_v2 import fused_mb_block
+from .networks.mobilenet_v2 import WarmMobileNetV2, mobilenet_v2
+from .networks.resnet import WarmResNet, resnet
 from .summary import diff, draw, tabulate
 from .summary.measuring import table_html
 from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
+from .weights.listing import pretrained
 
 Classifier.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
 Classifier.predict = predict
@@ -48,7 +52,9 @@ __all__ = [
     "Variant",
     "WarmEfficientNet",
     "WarmError",
+    "WarmMobileNetV2",
     "WarmModule",
+    "WarmResNet",
     "WeightsError",
     "WeightsWarning",
     "__version__",
@@ -63,10 +69,14 @@ __all__ = [
     "efficientnet",
     "export",
     "functional",
+    "fused_mb_block",
     "keep_memory",
     "load",
     "mb_block",
+    "mobilenet_v2",
     "open_exported",
+    "pretrained",
+    "resnet",
     "save",
     "squeeze_excitation",
     "stage",

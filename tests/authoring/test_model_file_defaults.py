@@ -31,11 +31,11 @@ def changed(source, value):
 
 
 def printed(source):
-    """The b0 of a model file, as it prints; or why it cannot be built."""
+    """The b2 of a model file, as it prints; or why it cannot be built."""
     held = {"__name__": "mymodel"}
     exec(source, held)
     try:
-        return str(held["Net"]("b0", 10, device="meta"))
+        return str(held["Net"]("b2", 10, device="meta"))
     except (TypeError, ValueError, RuntimeError) as error:
         return repr(error)
 

@@ -45,14 +45,14 @@ def test_parameter_counts_are_the_published_ones(variant):
     ],
 )
 def test_scaled_sizes_are_the_published_ones(variant, stem, widths, depths):
-    width, depth, _, _ = VARIANTS[variant]
+    width, depth, *_ = VARIANTS[variant]
     assert round_filters(32, width) == stem
     assert tuple(round_filters(row.size, width) for row in STAGES) == widths
     assert tuple(round_repeats(row.repeat, depth) for row in STAGES) == depths
 
 
 def test_heads_are_the_published_ones():
-    heads = [round_filters(1280, variant.width) for variant in VARIANTS.values()]
+    heads = [round_filters(1280, VARIANTS[name].width) for name in PARAMETERS]
     assert heads == [1280, 1280, 1408, 1536, 1792, 2048, 2304, 2560, 2816, 5504]
 
 
@@ -119,7 +119,7 @@ def test_the_drops_are_off_in_eval_and_on_in_training():
 
 
 def test_dropout_is_the_variants_own_unless_given():
-    rates = [on_meta(variant).dropout.p for variant in VARIANTS]
+    rates = [on_meta(variant).dropout.p for variant in PARAMETERS]
     assert rates == [0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5, 0.5, 0.5]
     assert WarmEfficientNet("b0", device="meta", dropout=0.0).dropout.p == 0
 
@@ -144,7 +144,7 @@ def test_any_number_of_input_channels(channels):
 
 def test_compound_scaling_is_the_papers():
     for phi in (0, 0.5, 1, 2.5, 7):
-        width, depth, resolution, _ = compound(phi)
+        width, depth, resolution, *_ = compound(phi)
         assert (width, depth) == pytest.approx((1.1**phi, 1.2**phi))
         assert abs(resolution - 224 * 1.15**phi) <= 1
         # depth : width² : resolution² ≈ 1 : 1 : 1, as the article puts it: each at most 1.1 of another per step of phi
@@ -227,7 +227,7 @@ def test_strides_of_ones_own_are_kept():
 @pytest.mark.parametrize(
     "arguments, options, message",
     [
-        (("b9",), {}, r"Unknown variant 'b9'. Choose one of b0, b1, .*, b8, l2, or pass a Variant"),
+        (("b9",), {}, r"Unknown variant 'b9'. Did you mean 'b8'\? Choose one of b0, b1, .*, v2-xl, or pass a Variant"),
         ((["b0"],), {}, r"Unknown variant \['b0'\]"),
         (("b0", -1), {}, r"num_classes=-1 must be at least 0"),
         (("b0", 10, 0), {}, r"in_channels=0 must be at least 1"),

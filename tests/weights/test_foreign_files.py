@@ -79,6 +79,7 @@ FILES = {  # what it is: its name, its content, what the error says
         "Git LFS.*git lfs pull",
     ),
     "a web page": ("x.pth", b"\n<!DOCTYPE html><html lang=en>", "is a web page.*log in"),
+    "a web page in place of a file": ("tf_efficientnet_b0-0123abcd.pth", b"<html>", "is a web page"),
     "a message": ("x.safetensors", b"Entry not found", "is text, which begins with 'Entry not found'"),
     "JSON": ("x.safetensors", b'{"weight_map": {}}', "is text, which begins with"),
     "empty": ("x.safetensors", b"", "is empty.*Get it again"),
@@ -121,7 +122,7 @@ def test_it_is_named_for_what_it_is(name, content, message, tmp_path):
     [
         ("saved_model.pb", "SavedModel of TensorFlow"),
         ("model.ckpt.index", "checkpoint of TensorFlow"),
-        ("model.safetensors", r"It has model\.safetensors: name one of them"),
+        ("model.safetensors", r"has model\.safetensors. Name one of these files"),
         ("notes", "stopped in its first epoch"),
     ],
 )

@@ -37,7 +37,7 @@ def within(
 
     >>> import warmnet
     >>> warmnet.within(parameters=1e6, num_classes=10)
-    Variant(width=0.61, depth=0.39, resolution=110, dropout=0.0)
+    Variant(width=0.61, depth=0.39, resolution=110, dropout=0.0, options=())
     """
     # the quick ones first: a network that exceeds one of them is not measured
     arguments = {"parameters": parameters, "macs": macs, "memory": memory, "milliseconds": milliseconds}
@@ -65,8 +65,8 @@ def within(
 
 def variant_at(hundredths: int) -> Variant:
     """The variant that compound scaling gives for phi = hundredths / 100, its width and depth rounded to hundredths."""
-    width, depth, resolution, dropout = compound(hundredths / 100)
-    return Variant(round(width, 2), round(depth, 2), resolution, dropout)
+    variant = compound(hundredths / 100)
+    return variant._replace(width=round(variant.width, 2), depth=round(variant.depth, 2))
 
 
 def cost(what: str, variant: str | Variant, **options: Any) -> float:

@@ -43,6 +43,7 @@ import warmnet
 import warmnet.functional as W
 from warmnet import Stage, WarmEfficientNet, block
 from warmnet.networks.efficientnet import fan_out_normal, find_variant, round_filters, scaled
+from warmnet.networks.settings import for_variants
 
 '''
 

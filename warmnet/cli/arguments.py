@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..networks.efficientnet import VARIANTS
+from ..networks.names import choose_one
 from ..weights import LINEAGES
 
 
@@ -62,7 +63,8 @@ def setting(text: str) -> tuple[str, Any]:
 def variant_or_model_file(text: str) -> str:
     """The name of a variant, or of a network in a Python file."""
     if text not in VARIANTS and ".py" not in text:
-        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(VARIANTS)}, or mymodel.py:Net)")
+        message = f"invalid choice: {text!r}. {choose_one(text, VARIANTS)}, or mymodel.py:Net"
+        raise argparse.ArgumentTypeError(message)
     return text
 
 

@@ -13,7 +13,11 @@ from .arguments import add_force, add_lineage, check_free
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("source", metavar="IN", help="a weights file or run folder of any of these, or a Hugging Face Hub id")
+    add(
+        "source",
+        metavar="IN",
+        help="a weights file or run folder of any of these, a name such as lite0, or a Hugging Face Hub id",
+    )
     add("out", metavar="OUT", help=".safetensors; .pth, torch's; .h5 or .weights.h5, Keras'")
     add("--to", choices=weights.LIBRARIES, default="warmnet", help="whose layout. Default: warmnet")
     add("--revision", metavar="REV", help="of a Hub id: a branch, a tag or a commit")

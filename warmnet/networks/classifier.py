@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from .settings import check_settings
 
 STEM = "stem.conv.weight"  # what the first kernel of a classifier is called,
 CLASSIFIER = "classifier.weight", "classifier.bias"  # and the tensors of its last layer, which other classes make anew
+PRETRAINED = "pretrained", "weights"  # what other libraries' networks are given for weights
 LEAST = 32  # the side of the sample that a classifier is built with
 
 
@@ -54,9 +55,11 @@ class Classifier(WarmModule):
     634
     """
 
+    variants: ClassVar[Mapping[str, Any]] = {}  # names, and the variants that they stand for
     from_pretrained: ClassVar[Callable[..., Any]]  # these three are warmnet.weights', .deployment's and .summary's
     predict: Callable[..., Any]
     _repr_html_: Callable[[], str]
+    name_prefix: ClassVar[str] = ""  # of its checkpoints' names, which from_pretrained lets be left out: 'resnet'
     _given: set[str]
 
     def __new__(cls, *args: Any, **kw: Any) -> Classifier:
@@ -64,6 +67,8 @@ class Classifier(WarmModule):
         parameters = signature(cls.__init__).parameters
         if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
             for name in kw.keys() - parameters.keys():
+                if name in PRETRAINED:
+                    raise TypeError(with_calling_line(_pretrained_message(cls, name, args, kw)))
                 options = [key for key in parameters if key != "self"]
                 message = f"Unknown option {name!r}. {unknown_keyword(name, options)}"
                 raise TypeError(with_calling_line(message))
@@ -78,11 +83,22 @@ class Classifier(WarmModule):
         check_settings(num_classes=num_classes, in_channels=in_channels, resolution=resolution)
         self.variant, self.num_classes, self.in_channels = variant, num_classes, in_channels
         self.resolution, self.reduction = resolution, reduction
+        self._defaults = options
         left_out = _at_default(type(self), options) - self._given
         self.options = {name: value for name, value in options.items() if name not in left_out}
         self.classes: tuple[str, ...] = ()
         self.preprocessing: Any = None
         self.metadata: dict[str, Any] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All options by which it computes: its own, else those of its variant, else the defaults of its class."""
+        return {**self._defaults, **dict(getattr(self.variant, "options", ())), **self.options}
+
+    @property
+    def variant_name(self) -> str:
+        """'b0', 'resnet50', ...; of a variant without a name, its numbers."""
+        return next((name for name, variant in self.variants.items() if variant == self.variant), str(self.variant))
 
     def warm_up(self, device: Any = None, seed: int | None = None) -> None:
         """Make the layers, by a dry run on the smallest image."""
@@ -116,6 +132,16 @@ class Classifier(WarmModule):
         if x.device.type == "cpu" and is_plain(x) and not is_followed:
             if not math.isfinite(x.sum().item()) and not x.isfinite().all():  # a sum of finite numbers may overflow
                 raise ValueError(f"Images hold {int((~x.isfinite()).sum())} numbers that are NaN or infinite. Clean the data.")
+
+
+def _pretrained_message(cls: type[Classifier], name: str, args: tuple[Any, ...], kw: dict[str, Any]) -> str:
+    """How one gets pretrained weights, for somebody who asks for them as elsewhere."""
+    parameter = signature(cls.__init__).parameters.get("variant")
+    variant = args[0] if args else kw.get("variant", parameter and parameter.default)
+    return (
+        f"{name}={kw[name]!r} is no option here: {cls.__name__}(...) starts from random weights, and "
+        f"{cls.__name__}.from_pretrained({str(variant)!r}) from trained ones. warmnet.pretrained() lists their names."
+    )
 
 
 def _at_default(kind: type, options: dict[str, Any]) -> set[str]:

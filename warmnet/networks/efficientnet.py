@@ -1,13 +1,13 @@
 """EfficientNet, top to bottom: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
-ICML 2019, arXiv:1905.11946. Where the paper and the official code (tensorflow/tpu, models/official/efficientnet) differ, the
-code is followed, as its published weights do. Shapes are (B, C, H, W).
+ICML 2019, arXiv:1905.11946; and EfficientNet-Lite. Where the paper and the official code (tensorflow/tpu,
+models/official/efficientnet) differ, the code is followed, as its published weights do. Shapes are (B, C, H, W).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,26 +16,34 @@ from torch.nn.init import normal_, uniform_
 from .. import functional as W
 from ..engine.block import block
 from .classifier import Classifier
-from .settings import check_settings
+from .settings import check_settings, for_variants, total_stride, unknown_variant
 
 
 class Stage(NamedTuple):
-    """A row of `STAGES`: `repeat` blocks of `size` channels, the first with the stride; all sizes those of b0."""
+    """A row of `STAGES`: `repeat` blocks of `size` channels, the first with the stride; all sizes those of b0.
+
+    `block`: the function that computes one. None: the network's.
+    """
 
     size: int
     expand: int
     kernel: int
     stride: int
     repeat: int
+    block: Callable[..., torch.Tensor] | None = None
 
 
 class Variant(NamedTuple):
-    """How b0 is scaled: channels by `width`, blocks by `depth`; images of `resolution` pixels a side; dropout's rate."""
+    """How b0 is scaled: channels by `width`, blocks by `depth`; images of `resolution` pixels a side; dropout's rate.
+
+    `options`: pairs, the keywords of `efficientnet` by which it differs from b0 besides, and their values.
+    """
 
     width: float
     depth: float
     resolution: int
     dropout: float
+    options: tuple[tuple[str, Any], ...] = ()
 
 
 STAGES = (  # Table 1 of the paper, strides as in the official code: b0, which all variants scale
@@ -48,7 +56,9 @@ STAGES = (  # Table 1 of the paper, strides as in the official code: b0, which a
     Stage(size=320, expand=6, kernel=3, stride=1, repeat=1),
 )
 
-VARIANTS = {  # efficientnet_params in the official efficientnet_builder.py
+LITE = ("act", F.relu6), ("se_ratio", 0), ("fixed_ends", True)
+
+VARIANTS = {  # efficientnet_params in the official efficientnet_builder.py, and those of lite/efficientnet_lite_builder.py
     "b0": Variant(width=1.0, depth=1.0, resolution=224, dropout=0.2),
     "b1": Variant(width=1.0, depth=1.1, resolution=240, dropout=0.2),
     "b2": Variant(width=1.1, depth=1.2, resolution=260, dropout=0.3),
@@ -59,6 +69,11 @@ VARIANTS = {  # efficientnet_params in the official efficientnet_builder.py
     "b7": Variant(width=2.0, depth=3.1, resolution=600, dropout=0.5),
     "b8": Variant(width=2.2, depth=3.6, resolution=672, dropout=0.5),
     "l2": Variant(width=4.3, depth=5.3, resolution=800, dropout=0.5),
+    "lite0": Variant(width=1.0, depth=1.0, resolution=224, dropout=0.2, options=LITE),
+    "lite1": Variant(width=1.0, depth=1.1, resolution=240, dropout=0.2, options=LITE),
+    "lite2": Variant(width=1.1, depth=1.2, resolution=260, dropout=0.3, options=LITE),
+    "lite3": Variant(width=1.2, depth=1.4, resolution=280, dropout=0.3, options=LITE),
+    "lite4": Variant(width=1.4, depth=1.8, resolution=300, dropout=0.3, options=LITE),
 }
 
 
@@ -73,13 +88,10 @@ def compound(phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1
 
 def find_variant(variant: str | Variant) -> Variant:
     """The variant of that name, or the variant itself."""
-    if isinstance(variant, str) and variant in VARIANTS:
-        return VARIANTS[variant]
-    if isinstance(variant, tuple) and len(variant) == len(Variant._fields):  # which files of weights have of a Variant
-        variant = Variant(*variant)
-        check_settings(**variant._asdict())
-        return variant
-    raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")
+    known = VARIANTS.get(variant) if isinstance(variant, str) else variant
+    if not isinstance(known, tuple) or len(known) not in (4, 5):  # which files of weights have of a Variant
+        raise unknown_variant(variant, VARIANTS, "a Variant")
+    return Variant(**check_settings(**Variant(*known)._asdict()))
 
 
 def round_filters(size: int, width: float) -> int:
@@ -92,7 +104,7 @@ def round_repeats(repeat: int, depth: float) -> int:
     return math.ceil(repeat * depth)
 
 
-def fan_out_normal(weight: torch.Tensor, groups: int) -> None:
+def fan_out_normal(weight: torch.Tensor, groups: int = 1) -> None:
     """Fill from N(0, 2 / fan_out), the official initialisation. A depthwise kernel's fan_out is k * k."""
     normal_(weight, std=math.sqrt(2 * groups / weight[:, 0].numel()))
 
@@ -109,10 +121,9 @@ def conv_bn_act(x, size, kernel=1, stride=1, groups=1, dilation=1, act=F.silu, p
 @block
 def squeeze_excitation(x, size, act=F.silu):
     """(B, C, H, W) -> (B, C, H, W): each channel times a gate in 0..1 that sees all channels' means."""
-    init = fan_out_normal, {"groups": 1}
     gate = W.global_average_pool(x)
-    gate = W.conv(gate, size, 1, init, "zeros_", activation=act, name="reduce")
-    gate = W.conv(gate, x.shape[1], 1, init, "zeros_", activation=torch.sigmoid, name="expand")
+    gate = W.conv(gate, size, 1, fan_out_normal, "zeros_", activation=act, name="reduce")
+    gate = W.conv(gate, x.shape[1], 1, fan_out_normal, "zeros_", activation=torch.sigmoid, name="expand")
     return x * gate
 
 
@@ -140,36 +151,42 @@ def stage(x, size, expand, kernel, stride, drops, dilations, block=mb_block, **o
     return x
 
 
-def scaled(stages, width, depth, drop_connect, stride_in, output_stride):
-    """The settings of each `stage` of a variant. Past `output_stride`, dilated kernels take the place of strides."""
-    total = sum(round_repeats(repeat, depth) for *_, repeat in stages)
+def scaled(stages, width, depth, drop_connect, stride_in, output_stride, block=mb_block, fixed_ends=False):
+    """The settings of each `stage` of a variant. Past `output_stride`, dilated kernels take the place of strides.
+
+    `fixed_ends`: the first and the last stage have b0's number of blocks at any depth.
+    """
+    stages = [Stage(*row) for row in stages]
+    fixed = (stages[0], stages[-1]) if fixed_ends else ()
+    repeats = [row.repeat if row in fixed else round_repeats(row.repeat, depth) for row in stages]
     done, reached, dilation = 0, stride_in, 1
-    for size, expand, kernel, stride, repeat in stages:
-        blocks = range(done, done + round_repeats(repeat, depth))
-        dilate = stride if output_stride and reached * stride > output_stride else 1
+    for row, repeat in zip(stages, repeats):
+        dilate = row.stride if output_stride and reached * row.stride > output_stride else 1
         yield dict(
-            size=round_filters(size, width),
-            expand=expand,
-            kernel=kernel,
-            stride=stride // dilate,
-            drops=[drop_connect * i / total for i in blocks],
-            dilations=[dilation] + [dilation * dilate] * (len(blocks) - 1),
-        )
-        done, reached, dilation = blocks.stop, reached * stride // dilate, dilation * dilate
+            size=round_filters(row.size, width), expand=row.expand, kernel=row.kernel, stride=row.stride // dilate,
+            drops=[drop_connect * i / sum(repeats) for i in range(done, done + repeat)],
+            dilations=[dilation] + [dilation * dilate] * (repeat - 1), block=row.block or block,
+        )  # fmt: skip
+        done, reached, dilation = done + repeat, reached * row.stride // dilate, dilation * dilate
     if output_stride not in (None, reached):
         raise ValueError(f"output_stride={output_stride} cannot be made of these strides. They can make {reached}.")
 
 
+@for_variants(find_variant)
 def efficientnet(
-    x, variant="b0", num_classes=1000, *, stages=STAGES, stem=32, stem_stride=2, head=1280, output_stride=None, dropout=None,
-    drop_connect=0.2, se_ratio=0.25, act=F.silu, block=mb_block, **conv,
+    x, variant="b0", num_classes=1000, *, stages=STAGES, stem=32, stem_stride=2, head=1280, fixed_ends=False,
+    output_stride=None, dropout=None, drop_connect=0.2, se_ratio=0.25, act=F.silu, block=mb_block, **conv,
 ):  # fmt: skip
-    """(B, C, H, W) -> (B, num_classes), or (B, head) if `num_classes` is 0: the network as a function, for any forward."""
-    width, depth, _, rate = find_variant(variant)
-    x = conv_bn_act(x, round_filters(stem, width), 3, stem_stride, act=act, name="stem", **conv)
-    for row in scaled(stages, width, depth, drop_connect, stem_stride, output_stride):
-        x = stage(x, **row, block=block, se_ratio=se_ratio, act=act, **conv)
-    x = conv_bn_act(x, round_filters(head, width), act=act, name="head", **conv)
+    """(B, C, H, W) -> (B, num_classes), or (B, head) if `num_classes` is 0: the network as a function, for any forward.
+
+    The defaults are b0's. A variant's own options go before them, and what the call gives before these.
+    """
+    width, depth, _, rate, _ = variant
+    ends = 1 if fixed_ends else width
+    x = conv_bn_act(x, round_filters(stem, ends), 3, stem_stride, act=act, name="stem", **conv)
+    for row in scaled(stages, width, depth, drop_connect, stem_stride, output_stride, block, fixed_ends):
+        x = stage(x, **row, se_ratio=se_ratio, act=act, **conv)
+    x = conv_bn_act(x, round_filters(head, ends), act=act, name="head", **conv)
     x = W.global_average_pool(x).flatten(1)
     if num_classes:
         bound = num_classes**-0.5
@@ -181,9 +198,10 @@ def efficientnet(
 class WarmEfficientNet(Classifier):
     """(B, in_channels, H, W) -> (B, num_classes): EfficientNet of any variant, with random weights.
 
-    - `variant`: 'b0' to 'b8', 'l2', or a `Variant`, such as `compound(1.5)`.
+    - `variant`: a name in `VARIANTS`, such as 'b0', 'lite0', 'v2-s'; or a `Variant`, such as `compound(1.5)`.
     - `num_classes`: 0 for no classifier; the output is then the pooled features.
-    - `stages` to `block`: the keywords of `efficientnet`; `padding` to `momentum`: those of `conv_bn_act`.
+    - `stages` to `block`: the keywords of `efficientnet`; `padding` to `momentum`: those of `conv_bn_act`. The defaults are
+      b0's, and go after the `options` of a variant that has some.
     - `device`: where to build, 'meta' included. Default: torch's default device.
     - `seed`: decides the initial weights. Default: the seed of torch's generator.
 
@@ -195,25 +213,24 @@ class WarmEfficientNet(Classifier):
     torch.Size([2, 10])
     """
 
+    variants: ClassVar = VARIANTS
+
     def __init__(
         self, variant: str | Variant = "b0", num_classes: int = 1000, in_channels: int = 3, *,
-        stages: Sequence[Sequence[int]] = STAGES, stem: int = 32, stem_stride: int = 2, head: int = 1280,
-        output_stride: int | None = None, dropout: float | None = None, drop_connect: float = 0.2, se_ratio: float = 0.25,
-        act: Callable[..., torch.Tensor] | str | None = F.silu, block: Callable[..., torch.Tensor] = mb_block,
-        padding: Any = "same", eps: float = 1e-3, momentum: float | None = 0.01, device: Any = None, seed: int | None = None,
+        stages: Sequence[Sequence[Any]] = STAGES, stem: int = 32, stem_stride: int = 2, head: int = 1280,
+        fixed_ends: bool = False, output_stride: int | None = None, dropout: float | None = None, drop_connect: float = 0.2,
+        se_ratio: float = 0.25, act: Callable[..., torch.Tensor] | str | None = F.silu,
+        block: Callable[..., torch.Tensor] = mb_block, padding: Any = "same", eps: float = 1e-3, momentum: float | None = 0.01,
+        device: Any = None, seed: int | None = None,
     ):  # fmt: skip
         variant = find_variant(variant)
-        check_settings(
-            stages=stages, stem=stem, stem_stride=stem_stride, head=head, dropout=dropout, drop_connect=drop_connect,
-            se_ratio=se_ratio,
+        options = check_settings(
+            stages=stages, stem=stem, stem_stride=stem_stride, head=head, fixed_ends=fixed_ends, output_stride=output_stride,
+            dropout=dropout, drop_connect=drop_connect, se_ratio=se_ratio, act=act, block=block, padding=padding, eps=eps,
+            momentum=momentum,
         )  # fmt: skip
-        super().__init__(
-            variant, num_classes, in_channels, resolution=variant.resolution, stages=stages, stem=stem, stem_stride=stem_stride,
-            head=head, output_stride=output_stride, dropout=dropout, drop_connect=drop_connect, se_ratio=se_ratio, act=act,
-            block=block, padding=padding, eps=eps, momentum=momentum,
-        )  # fmt: skip
-        strides = [row["stride"] for row in scaled(stages, 1, 1, 0, stem_stride, output_stride)]
-        self.reduction = math.prod(strides, start=stem_stride)
+        super().__init__(variant, num_classes, in_channels, resolution=variant.resolution, **options)
+        self.reduction = output_stride or total_stride(self.settings["stages"], self.settings["stem_stride"])
         self.warm_up(device, seed)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

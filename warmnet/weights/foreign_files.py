@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from .errors import WeightsError
+from .saving import FILE
 
 CONVERT_FROM_TENSORFLOW = (
     "Load it with TensorFlow, and write Keras' own file: model.save_weights('model.weights.h5'). warmnet reads that"
@@ -104,13 +105,13 @@ def _kind_of_archive(path: Path, head: bytes) -> tuple[str, str] | None:
 
 
 def describe_folder(folder: Path) -> str:
-    """What a folder is that is no run folder, and what to do about it."""
+    """What a folder is that has no weights of a run, and what to do about it."""
     names = sorted(path.name for path in folder.iterdir())
     if "saved_model.pb" in names:
-        return f"a SavedModel of TensorFlow. {CONVERT_FROM_TENSORFLOW}"
+        return f"is a SavedModel of TensorFlow. {CONVERT_FROM_TENSORFLOW}"
     if "checkpoint" in names or any(name.endswith(".index") for name in names):
-        return f"a checkpoint of TensorFlow. {CONVERT_FROM_TENSORFLOW}"
+        return f"is a checkpoint of TensorFlow. {CONVERT_FROM_TENSORFLOW}"
     files = [name for name in names if name.endswith((".safetensors", ".pth", ".pt", ".bin", ".h5", ".keras"))]
     if files:
-        return f"not a run folder. It has {', '.join(files[:5])}: name one of them"
-    return "not a run folder. A run that was stopped in its first epoch has no weights yet"
+        return f"is not a run folder, but has {', '.join(files[:5])}. Name one of these files"
+    return f"is not a run folder: it has no {FILE}. A run that was stopped in its first epoch has none"
