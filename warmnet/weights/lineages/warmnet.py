@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from typing import Any
+
 from ...data.preprocessing import Preprocessing
-from ...networks.efficientnet import VARIANTS
-from .lineage import Lineage, without_expand
+from ...networks.families import FAMILIES
+from .lineage import Lineage, blocks_of
 
-BLOCK_LAYERS = {
-    layer: layer
-    for layer in (
-        "expand.conv", "expand.bn", "depthwise.conv", "depthwise.bn", "squeeze_excitation.reduce",
-        "squeeze_excitation.expand", "project.conv", "project.bn",
+
+class _Own(Lineage):
+    """The lineage whose names are our paths."""
+
+    def names(self, paths: Iterable[str]) -> dict[str, str]:
+        """Every path -> itself."""
+        return {path: path for path in paths}
+
+    def stem(self) -> str:
+        return "stem.conv.weight"
+
+    def _blocks_apart(self, variant: str, lines: str) -> int:
+        found = {(int(stage), int(block)) for stage, block in re.findall(r"\nstage_(\d+)\.\w+_(\d+)\.", lines)}
+        blocks = enumerate(blocks_of(self.family, variant), 1)
+        return len(found ^ {(stage, block) for stage, number in blocks for block in range(1, number + 1)})
+
+
+def _lineage(family: Any) -> Lineage:
+    return _Own(
+        name="warmnet",
+        family=family,
+        architectures={name: name for name in family.variants},
+        layers={"classifier": "classifier"},
+        blocks={},
+        block_prefix=lambda stage, block, index: f"stage_{stage}.",
+        options=lambda variant: {},
+        preprocessing=lambda variant, architecture: Preprocessing(family(variant, device="meta").resolution),
+        loading_code=lambda variant, classes, channels, path: f"warmnet.{family.__name__}.from_pretrained({path!r})",
     )
-}  # fmt: skip
 
-LINEAGE = Lineage(
-    name="warmnet",
-    layers={layer: layer for layer in ("stem.conv", "stem.bn", "head.conv", "head.bn", "classifier")},
-    block_prefix=lambda stage, block, _: f"stage_{stage}.mb_block_{block}.",
-    block_layers=BLOCK_LAYERS,
-    first_block_layers=without_expand(BLOCK_LAYERS),
-    options=lambda variant: {},
-    preprocessing=lambda variant, architecture: Preprocessing(VARIANTS[variant].resolution),
-    loading_code=lambda variant, classes, channels, path: f"warmnet.WarmEfficientNet.from_pretrained({path!r})",
-)
+
+LINEAGES = tuple(_lineage(family) for family in FAMILIES)
