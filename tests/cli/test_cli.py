@@ -79,6 +79,21 @@ def test_summary_prints_the_shape_table(capsys):
     assert "classifier" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name, parameters", [("lite0", "4,652,008"), ("v2-b0", "7,139,704"), ("resnet18", "11,689,512")])
+def test_summary_knows_the_relatives_by_name(name, parameters, capsys):
+    assert main(["summary", name]) == 0
+    assert parameters in capsys.readouterr().out
+
+
+def test_a_relative_is_trained_by_name_and_its_run_is_used(tmp_path, capsys):
+    images, out = write_digits(tmp_path / "images"), tmp_path / "run"
+    options = ["--variant=mobilenetv2-0.5", "--epochs=1", "--batch-size=8", "--resolution=32", f"--out={out}"]
+    assert main(["train", str(images), *options]) == 0
+    assert "MobileNetV2 mobilenetv2-0.5 from scratch on images" in capsys.readouterr().out
+    assert main(["predict", str(out), str(images / "1" / "00.png")]) == 0
+    assert warmnet.WarmMobileNetV2.from_pretrained(out).variant == 0.5
+
+
 def test_summary_needs_no_extra():
     needed = "import sys, warmnet.cli.main; warmnet.cli.main.main(['summary', 'b0']); print(sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", needed], capture_output=True, text=True, check=True).stdout

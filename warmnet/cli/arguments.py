@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..networks.efficientnet import VARIANTS
+from ..networks.families import NAMES
 from ..networks.names import choose_one
 from ..weights import LINEAGES
 
@@ -62,8 +62,8 @@ def setting(text: str) -> tuple[str, Any]:
 
 def variant_or_model_file(text: str) -> str:
     """The name of a variant, or of a network in a Python file."""
-    if text not in VARIANTS and ".py" not in text:
-        message = f"invalid choice: {text!r}. {choose_one(text, VARIANTS)}, or mymodel.py:Net"
+    if text not in NAMES and ".py" not in text:
+        message = f"invalid choice: {text!r}. {choose_one(text, NAMES)}, or mymodel.py:Net"
         raise argparse.ArgumentTypeError(message)
     return text
 

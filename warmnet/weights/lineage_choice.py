@@ -50,9 +50,10 @@ def choose(checkpoint: Checkpoint, name: str | None = None, by_names_alone: bool
     notes = checkpoint.notes
     if list(tensors) != list(checkpoint.tensors):
         notes += ("'_orig_mod.' was taken off the names",)
-    choices = list(_choices(checkpoint.source, tensors, [*LINEAGES[name]] if name else sum(LINEAGES.values(), ())))
+    lineages = LINEAGES[name] if name else sum(LINEAGES.values(), ())
+    choices = list(_choices(checkpoint.source, tensors, lineages))
     if not choices:
-        raise _unknown(checkpoint.source, tensors)
+        raise _unknown(checkpoint.source, tensors, lineages)
     least = min(choice.apart for choice in choices)
     nearest = [choice for choice in choices if choice.apart == least]
     if not by_names_alone:
@@ -112,9 +113,9 @@ def is_called(architecture: str, name: str) -> bool:
     return re.match(rf"(adv_)?{architecture.replace('-', '_')}([._]|$)", name, re.IGNORECASE) is not None
 
 
-def _unknown(source: str, tensors: Mapping[str, Tensor]) -> WeightsError:
+def _unknown(source: str, tensors: Mapping[str, Tensor], lineages: Iterable[Lineage]) -> WeightsError:
     stems: dict[str, list[str]] = {}
-    for lineage in sum(LINEAGES.values(), ()):
+    for lineage in lineages:
         names = stems.setdefault(lineage.stem(), [])
         names += [lineage.name] if lineage.name not in names else []
     known = ", ".join(f"{stem} ({', '.join(names)})" for stem, names in stems.items())
