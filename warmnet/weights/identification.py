@@ -19,7 +19,6 @@ from .errors import WeightsError
 from .heads import Head, find_head
 from .lineage_choice import Choice, choose, is_called
 from .lineages import LINEAGES, keras
-from .lineages.lineage import shapes_of
 from .reading import Checkpoint
 
 
@@ -156,7 +155,7 @@ def _from_config(config: Mapping[str, Any]) -> Preprocessing:
 def _by_our_paths(choice: Choice, head: Head) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors by our paths and laid out as ours, and the name of each in the source. Unknown ones keep their names."""
     lineage, tensors = choice.lineage, choice.tensors
-    paths = {name: path for path, name in lineage.names(shapes_of(lineage.family, choice.variant)).items()}
+    paths = {name: path for path, name in lineage.names_of(choice.variant).items()}
     paths |= head.paths | {name: name for name in head.left_over}
     names = {paths.get(name, name): name for name in tensors}
     return {path: lineage.to_warmnet(tensors[name], path).contiguous() for path, name in names.items()}, names

@@ -17,14 +17,14 @@ from .reading import Checkpoint
 class Choice(NamedTuple):
     """A lineage, a variant, and the tensors without what torch.compile, DDP, ... put before their names.
 
-    - `apart`: how many tensors the variant lacks, or has in another shape, and the other way round.
+    - `apart`: in how many blocks and layers the variant differs from them.
     - `notes`: what was taken off.
     """
 
     lineage: Lineage
     variant: str
     tensors: dict[str, Tensor]
-    apart: int
+    apart: tuple[int, int]
     notes: tuple[str, ...] = ()
 
     @property
@@ -66,9 +66,9 @@ def choose(checkpoint: Checkpoint, name: str | None = None, by_names_alone: bool
 def _choices(source: str, tensors: dict[str, Tensor], lineages: Iterable[Lineage]) -> Iterable[Choice]:
     """For each lineage that has names such as the tensors, the variant that is nearest."""
     for lineage in lineages:
-        stem, block = lineage.stem(), lineage.block_prefix(1, 1, 0)
+        stem = lineage.stem()
         ends = [key.removesuffix(stem) for key in tensors if f".{key}".endswith(f".{stem}")]
-        prefixes = [prefix for prefix in ends if any(key.startswith(prefix + block) for key in tensors)]
+        prefixes = [prefix for prefix in ends if lineage.has_first_block(tensors, prefix)]
         if len(prefixes) > 1:
             one = f"{{k.removeprefix('{prefixes[0]}'): v for k, v in ... if k.startswith('{prefixes[0]}')}}"
             under = ", ".join(f"'{prefix}'" for prefix in prefixes)

@@ -79,7 +79,7 @@ def _lineage(architectures: dict[str, str], depthwise: str, momentum: float, **c
             "fused_mb_block.expand": conv_bn(expand=expand, project=project),
             "fused_mb_block.project": conv_bn(project=project),
         },
-        block_prefix=lambda stage, block, _: f"block{stage}{chr(ord('a') + block - 1)}_",
+        block_prefix=lambda stage, block, *_: f"block{stage}{chr(ord('a') + block - 1)}_",
         options=lambda variant: {"padding": "same", "eps": 1e-3, "momentum": momentum},
         loading_code=loading_code,
         supports=lambda classes, channels: channels == 3,

@@ -42,7 +42,7 @@ LINEAGE = Lineage(
         "mb_block.expand": {**conv_bn(expand=("_expand_conv", "_bn0")), **AFTER_EXPAND},
         "mb_block.depthwise": AFTER_EXPAND,
     },
-    block_prefix=lambda stage, block, index: f"_blocks.{index}.",
+    block_prefix=lambda stage, block, index, _: f"_blocks.{index}.",
     options=lambda variant: {"padding": "same", "eps": 1e-3, "momentum": 0.01},
     preprocessing=_preprocessing,
     loading_code=_loading_code,

@@ -46,7 +46,7 @@ def _lineage(name: str, family: Any, architectures: dict[str, str], **convention
     usual: dict[str, Any] = {
         "layers": LAYERS,
         "blocks": BLOCKS,
-        "block_prefix": lambda stage, block, _: f"blocks.{stage - 1}.{block - 1}.",
+        "block_prefix": lambda stage, block, *_: f"blocks.{stage - 1}.{block - 1}.",
     }
     return Lineage(
         name=name,
@@ -107,7 +107,7 @@ RESNET = _lineage(
     {name: name for name in WarmResNet.variants},
     layers=RESNET_LAYERS,
     blocks=RESNET_BLOCKS,
-    block_prefix=lambda stage, block, _: f"layer{stage}.{block - 1}.",
+    block_prefix=lambda stage, block, *_: f"layer{stage}.{block - 1}.",
     options=lambda variant: {},
     preprocessing=_unknown_preprocessing,
 )
