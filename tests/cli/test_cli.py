@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -321,6 +322,12 @@ def test_pretrained_lists_the_names_of_weights_as_a_table_or_json(capsys):
     assert main(["pretrained", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["b0"]["source"] == "timm/tf_efficientnet_b0.ns_jft_in1k" and rows["b0"]["top1"] == 78.68
+
+
+def test_a_photograph_is_named_by_weights_with_a_name(capsys):
+    cat = Path(__file__).parents[2] / "docs" / "cat.jpg"
+    assert main(["predict", "lite0", str(cat)]) == 0
+    assert re.search(r"tiger cat +39.2%  Egyptian cat +33.9%  tabby +18.7%", capsys.readouterr().out)
 
 
 # bad use
