@@ -15,11 +15,11 @@ from ..authoring.source_code import find_source_code
 from ..authoring.user_networks import find_network, load_network
 from ..errors import InputError
 from ..networks.classifier import Classifier
-from ..networks.efficientnet import VARIANTS, WarmEfficientNet
+from ..networks.families import NAMES
 from ..networks.names import choose_one
 from ..weights.identification import identify
 from ..weights.reading import read
-from .arguments import add_device, add_model, add_reading, positive, setting, whole_number
+from .arguments import add_device, add_lineage, add_model, add_reading, positive, setting, whole_number
 from .images import check_outside, read_images
 from .messages import model_file_traceback, warn
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--variant",
         metavar="VARIANT",
-        help=f"{', '.join(VARIANTS)}, or one of your own network's. Default: b0, or your network's",
+        help=f"{', '.join(NAMES)}, or one of your own network's. Default: b0, or your network's",
     )
     add_model(parser, "train a network of your own, which `warmnet new mymodel.py` writes")
     add(
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="start from these: a file, a run folder, a name such as lite0, a Hugging Face Hub id",
     )
+    add_lineage(parser, "SOURCE")
     recipes = "small", "paper", "timm-b0", "sgd", "finetune"
     add("--recipe", choices=recipes, help="default: small, or with --weights finetune")
     add("--epochs", type=whole_number(1), metavar="N", help="passes over the images")
@@ -72,8 +73,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     _check_variant(arguments)
     _check_out(arguments)
-    network = find_network(arguments.model) if arguments.model else WarmEfficientNet
+    network = find_network(arguments.model) if arguments.model else NAMES[arguments.variant or "b0"]
     source = _source(arguments, network)
+    if source is not None and not arguments.model:
+        network = type(source)
     recipe = _recipe(arguments)
     execution = training.Execution(
         device=arguments.device, workers=arguments.workers, precision=arguments.precision, accumulate=arguments.accumulate,
@@ -89,7 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     folder = Path(arguments.out) if arguments.out else training.new_folder(data.name)
     if _is_first_process():
-        _print_start(arguments, data, sized)
+        _print_start(arguments, data, sized, network)
     start = time.perf_counter()
     try:
         result = training.fit(
@@ -111,9 +114,9 @@ def _is_first_process() -> bool:
 
 
 def _check_variant(arguments: argparse.Namespace) -> None:
-    """Ends with the usage for a variant that EfficientNet has not; a network of the user's own knows its own variants."""
-    if arguments.variant and not arguments.model and arguments.variant not in VARIANTS:
-        names = choose_one(arguments.variant, VARIANTS)
+    """Ends with the usage for a variant that there is not; a network of the user's own knows its own variants."""
+    if arguments.variant and not arguments.model and arguments.variant not in NAMES:
+        names = choose_one(arguments.variant, NAMES)
         arguments.parser.error(f"argument --variant: invalid choice: {arguments.variant!r}. {names}")
 
 
@@ -131,13 +134,15 @@ def _check_out(arguments: argparse.Namespace) -> None:
 def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classifier | None:
     """The model whose weights to start from; in a network of the user's own those that fit."""
     if not arguments.weights:
+        if arguments.lineage:
+            raise InputError("--lineage says whose names weights have, and there are none. Name them with --weights.")
         return None
-    variant = VARIANTS.get(arguments.variant, arguments.variant)
-    if variant and identify(read(arguments.weights)).description.variant != variant:
+    variant = network.variants.get(arguments.variant, arguments.variant)
+    if variant and identify(read(arguments.weights), arguments.lineage).description.variant != variant:
         raise InputError(f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant.")
     if arguments.model:
-        return network.from_pretrained(arguments.weights, strict=False)
-    return load_network(arguments.weights, None, arguments.words)
+        return network.from_pretrained(arguments.weights, strict=False, lineage=arguments.lineage)
+    return load_network(arguments.weights, None, arguments.words, arguments.lineage)
 
 
 def _resolution(source: Classifier | None, network: type[Classifier], variant: str | None) -> int:
@@ -164,7 +169,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     return recipe.with_settings(given | dict(arguments.set))
 
 
-def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe) -> None:
+def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, network: type[Classifier]) -> None:
     """Say what is trained on what, how, and which files were left out."""
     for message in data.skipped:
         warn(message)
@@ -177,7 +182,7 @@ def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe) -> N
     if not arguments.weights and (arguments.variant or not arguments.model):
         start = f"{arguments.variant or 'b0'} {start}"
     side = recipe.resolution
-    print(f"{arguments.model or 'EfficientNet'} {start} on {data.name}: {counts}, {side}x{side}.")
+    print(f"{arguments.model or network.__name__.removeprefix('Warm')} {start} on {data.name}: {counts}, {side}x{side}.")
     print(f"{recipe}\n")
 
 

@@ -72,6 +72,11 @@ def find_depth(variant: str | int) -> int:
     raise unknown_variant(variant, DEPTHS, "its depth")
 
 
+def stages_of(depth: int) -> tuple[Stage, ...]:
+    """The stages of a ResNet of that depth."""
+    return DEPTHS[f"resnet{depth}"]
+
+
 def resnet(
     x, variant=50, num_classes=1000, *, stages=None, stem=64, stem_stride=2, output_stride=None, dropout=0.0, drop_connect=0.0,
     act=F.relu, padding="symmetric", eps=1e-5, momentum=0.1,
@@ -81,7 +86,7 @@ def resnet(
     `stages`: instead of those of the depth, whose block computes each stage that names no other.
     """
     conv = {"act": act, "padding": padding, "eps": eps, "momentum": momentum}
-    own = DEPTHS[f"resnet{find_depth(variant)}"]
+    own = stages_of(find_depth(variant))
     stages = own if stages is None else stages
     x = conv_bn_act(x, stem, 7, stem_stride, name="stem", **conv)
     x = F.max_pool2d(x, 3, stride=2, padding=1)
@@ -121,7 +126,7 @@ class WarmResNet(Classifier):
         seed: int | None = None,
     ):  # fmt: skip
         depth = find_depth(variant)
-        rows = DEPTHS[f"resnet{depth}"] if stages is None else stages
+        rows = stages_of(depth) if stages is None else stages
         options = check_settings(
             stages=rows, stem=stem, stem_stride=stem_stride, output_stride=output_stride, dropout=dropout,
             drop_connect=drop_connect, act=act, padding=padding, eps=eps, momentum=momentum,

@@ -16,11 +16,11 @@ from .. import networks
 from ..data.preprocessing import Preprocessing
 from ..engine.build import starting_from
 from ..networks.classifier import STEM, Classifier
+from .conventions import find_family
 from .description import Description, class_names
 from .errors import WeightsError, WeightsWarning
 from .fitting import fit, take_description, warn
 from .identification import Identified, identify
-from .lineages.lineage import NETWORK
 from .reading import Checkpoint, Source, read
 from .reshaping import for_channels
 from .tensors import assign, unshare
@@ -60,7 +60,7 @@ def from_pretrained(
     (('class 0', 'class 1'), False)
     """
     checkpoint = read(_full_name(cls, source), revision)
-    if checkpoint.description is None and cls is not Classifier and NETWORK not in class_names(cls):
+    if checkpoint.description is None and cls is not Classifier and find_family(class_names(cls)) is None:
         raise WeightsError(
             f"{checkpoint.source} does not say which {cls.__name__} it is of: files of warmnet.save do. Build the network, and "
             f"put the weights into it: warmnet.load(model, source)."
@@ -126,14 +126,14 @@ def _build(
         **overrides,
     }
     values: dict[str, Tensor] = {}
-    if _starts_from_values(network):
-        values = unshare(identified.tensors, checkpoint.is_shared)
-        if STEM in values and values[STEM].shape[1] != settings["in_channels"]:
-            values[STEM] = for_channels(values[STEM], settings["in_channels"])
     try:
+        if _starts_from_values(network):
+            values = unshare(identified.tensors, checkpoint.is_shared)
+            if STEM in values and values[STEM].shape[1] != settings["in_channels"]:
+                values[STEM] = for_channels(values[STEM], settings["in_channels"])
         with starting_from(values):
             return network(device=device, **settings)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         if overrides or not _is_of_warmnet(network):
             raise
         raise WeightsError(f"{checkpoint.source} holds a description of its model that is damaged: {error}") from error
