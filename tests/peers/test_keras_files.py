@@ -46,7 +46,7 @@ def fill(model):
             variable.assign(torch.empty_like(variable.value).uniform_(-0.1, 0.1) + variable.name.endswith("variance"))
 
 
-@pytest.fixture(scope="module", params=[(v, top) for v in ("b0", "b3", "b7") for top in (True, False)], ids=str)
+@pytest.fixture(scope="module", params=[(v, top) for v in ("b0", "b3", "b7", "V2B0", "V2S") for top in (True, False)], ids=str)
 def network(request):
     """Flat with top, and below another head without."""
     keras.config.set_floatx("float32")

@@ -19,6 +19,7 @@ from .errors import WeightsError
 from .heads import Head, find_head
 from .lineage_choice import Choice, choose, is_called
 from .lineages import LINEAGES, keras
+from .live_networks import check_computes
 from .reading import Checkpoint
 
 
@@ -58,6 +59,8 @@ def identify(
     if named is not None and lineage not in (None, named.lineage):
         raise WeightsError(f"{checkpoint.source} has the layout {named.lineage!r}, not {lineage!r}. Leave out lineage.")
     choice = choose(checkpoint, named.lineage if named is not None else lineage, by_names_alone)
+    if checkpoint.network is not None and choice.lineage.name != "warmnet" and not by_names_alone:
+        check_computes(checkpoint.network, choice, checkpoint.source)
     notes, tensors = choice.notes, choice.tensors
     preprocessing, is_stated, doubts = _find_preprocessing(choice, checkpoint, tensors)
     if not for_model:

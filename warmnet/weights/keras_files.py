@@ -31,7 +31,8 @@ VARIABLES = {  # of a layer's class, in the order in which Keras 3 numbers them
     "normalization": ("mean", "variance", "count"),
 }
 CLASSES = {  # by the names of EfficientNet's layers; all others are convolutions
-    "dwconv": "depthwise_conv2d",
+    "dwconv": "depthwise_conv2d",  # V1's,
+    "dwconv2": "depthwise_conv2d",  # and V2's
     "bn": "batch_normalization",
     "normalization": "normalization",
     "predictions": "dense",
@@ -211,19 +212,29 @@ def _efficientnet_names(groups: dict[str, Any]) -> dict[str, str]:
 
 
 def _layers(kernels: list[tuple[int, ...]]) -> list[str]:
-    """EfficientNet's layers in forward order, by the shapes (height, width, in, out) of its convolutions but the depthwise."""
-    names, stage, block, width = ["normalization", "stem_conv", "stem_bn"], 0, 0, 0
+    """EfficientNet's layers in forward order, by the shapes (height, width, in, out) of its convolutions but the depthwise.
+
+    V2 is told by its first block, which is fused: one large kernel. Its Normalization has no variables.
+    """
+    is_v2 = len(kernels) > 1 and _is_fused(kernels[1])
+    names = ["stem_conv", "stem_bn"] if is_v2 else ["normalization", "stem_conv", "stem_bn"]
+    depthwise = ["dwconv2" if is_v2 else "dwconv", "bn", "se_reduce", "se_expand"]
+    stage, block, width = 0, 0, 0
     convs = iter(kernels[1:-1])
     for first in convs:
-        expands = first[3] > first[2]  # else it is squeeze and excitation's reduce: the first stage does not expand
-        *_, project = first, *islice(convs, 3 if expands else 2)
+        parts = ["project_conv", "project_bn"] if _is_fused(first) else [*depthwise, "project_conv", "project_bn"]
+        if first[3] > first[2]:  # else it is the only kernel of its block, or squeeze and excitation's reduce
+            parts = ["expand_conv", "expand_bn", *parts]
+        *_, project = first, *islice(convs, sum(_class(part) == "conv2d" for part in parts) - 1)
         stage, block = (stage, block + 1) if project[3] == width else (stage + 1, 0)
         width = project[3]
-        parts = ["dwconv", "bn", "se_reduce", "se_expand", "project_conv", "project_bn"]
-        if expands:
-            parts = ["expand_conv", "expand_bn", *parts]
         names += [f"block{stage}{chr(ord('a') + block)}_{part}" for part in parts]
     return [*names, "top_conv", "top_bn"]
+
+
+def _is_fused(kernel: tuple[int, ...]) -> bool:
+    """Whether a block that begins with this kernel is a Fused-MBConv."""
+    return kernel[0] > 1
 
 
 def _class(layer: str) -> str:

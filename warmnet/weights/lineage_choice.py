@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .conventions import as_keywords
 from .errors import WeightsError
-from .lineages import LINEAGES, Lineage
+from .lineages import LINEAGES, Lineage, timm
 from .reading import Checkpoint
 
 
@@ -18,6 +18,7 @@ class Choice(NamedTuple):
     """A lineage, a variant, and the tensors without what torch.compile, DDP, ... put before their names.
 
     - `apart`: in how many blocks and layers the variant differs from them.
+    - `prefix`: what was taken off their names, such as 'backbone.'.
     - `notes`: what was taken off.
     """
 
@@ -25,6 +26,7 @@ class Choice(NamedTuple):
     variant: str
     tensors: dict[str, Tensor]
     apart: tuple[int, int]
+    prefix: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -78,7 +80,8 @@ def _choices(source: str, tensors: dict[str, Tensor], lineages: Iterable[Lineage
                 raise WeightsError(f"{source} is no network of {lineage.name}: {prefix}{stem} is no kernel of a convolution.")
             named = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
             apart, variant = lineage.nearest(named)
-            yield Choice(lineage, variant, named, apart, (f"'{prefix}' was taken off the names",) if prefix else ())
+            notes = (f"'{prefix}' was taken off the names",) if prefix else ()
+            yield Choice(lineage, variant, named, apart, prefix, notes)
 
 
 def _told_by_architecture(checkpoint: Checkpoint, choices: list[Choice], is_given: bool) -> list[Choice]:
@@ -86,7 +89,8 @@ def _told_by_architecture(checkpoint: Checkpoint, choices: list[Choice], is_give
 
     - `is_given`: whether somebody said of which lineage it is.
     """
-    stated = checkpoint.config.get("architecture")
+    is_called_so = (name for name in timm.OTHERS if is_called(name, checkpoint.architecture))
+    stated = checkpoint.config.get("architecture") or next(is_called_so, None)
     if isinstance(stated, str) and choices[0].lineage.name != "warmnet":
         fitting = [choice for choice in choices if stated.lower() == choice.architecture.lower()]
         owners = [

@@ -35,7 +35,7 @@ class Checkpoint(NamedTuple):
     - `config`: what stands beside the tensors. `description`: what a file or a model of warmnet's says of the network.
     - `named`: which of the checkpoints it is that have a name, if it is one.
     - `notes`: what was taken off to get at the tensors.
-    - `is_shared`: whether somebody else has these tensors, too.
+    - `is_shared`: whether somebody else has these tensors, too. `network`: who, if it is not one of warmnet's.
     """
 
     tensors: dict[str, Tensor]
@@ -46,6 +46,7 @@ class Checkpoint(NamedTuple):
     named: NamedCheckpoint | None = None
     notes: tuple[str, ...] = ()
     is_shared: bool = False
+    network: nn.Module | None = None
 
 
 def read(source: Source, revision: str | None = None) -> Checkpoint:
@@ -106,10 +107,11 @@ def _read_named(named: NamedCheckpoint, revision: str | None) -> Checkpoint:
 
 
 def _read_model(model: nn.Module) -> Checkpoint:
+    tensors, source = dict(model.state_dict()), f"the given {type(model).__name__}"
+    if isinstance(model, Classifier):
+        return Checkpoint(tensors, source, description=describe(model), is_shared=True)
     config = getattr(model, "pretrained_cfg", None) or {}  # of timm's models
-    description = describe(model) if isinstance(model, Classifier) else None
-    source = f"the given {type(model).__name__}"
-    return Checkpoint(dict(model.state_dict()), source, _architecture(config, ""), config, description, is_shared=True)
+    return Checkpoint(tensors, source, _architecture(config, ""), config, is_shared=True, network=model)
 
 
 def _read_repository(source: str, revision: str | None) -> Checkpoint:

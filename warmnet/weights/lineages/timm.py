@@ -18,6 +18,7 @@ EFFICIENTNETS = {  # without V2's scaled ones, which timm has of TensorFlow's al
 }
 LITE_EVALUATION = {"lite3": (300, "bilinear"), "lite4": (380, "bilinear")}  # timm's own choice
 HALF = (0.5, 0.5, 0.5)
+OTHERS = "efficientnet_blur_b0", "resnetaa50", "resnetblur18", "resnetblur50"  # with the tensors of one of these, and blurring
 
 
 def _tf_preprocessing(variant: str, architecture: str) -> Preprocessing:
