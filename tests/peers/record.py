@@ -20,6 +20,16 @@ RELATIVES = {  # whose numbers are recorded
     "resnet50": "timm",
 }
 
+NAMED = {  # whose tensors' names are recorded
+    "b0": OF_V1,
+    "lite0": ("timm", "lite-pytorch"),
+    "v2-b0": ("timm", "keras"),
+    "v2-s": ("torchvision",),
+    "mobilenetv2-1.0": ("timm", "torchvision"),
+    "resnet18": ("timm", "torchvision"),
+    "resnet50": ("timm", "torchvision"),
+}
+
 
 def rounded(numbers: torch.Tensor) -> list:
     """Without the digits that differ from machine to machine."""
@@ -72,16 +82,18 @@ def layer_records() -> dict:
 
 
 def lineage_records() -> dict:
-    """The name and shape of each of b0's tensors, as each peer has them."""
+    """The name and shape of each tensor, as each peer has them, of a variant of each kind."""
     records = {}
-    for name in OF_V1:
-        peer = PEERS[name]
-        network = peer.build("b0", (64, 64), torch.float32)
-        if name == "keras":
-            variables = (w for layer in network.model.layers for w in layer.weights if layer.name != "normalization")
-            records[name] = {variable.path: list(variable.shape) for variable in variables}
-        else:
-            records[name] = {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
+    for variant, peers in NAMED.items():
+        for name in peers:
+            network = PEERS[name].build(variant, (64, 64), torch.float32)
+            if name == "keras":
+                layers = [layer for layer in network.model.layers if not layer.name.startswith("normalization")]
+                tensors = {variable.path: variable for layer in layers for variable in layer.weights}
+            else:
+                tensors = network.state_dict()
+            library = "lukemelas" if name == "lite-pytorch" else name
+            records[f"{variant} {library}"] = {key: list(tensor.shape) for key, tensor in tensors.items()}
     return records
 
 

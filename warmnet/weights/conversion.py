@@ -148,13 +148,19 @@ def _timm_config(model: Classifier, lineage: Lineage) -> dict[str, Any]:
 
 def _warn_of_losses(model: Classifier, lineage: Lineage, path: Path) -> None:
     """Warn of what a file of this kind has no place for."""
-    losses = []
+    losses, mend = [], "A .safetensors can."
     if model.classes:
         losses.append(f"the names of {len(model.classes)} classes")
-    if model.preprocessing not in (None, lineage.preprocessing(model.variant_name, path.stem)):
-        losses.append(f"{model.preprocessing} but for mean and std" if lineage is keras.V1 else f"{model.preprocessing}")
+    preprocessing, usual = model.preprocessing, lineage.preprocessing(model.variant_name, path.stem)
+    if preprocessing not in (None, usual):
+        losses.append(f"{preprocessing} but for mean and std" if lineage is keras.V1 else f"{preprocessing}")
+        if lineage is keras.V2:
+            mend = (
+                f"Keras' network begins with layers that take {usual.mean} from pictures in 0..1 and divide by {usual.std}: "
+                f"build it with include_preprocessing=False, and give it what went through the model's preprocessing."
+            )
     if losses:
-        warnings.warn(f"{path} cannot hold {' and '.join(losses)}. A .safetensors can.", WeightsWarning, stacklevel=3)
+        warnings.warn(f"{path} cannot hold {' and '.join(losses)}. {mend}", WeightsWarning, stacklevel=3)
 
 
 def _keras_normalization(model: Classifier) -> dict[str, Tensor]:
