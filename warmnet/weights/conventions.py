@@ -10,6 +10,7 @@ from torch import nn
 
 from ..functional import SameConv2d
 from ..networks.classifier import Classifier
+from ..networks.efficientnet import WarmEfficientNet, find_variant
 from ..networks.families import FAMILIES
 from .description import Description
 
@@ -17,10 +18,9 @@ CONVENTIONS = "padding", "eps", "act"
 
 
 def default_settings(family: type[Classifier], variant: Any) -> dict[str, Any]:
-    """The settings of a variant to which nothing else was given; `variant` is its name, or what that stands for."""
+    """The settings of a variant to which nothing else was given; `variant` is its name, or what that stands for in a file."""
     defaults = {name: parameter.default for name, parameter in signature(family.__init__).parameters.items()}
-    variant = family.variants.get(variant, variant) if isinstance(variant, str) else variant
-    return {**defaults, **dict(getattr(variant, "options", ()))}
+    return {**defaults, **dict(find_variant(variant).options if family is WarmEfficientNet else ())}
 
 
 def default_conventions(family: type[Classifier], variant: Any) -> dict[str, Any]:
