@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..networks.efficientnet import VARIANTS
+from ..networks.families import NAMES
 
 
 def whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
@@ -58,8 +58,8 @@ def setting(text: str) -> tuple[str, Any]:
 
 def variant_or_model_file(text: str) -> str:
     """The name of a variant, or of a network in a Python file."""
-    if text not in VARIANTS and ".py" not in text:
-        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(VARIANTS)}, or mymodel.py:Net)")
+    if text not in NAMES and ".py" not in text:
+        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(NAMES)}, or mymodel.py:Net)")
     return text
 
 

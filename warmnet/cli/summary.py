@@ -7,13 +7,12 @@ from typing import Any
 
 from ..authoring.user_networks import find_network
 from ..errors import InputError
-from ..networks.classifier import Classifier
-from ..networks.efficientnet import VARIANTS, WarmEfficientNet
+from ..networks.families import NAMES
 from .arguments import variant_or_model_file, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    names = f"{', '.join(VARIANTS)}; or a network of your own, mymodel.py:Net"
+    names = f"{', '.join(NAMES)}; or a network of your own, mymodel.py:Net"
     parser.add_argument("model", type=variant_or_model_file, metavar="VARIANT", help=names)
     parser.add_argument(
         "--resolution", type=whole_number(1, 10_000), metavar="N", help="side of the input. Default: the variant's own"
@@ -27,9 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ..summary import tabulate
 
     settings: dict[str, Any] = {"num_classes": arguments.num_classes, "device": "meta"}
-    model: Classifier
-    if arguments.model in VARIANTS:
-        model = WarmEfficientNet(arguments.model, **settings)
+    if arguments.model in NAMES:
+        model = NAMES[arguments.model](arguments.model, **settings)
     else:
         model = find_network(arguments.model)(**settings)
     side = arguments.resolution or model.resolution
