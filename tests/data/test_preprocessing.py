@@ -8,6 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from warmnet.data import ImageError, Preprocessing, read_image
+from warmnet.data.preprocessing import CROP_MODES
 
 CHINA = Image.fromarray(load_sample_images().images[0])  # 640x427
 
@@ -30,19 +31,41 @@ def test_an_image_is_cropped_then_resized_then_normalized():
     torch.testing.assert_close(x, torch.tensor(expected, dtype=torch.float32).permute(2, 0, 1))
 
 
+@pytest.mark.parametrize("mode, size", [("center", (383, 256)), ("squash", (256, 256))])
+def test_an_image_is_resized_before_it_is_cropped_where_the_crop_mode_says_so(mode, size):
+    resized = CHINA.resize(size, Image.Resampling.BILINEAR)  # 224 / 0.875 is 256, and 640 * 256 / 427 is 383.7
+    left = round((size[0] - 224) / 2)
+    pixels = Preprocessing(224, interpolation="bilinear", crop_mode=mode).pixels(CHINA)
+    np.testing.assert_array_equal(pixels, resized.crop((left, 16, left + 224, 16 + 224)))
+
+
 def test_it_survives_json():
-    for preprocessing in Preprocessing(380), Preprocessing(32, 1.0, "lanczos", (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)):
+    for preprocessing in Preprocessing(380), Preprocessing(32, 1.0, "lanczos", (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), "squash"):
         assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 500), (500, 3), (31, 33)])
-def test_any_size_of_image_will_do(size):
-    x = Preprocessing(32)(Image.new("RGB", size, (124, 116, 104)))  # ImageNet's mean
+@pytest.mark.parametrize("mode", CROP_MODES)
+def test_any_size_of_image_will_do(size, mode):
+    x = Preprocessing(32, crop_mode=mode)(Image.new("RGB", size, (124, 116, 104)))  # ImageNet's mean
     assert x.shape == (3, 32, 32) and x.abs().max() < 0.02
 
 
+def test_an_image_too_narrow_to_be_resized_whole_is_refused():
+    with pytest.raises(ImageError, match="An image of 1x100000 is too narrow: .* 256x25600000 pixels"):
+        Preprocessing(224, 0.875, crop_mode="center").pixels(Image.new("RGB", (1, 100_000)))
+
+
 @pytest.mark.parametrize(
-    "fields", [{"resolution": 0}, {"crop": 0.0}, {"crop": 1.5}, {"crop": float("nan")}, {"interpolation": "cubic"}]
+    "fields",
+    [
+        {"resolution": 0},
+        {"crop": 0.0},
+        {"crop": 1.5},
+        {"crop": float("nan")},
+        {"interpolation": "cubic"},
+        {"crop_mode": "border"},
+    ],
 )
 def test_fields_that_cannot_be_are_refused_with_their_value(fields):
     with pytest.raises(ValueError, match=str(*fields.values())):

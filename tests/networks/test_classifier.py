@@ -70,3 +70,14 @@ def test_an_option_that_no_file_can_hold_is_asked_for_again(tmp_path):
     with pytest.raises(warmnet.WeightsError, match=r"saved with table=\{1: 2\}, which no file can hold. Pass table="):
         Patches.from_pretrained(tmp_path / "w.safetensors")
     assert Patches.from_pretrained(tmp_path / "w.safetensors", table={1: 2}).options == {"table": {1: 2}}
+
+
+@pytest.mark.parametrize("option", [{"pretrained": True}, {"weights": "DEFAULT"}, {"weights": "imagenet"}])
+def test_who_asks_for_weights_as_elsewhere_is_told_what_to_write(option):
+    name, value = next(iter(option.items()))
+    message = rf"{name}={value!r} is no option here: .*WarmEfficientNet.from_pretrained\('b3'\) from trained ones"
+    for call in lambda: WarmEfficientNet("b3", **option), lambda: WarmEfficientNet(variant="b3", **option):
+        with pytest.raises(TypeError, match=message):
+            call()
+    with pytest.raises(TypeError, match=r"WarmResNet.from_pretrained\('50'\) from trained ones"):
+        warmnet.WarmResNet(**option)

@@ -227,7 +227,7 @@ def test_strides_of_ones_own_are_kept():
 @pytest.mark.parametrize(
     "arguments, options, message",
     [
-        (("b9",), {}, r"Unknown variant 'b9'. Choose one of b0, b1, .*, v2-xl, or pass a Variant"),
+        (("b9",), {}, r"Unknown variant 'b9'. Did you mean 'b8'\? Choose one of b0, b1, .*, v2-xl, or pass a Variant"),
         ((["b0"],), {}, r"Unknown variant \['b0'\]"),
         (("b0", -1), {}, r"num_classes=-1 must be at least 0"),
         (("b0", 10, 0), {}, r"in_channels=0 must be at least 1"),

@@ -118,7 +118,7 @@ def test_torchvision_s_preprocessing_is_told_from_the_name():
             then = weights.transforms()
             found = LINEAGES["torchvision"].preprocessing(variant, weights.url.rpartition("/")[2])
             side, (resize,) = then.crop_size[0], then.resize_size
-            expected = Preprocessing(side, side / resize, then.interpolation.value, tuple(then.mean), tuple(then.std))
+            expected = Preprocessing(side, side / resize, then.interpolation.value, tuple(then.mean), tuple(then.std), "center")
             assert found == expected, weights
 
 

@@ -382,7 +382,7 @@ def test_the_model_stays_as_it_is_even_if_its_forward_raises(shape):
 def test_what_is_no_network_or_input_is_refused():
     with pytest.raises(ValueError, match=r"Mixed does not say .* such as \(1, 3, 64, 64\)"):
         tabulate(Mixed())
-    with pytest.raises(ValueError, match="Unknown variant 'b9'. Choose one of b0, .* l2"):
+    with pytest.raises(ValueError, match=r"Unknown variant 'b9'. Did you mean 'b8'\? Choose one of b0, .* l2"):
         tabulate("b9")
     for network in (3, Mixed):
         with pytest.raises(TypeError, match="is no network. Pass a module, a forward function, or a variant: b0"):

@@ -14,9 +14,11 @@ from huggingface_hub import constants, hf_hub_download
 from waiting import LIMIT
 
 import warmnet
+from warmnet.data.imagenet import imagenet_classes
 from warmnet.data.preprocessing import Preprocessing
 from warmnet.errors import MissingExtra
 from warmnet.weights import WeightsError, hub
+from warmnet.weights.checkpoints import CHECKPOINTS
 from warmnet.weights.hub import check_named_hash, download
 
 ORDER = OWN, SAFETENSORS, BIN, KERAS = "weights.safetensors", "model.safetensors", "pytorch_model.bin", "model.weights.h5"
@@ -323,14 +325,15 @@ def test_a_network_from_the_hub_is_what_its_config_says(server, tmp_path):
     model = warmnet.WarmEfficientNet("b0", 2, seed=0).eval()
     warmnet.convert(model, tmp_path / "x.safetensors", to="timm")
     weights, half = (tmp_path / "x.safetensors").read_bytes(), [0.5, 0.5, 0.5]
-    scale = {"input_size": [3, 128, 128], "crop_pct": 0.9, "interpolation": "bilinear", "mean": half, "std": half}
+    scale = {"crop_pct": 0.9, "interpolation": "bilinear", "mean": half, "std": half, "crop_mode": "squash"}
+    scale |= {"input_size": [3, 96, 96], "test_input_size": [3, 128, 128]}
     config = {"architecture": "tf_efficientnet_b0", "label_names": ["cat", "dog"], "pretrained_cfg": scale}
     commit = server.commit(REPO, {SAFETENSORS: weights, CONFIG: json.dumps(config).encode()})
     x = torch.randn(1, 3, 64, 64)
     for source, given in (REPO, {}), (f"{REPO}@{commit}", {}), (REPO, {"revision": commit}):
         loaded = warmnet.WarmEfficientNet.from_pretrained(source, **given)
         assert torch.equal(loaded(x), model(x)) and loaded.classes == ("cat", "dog")
-        assert loaded.preprocessing == Preprocessing(128, 0.9, "bilinear", (0.5,) * 3, (0.5,) * 3)
+        assert loaded.preprocessing == Preprocessing(128, 0.9, "bilinear", (0.5,) * 3, (0.5,) * 3, "squash")
     server.faults += [503] * 9
     assert torch.equal(warmnet.WarmEfficientNet.from_pretrained(REPO)(x), model(x)), "from the cache"
 
@@ -358,3 +361,28 @@ def test_a_config_that_makes_no_sense_is_told_and_not_followed(server, tmp_path,
 def test_a_run_folder_that_is_not_there_is_said_first(server):
     with pytest.raises(WeightsError, match="^There is no runs/digits-2 here. On the Hugging Face Hub:"):
         warmnet.WarmEfficientNet.from_pretrained("runs/digits-2")
+
+
+def test_a_name_is_a_repository_its_preprocessing_and_imagenets_classes(server, tmp_path):
+    model = warmnet.WarmEfficientNet("b0", seed=0).eval()
+    warmnet.convert(model, tmp_path / "x.safetensors", to="timm")
+    server.commit(REPO, {SAFETENSORS: (tmp_path / "x.safetensors").read_bytes(), CONFIG: json.dumps(ABOUT).encode()})
+    assert not warmnet.pretrained()[0].is_at_hand
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = warmnet.WarmEfficientNet.from_pretrained("b0")
+    x = torch.randn(1, 3, 64, 64)
+    assert torch.equal(loaded(x), model(x))
+    assert loaded.preprocessing == CHECKPOINTS["b0"].preprocessing and loaded.classes == imagenet_classes()
+    assert warmnet.pretrained()[0].is_at_hand
+    server.requests.clear()
+    assert warmnet.WarmEfficientNet.from_pretrained(REPO).classes == imagenet_classes(), "by its id, too"
+
+
+def test_a_name_whose_repository_is_not_cached_nor_reachable_says_the_command_that_gets_it(server, monkeypatch):
+    server.close()
+    with pytest.raises(WeightsError, match=f"'b0' are not at hand; this gets them: hf download {REPO}\n.*did not come from"):
+        warmnet.WarmEfficientNet.from_pretrained("b0")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingExtra, match=r"'b0' are on the Hugging Face Hub: .*pip install 'warmnet\[hub\]'"):
+        warmnet.WarmEfficientNet.from_pretrained("b0")

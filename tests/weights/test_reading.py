@@ -176,9 +176,11 @@ def test_the_lineage_must_be_one_that_there_is():
 
 def test_what_is_not_there_is_no_hub_repository_either(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for source in "here/model.pth", "model", tmp_path / "there" / "x.safetensors", "a/b/c":
+    for source in "here/model.pth", "model.pth", tmp_path / "there" / "x.safetensors", "a/b/c":
         with pytest.raises(WeightsError, match="does not exist"):
             load(source)
+    with pytest.raises(WeightsError, match="'model' is neither a path here nor the name of a checkpoint. Choose one of b0, "):
+        load("model")
 
 
 def test_loading_a_file_reads_it_once_and_makes_no_second_copy(tmp_path):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..networks.families import NAMES
+from ..networks.names import choose_one
 
 
 def whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
@@ -59,7 +60,8 @@ def setting(text: str) -> tuple[str, Any]:
 def variant_or_model_file(text: str) -> str:
     """The name of a variant, or of a network in a Python file."""
     if text not in NAMES and ".py" not in text:
-        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(NAMES)}, or mymodel.py:Net)")
+        message = f"invalid choice: {text!r}. {choose_one(text, NAMES)}, or mymodel.py:Net"
+        raise argparse.ArgumentTypeError(message)
     return text
 
 

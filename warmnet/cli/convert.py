@@ -11,7 +11,11 @@ from ..errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("source", metavar="IN", help="a weights file or run folder of any of these, or a Hugging Face Hub id")
+    add(
+        "source",
+        metavar="IN",
+        help="a weights file or run folder of any of these, a name such as lite0, or a Hugging Face Hub id",
+    )
     add("out", metavar="OUT", help=".safetensors; .pth, torch's; .h5 or .weights.h5, Keras'")
     add("--to", choices=weights.LIBRARIES, default="warmnet", help="whose layout. Default: warmnet")
     add("--lineage", choices=weights.LINEAGES, help="whose layout IN has. Default: told from its tensors")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run folder, or a weights file")
+    parser.add_argument("run", metavar="RUN", help="a run folder, a weights file, or a name such as lite0")
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="as for training: its val is evaluated, or the fifth that "
                         "training holds out. Default: the digits")  # fmt: skip
     parser.add_argument("--all", action="store_true", help="evaluate all images of FOLDER")

@@ -15,7 +15,7 @@ from .images import check_outside, read_images
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run folder, a weights file or a Hugging Face Hub id")
+    add("run", metavar="RUN", help="a run folder, a weights file, a name such as lite0 or a Hugging Face Hub id")
     add("out", metavar="OUT", help="the file to write; its ending, such as .onnx, may be left out")
     add("folder", nargs="?", metavar="FOLDER", help="images as for training, to compare on; int8 is calibrated on them. "
         "Default: synthetic images; with int8 the digits")  # fmt: skip

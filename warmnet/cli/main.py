@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from ..errors import InputError, MissingExtra
 from ..version import __version__
-from . import bench, convert, evaluate, export, new, notebook, predict, summary, train
+from . import bench, convert, evaluate, export, new, notebook, predict, pretrained, summary, train
 from .messages import is_out_of_memory, model_file_traceback, warn
 
 COMMANDS = (
@@ -30,6 +30,7 @@ COMMANDS = (
     export,
     bench,
     convert,
+    pretrained,
 )  # each: add_arguments(parser), run(arguments)
 
 

@@ -16,6 +16,7 @@ from ..authoring.user_networks import find_network, load_network
 from ..errors import InputError
 from ..networks.classifier import Classifier
 from ..networks.efficientnet import VARIANTS, WarmEfficientNet
+from ..networks.names import choose_one
 from ..weights.identification import identify
 from ..weights.reading import read
 from .arguments import add_device, add_model, add_reading, positive, setting, whole_number
@@ -38,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(VARIANTS)}, or one of your own network's. Default: b0, or your network's",
     )
     add_model(parser, "train a network of your own, which `warmnet new mymodel.py` writes")
-    add("--weights", metavar="SOURCE", help="start from these: a file, a run folder, a Hugging Face Hub id")
+    add(
+        "--weights",
+        metavar="SOURCE",
+        help="start from these: a file, a run folder, a name such as lite0, a Hugging Face Hub id",
+    )
     recipes = "small", "paper", "timm-b0", "sgd", "finetune"
     add("--recipe", choices=recipes, help="default: small, or with --weights finetune")
     add("--epochs", type=whole_number(1), metavar="N", help="passes over the images")
@@ -108,8 +113,8 @@ def _is_first_process() -> bool:
 def _check_variant(arguments: argparse.Namespace) -> None:
     """Ends with the usage for a variant that EfficientNet has not; a network of the user's own knows its own variants."""
     if arguments.variant and not arguments.model and arguments.variant not in VARIANTS:
-        names = ", ".join(VARIANTS)
-        arguments.parser.error(f"argument --variant: invalid choice: {arguments.variant!r} (choose from {names})")
+        names = choose_one(arguments.variant, VARIANTS)
+        arguments.parser.error(f"argument --variant: invalid choice: {arguments.variant!r}. {names}")
 
 
 def _check_out(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,15 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from .errors import ImageError
 from .images import upright_rgb
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image, Resampling
 
 INTERPOLATIONS = "nearest", "bilinear", "bicubic", "lanczos"
+CROP_MODES = "first", "center", "squash"
+MOST_PIXELS = 2**28  # that an image may have on the way, 800 MB
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,15 @@ class Preprocessing:
     """A PIL image of any mode as a float tensor (3, resolution, resolution): the paper's evaluation by default.
 
     The official preprocessing.py cuts a central square out of the image, resizes it and normalizes. Pillow's bicubic filter
-    averages where it makes smaller; TensorFlow's of 2019 did not.
+    averages where it makes smaller; TensorFlow's of 2019 did not. timm and torchvision resize before they cut.
 
     - `resolution`: the side in pixels.
     - `crop`: the central square's share of the short side. Default: resolution / (resolution + 32), 0.875 for 224.
     - `interpolation`: 'nearest', 'bilinear', 'bicubic' or 'lanczos'.
     - `mean`, `std`: of red, green and blue in 0..1; those of ImageNet.
+    - `crop_mode`: 'first': the central square is cut out, and resized. 'center', timm's and torchvision's: the short side is
+      resized to resolution / crop, rounded down, and the central square of the resolution is cut out. 'squash', timm's: the
+      same, but both sides are resized so.
 
     >>> from PIL import Image
     >>> from warmnet.data.preprocessing import Preprocessing
@@ -40,12 +47,15 @@ class Preprocessing:
     interpolation: str = "bicubic"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    crop_mode: str = "first"
 
     def __post_init__(self) -> None:
         if self.resolution < 1:
             raise InputError(f"resolution is {self.resolution}; it must be at least 1.")
         if self.interpolation not in INTERPOLATIONS:
             raise InputError(f"Unknown interpolation {self.interpolation!r}. Choose one of {', '.join(INTERPOLATIONS)}.")
+        if self.crop_mode not in CROP_MODES:
+            raise InputError(f"Unknown crop_mode {self.crop_mode!r}. Choose one of {', '.join(CROP_MODES)}.")
         if self.crop is None:
             object.__setattr__(self, "crop", self.resolution / (self.resolution + 32))
         if not 0 < self.crop <= 1:  # type: ignore[operator]
@@ -57,9 +67,35 @@ class Preprocessing:
     def pixels(self, image: Image) -> Image:
         """The central square of an image, in RGB and of the resolution."""
         image = upright_rgb(image)
-        side = max(1, int(self.crop * min(image.size)))  # type: ignore[operator]
-        left, top = ((n - side + 1) // 2 for n in image.size)
-        return self.resized(image.crop((left, top, left + side, top + side)))
+        if self.crop_mode == "first":
+            side = max(1, int(self.crop * min(image.size)))  # type: ignore[operator]
+            left, top = ((n - side + 1) // 2 for n in image.size)
+            return self.resized(image.crop((left, top, left + side, top + side)))
+        return self._cropped(image.resize(self._size_before_crop(image.size), self._filter))
+
+    def _size_before_crop(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The (W, H) to which an image of `size` is resized before the square is cut out of it."""
+        short = math.floor(self.resolution / self.crop)  # type: ignore[operator]
+        if self.crop_mode == "squash":
+            return short, short
+        width, height = (side * short // min(size) for side in size)
+        if width * height > MOST_PIXELS:
+            raise ImageError(
+                f"An image of {size[0]}x{size[1]} is too narrow: before it is cropped it would have {width}x{height} pixels. "
+                f"Cut it, or take preprocessing with crop_mode='first'."
+            )
+        return width, height
+
+    def _cropped(self, image: Image) -> Image:
+        """The central square of the resolution."""
+        left, top = (round((n - self.resolution) / 2) for n in image.size)
+        return image.crop((left, top, left + self.resolution, top + self.resolution))
+
+    @property
+    def _filter(self) -> Resampling:
+        from PIL.Image import Resampling
+
+        return Resampling[self.interpolation.upper()]
 
     def tensor(self, image: Image, box: tuple[float, float, float, float] | None = None) -> torch.Tensor:
         """All of an RGB image, or the part in `box` (left, top, right, bottom), resized and normalized."""
@@ -67,9 +103,7 @@ class Preprocessing:
 
     def resized(self, image: Image, box: tuple[float, float, float, float] | None = None) -> Image:
         """All of an image, or the part in `box`, as a square of the resolution."""
-        from PIL.Image import Resampling
-
-        return image.resize((self.resolution, self.resolution), Resampling[self.interpolation.upper()], box)
+        return image.resize((self.resolution, self.resolution), self._filter, box)
 
     def normalized(self, image: Image | np.ndarray) -> torch.Tensor:
         """An RGB image (W, H), or array (H, W, 3), as floats (3, H, W): in 0..1, less the mean, by the standard deviation."""

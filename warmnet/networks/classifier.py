@@ -22,6 +22,7 @@ from .settings import check_settings
 
 STEM = "stem.conv.weight"  # what the first kernel of a classifier is called,
 CLASSIFIER = "classifier.weight", "classifier.bias"  # and the tensors of its last layer, which other classes make anew
+PRETRAINED = "pretrained", "weights"  # what other libraries' networks are given for weights
 LEAST = 32  # the side of the sample that a classifier is built with
 
 
@@ -58,6 +59,7 @@ class Classifier(WarmModule):
     from_pretrained: ClassVar[Callable[..., Any]]  # these three are warmnet.weights', .deployment's and .summary's
     predict: Callable[..., Any]
     _repr_html_: Callable[[], str]
+    name_prefix: ClassVar[str] = ""  # of its checkpoints' names, which from_pretrained lets be left out: 'resnet'
     _given: set[str]
 
     def __new__(cls, *args: Any, **kw: Any) -> Classifier:
@@ -65,6 +67,8 @@ class Classifier(WarmModule):
         parameters = signature(cls.__init__).parameters
         if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
             for name in kw.keys() - parameters.keys():
+                if name in PRETRAINED:
+                    raise TypeError(with_calling_line(_pretrained_message(cls, name, args, kw)))
                 options = [key for key in parameters if key != "self"]
                 message = f"Unknown option {name!r}. {unknown_keyword(name, options)}"
                 raise TypeError(with_calling_line(message))
@@ -128,6 +132,16 @@ class Classifier(WarmModule):
         if x.device.type == "cpu" and is_plain(x) and not is_followed:
             if not math.isfinite(x.sum().item()) and not x.isfinite().all():  # a sum of finite numbers may overflow
                 raise ValueError(f"Images hold {int((~x.isfinite()).sum())} numbers that are NaN or infinite. Clean the data.")
+
+
+def _pretrained_message(cls: type[Classifier], name: str, args: tuple[Any, ...], kw: dict[str, Any]) -> str:
+    """How one gets pretrained weights, for somebody who asks for them as elsewhere."""
+    parameter = signature(cls.__init__).parameters.get("variant")
+    variant = args[0] if args else kw.get("variant", parameter and parameter.default)
+    return (
+        f"{name}={kw[name]!r} is no option here: {cls.__name__}(...) starts from random weights, and "
+        f"{cls.__name__}.from_pretrained({str(variant)!r}) from trained ones. warmnet.pretrained() lists their names."
+    )
 
 
 def _at_default(kind: type, options: dict[str, Any]) -> set[str]:

@@ -16,7 +16,7 @@ from torch.nn.init import normal_, uniform_
 from .. import functional as W
 from ..engine.block import block
 from .classifier import Classifier
-from .settings import check_settings, for_variants, total_stride
+from .settings import check_settings, for_variants, total_stride, unknown_variant
 
 
 class Stage(NamedTuple):
@@ -90,7 +90,7 @@ def find_variant(variant: str | Variant) -> Variant:
     """The variant of that name, or the variant itself."""
     known = VARIANTS.get(variant) if isinstance(variant, str) else variant
     if not isinstance(known, tuple) or len(known) not in (4, 5):  # which files of weights have of a Variant
-        raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(VARIANTS)}, or pass a Variant.")
+        raise unknown_variant(variant, VARIANTS, "a Variant")
     return Variant(**check_settings(**Variant(*known)._asdict()))
 
 

@@ -8,6 +8,7 @@ from . import efficientnet_v2  # noqa: F401  its rows are variants of WarmEffici
 from .classifier import Classifier
 from .efficientnet import WarmEfficientNet
 from .mobilenet_v2 import WarmMobileNetV2
+from .names import choose_one
 from .resnet import WarmResNet
 
 FAMILIES: tuple[type[Classifier], ...] = (WarmEfficientNet, WarmMobileNetV2, WarmResNet)
@@ -19,5 +20,5 @@ def find_family(variant: Any) -> type[Classifier]:
     if not isinstance(variant, str):
         return WarmEfficientNet
     if variant not in NAMES:
-        raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(NAMES)}.")
+        raise ValueError(f"Unknown variant {variant!r}. {choose_one(variant, NAMES)}.")
     return NAMES[variant]

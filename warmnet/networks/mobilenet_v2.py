@@ -16,7 +16,7 @@ from torch.nn.init import normal_
 from .. import functional as W
 from .classifier import Classifier
 from .efficientnet import Stage, conv_bn_act, mb_block, round_filters, scaled, stage
-from .settings import check_settings, total_stride
+from .settings import check_settings, total_stride, unknown_variant
 
 STAGES = (  # Table 2 of the paper
     Stage(size=16, expand=1, kernel=3, stride=1, repeat=1),
@@ -36,7 +36,7 @@ def find_width(variant: str | float) -> float:
     try:
         width = float(WIDTHS.get(str(variant), variant))
     except (TypeError, ValueError):
-        raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(WIDTHS)}, or pass a width.") from None
+        raise unknown_variant(variant, WIDTHS, "a width") from None
     check_settings(width=width)
     return width
 
@@ -73,6 +73,7 @@ class WarmMobileNetV2(Classifier):
     3504872
     """
 
+    name_prefix = "mobilenetv2-"
     variants: ClassVar = WIDTHS
 
     def __init__(

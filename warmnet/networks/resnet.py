@@ -16,7 +16,7 @@ from ..engine.block import block
 from ..functional.specs import activated
 from .classifier import Classifier
 from .efficientnet import Stage, conv_bn_act, scaled, stage
-from .settings import check_settings, total_stride
+from .settings import check_settings, total_stride, unknown_variant
 
 
 def shortcut(x, size, stride, **conv):
@@ -66,7 +66,7 @@ def find_depth(variant: str | int) -> int:
         depth = name.removeprefix("resnet")
         if variant in (name, depth, int(depth)):
             return int(depth)
-    raise ValueError(f"Unknown variant {variant!r}. Choose one of {', '.join(DEPTHS)}, or pass a depth.")
+    raise unknown_variant(variant, DEPTHS, "a depth")
 
 
 def resnet(
@@ -104,6 +104,7 @@ class WarmResNet(Classifier):
     25557032
     """
 
+    name_prefix = "resnet"
     variants: ClassVar = {name: find_depth(name) for name in DEPTHS}
 
     def __init__(

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any
 
 from .. import checks
+from .names import choose_one
 
 ROW = "size", "expand", "kernel", "stride", "repeat"  # of a table of stages
 WHOLE = dict.fromkeys((*ROW, "resolution", "in_channels", "stem", "stem_stride", "head"), 1) | {"num_classes": 0}
@@ -79,3 +80,8 @@ def for_variants(find: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], C
         return call
 
     return decorate
+
+
+def unknown_variant(variant: Any, names: Iterable[str], other: str) -> ValueError:
+    """The error for a variant that there is not, which offers the one that is meant; `other`: what else there may be."""
+    return ValueError(f"Unknown variant {variant!r}. {choose_one(str(variant), names)}, or pass {other}.")

@@ -109,6 +109,7 @@ def _timm_config(model: WarmEfficientNet, lineage: Lineage) -> dict[str, Any]:
         config["pretrained_cfg"] = {
             "input_size": [3, preprocessing.resolution, preprocessing.resolution],
             "crop_pct": preprocessing.crop,
+            "crop_mode": preprocessing.crop_mode,
             "interpolation": preprocessing.interpolation,
             "mean": list(preprocessing.mean),
             "std": list(preprocessing.std),

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,17 +61,28 @@ def check_named_hash(path: Path) -> None:
     match = next(filter(None, map(NAMED_HASH.fullmatch, names)), None)  # one link deep: the next name may be another hash
     if match is None:
         return
-    expected, sha256 = match[1] or match[2], hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            sha256.update(block)
-    found = sha256.hexdigest()[: len(expected)]
+    expected = match[1] or match[2]
+    found = sha256_of(path)[: len(expected)]
     if found != expected:
         rename = ", or rename it if those digits are no hash" if match[1] else ""
         raise WeightsError(
             f"{path} is damaged: its name says that its sha256 begins with {expected}, but it is {found}. "
             f"Delete {path.resolve()} and download it again{rename}."
         )
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hex digits."""
+    sha256 = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            sha256.update(block)
+    return sha256.hexdigest()
+
+
+def is_cached(repo: str) -> bool:
+    """Whether the cache has the weights of a repository; the Hub is not asked. False without huggingface_hub."""
+    return find_spec("huggingface_hub") is not None and _find_cached(repo, "main") is not None
 
 
 def _parse(source: str, revision: str | None) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..data.imagenet import imagenet_classes
 from ..data.preprocessing import Preprocessing
 from ..networks.classifier import CLASSIFIER, STEM, Classifier
 from ..networks.efficientnet import VARIANTS
@@ -45,7 +46,11 @@ def identify(checkpoint: Checkpoint, lineage: str | None = None, expected: str |
     _check_tensors(checkpoint)
     if checkpoint.description is not None:
         names = {name: name for name in checkpoint.tensors}
-        return Identified("warmnet", checkpoint.tensors, names, checkpoint.description, states_preprocessing=True)
+        return Identified("warmnet", checkpoint.tensors, names, checkpoint.description, checkpoint.notes, True)
+    named = checkpoint.named
+    if named is not None and lineage not in (None, named.lineage):
+        raise WeightsError(f"{checkpoint.source} has the layout {named.lineage!r}, not {lineage!r}. Leave out lineage.")
+    lineage = named.lineage if named is not None else lineage
     of, tensors, notes = _find_lineage(checkpoint, [LINEAGES[lineage]] if lineage else [*LINEAGES.values()])
     if of is timm.TF and lineage is None:
         of, note = _choose_timm(checkpoint, tensors, expected)
@@ -124,10 +129,12 @@ def _choose_timm(
 def _find_preprocessing(
     lineage: Lineage, variant: str, checkpoint: Checkpoint, tensors: dict[str, Tensor]
 ) -> tuple[Preprocessing | None, bool, tuple[str, ...]]:
-    """What images went through, whether the source says so, and doubts: by its config, Keras' first layers, or as usual.
+    """What images went through, whether the source says so, and doubts: by name, config, Keras' first layers, or as usual.
 
     Keras' layers that say it are taken out of `tensors`.
     """
+    if checkpoint.named is not None:
+        return checkpoint.named.preprocessing, True, ()
     usual = lineage.preprocessing(variant, checkpoint.architecture)
     mean, variance, _ = (tensors.pop(f"normalization/{key}", None) for key in ("mean", "variance", "count"))
     if mean is not None and variance is not None and usual is not None:
@@ -145,11 +152,13 @@ def _find_preprocessing(
 
 
 def _from_config(config: Mapping[str, Any]) -> Preprocessing:
-    """What the Hub's config.json of timm's models says of preprocessing."""
+    """What the Hub's config.json of timm's models says of preprocessing for evaluation."""
+    resolution = (config.get("test_input_size") or config["input_size"])[-1]
+    crop = config.get("test_crop_pct") or config["crop_pct"]
     mean, std = tuple(map(float, config["mean"])), tuple(map(float, config["std"]))
     if len(mean) != 3 or len(std) != 3:
         raise ValueError("mean and std are not of three colours")
-    return Preprocessing(config["input_size"][-1], config["crop_pct"], config["interpolation"], mean, std)
+    return Preprocessing(resolution, crop, config["interpolation"], mean, std, config.get("crop_mode") or "center")
 
 
 def _by_our_paths(lineage: Lineage, variant: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -160,7 +169,10 @@ def _by_our_paths(lineage: Lineage, variant: str, tensors: Mapping[str, Tensor])
 
 
 def _find_classes(checkpoint: Checkpoint, num_classes: int) -> tuple[str, ...]:
-    """The names of the classes that a config has, if there are as many."""
+    """The names of the classes that a config has, if there are as many; ImageNet's, of checkpoints that are known to be its."""
+    is_timms = re.fullmatch(r"timm/[\w.]*in1k(_\d+)?(@.*)?", checkpoint.source)
+    if num_classes == 1000 and (checkpoint.named is not None or is_timms):
+        return imagenet_classes()
     names = checkpoint.config.get("label_names")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return ()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from inspect import signature
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -37,8 +39,9 @@ def from_pretrained(
     Whatever is not simply as in the source is said in one `WeightsWarning`. Of `Classifier` itself the network is of the class
     that the source is of, if that is one of warmnet's.
 
-    - `source`: a file (warmnet's, safetensors, torch.save's, Keras' HDF5), a run folder, a Hugging Face Hub repository such
-      as 'timm/tf_efficientnet_b0.ns_jft_in1k' (with '@' and a revision, or `revision`), a state dict, or a model.
+    - `source`: a name such as 'lite0', see `warmnet.pretrained()`; a file (warmnet's, safetensors, torch.save's, Keras' HDF5),
+      a run folder, a Hugging Face Hub repository such as 'timm/efficientnet_b0.ra_in1k' (with '@' and a revision, or
+      `revision`), a state dict, or a model. A path that is there goes before a name.
     - `lineage`: whose layout it has: 'timm', 'timm_tf', 'torchvision', 'lukemelas', 'keras', 'warmnet'. Default: by the
       tensors' names, and for timm's two by what the file or repository is called.
     - `overrides`: of the class, instead of what the source says. With another `num_classes` the classifier is new; for other
@@ -56,7 +59,7 @@ def from_pretrained(
     >>> model.classes[:2], model.training
     (('class 0', 'class 1'), False)
     """
-    checkpoint = read(source, revision)
+    checkpoint = read(_full_name(cls, source), revision)
     if checkpoint.description is None and cls is not Classifier and NETWORK not in class_names(cls):
         raise WeightsError(
             f"{checkpoint.source} does not say which {cls.__name__} it is of: files of warmnet.save do. Build the network, and "
@@ -73,6 +76,12 @@ def from_pretrained(
     model.metadata = dict(identified.description.metadata)
     warn(report)
     return model.eval()
+
+
+def _full_name(cls: type[Classifier], source: Source) -> Source:
+    """The source; of a bare width or depth, such as ResNet's '50', the name: 'resnet50'."""
+    is_bare = isinstance(source, str) and re.fullmatch(r"[\d.]+", source) and not Path(source).exists()
+    return f"{cls.name_prefix}{source}" if is_bare else source
 
 
 def _find_class(cls: type[Network], description: Description, source: str) -> type[Network]:

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from ..errors import MissingExtra
 from ..networks.classifier import Classifier
-from . import hub, keras_files, safetensors_files, torch_files
+from . import hub, keras_files, packages, safetensors_files, torch_files
+from .checkpoints import CHECKPOINTS, NamedCheckpoint, of_file
 from .description import Description, describe, from_json
 from .errors import WeightsError
 from .saving import FILE, checksum
+from .wrong_names import explain_unknown
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | nn.Module
 SUFFIXES = ".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".h5", ".hdf5", ".keras"
@@ -28,6 +30,7 @@ class Checkpoint(NamedTuple):
 
     - `source`: where that is, for messages. `architecture`: the name that its maker gave it, which may say how it was trained.
     - `config`: what stands beside the tensors. `description`: what a file or a model of warmnet's says of the network.
+    - `named`: which of the checkpoints it is that have a name, if it is one.
     - `notes`: what was taken off to get at the tensors.
     - `is_shared`: whether somebody else has these tensors, too.
     """
@@ -37,31 +40,66 @@ class Checkpoint(NamedTuple):
     architecture: str = ""
     config: dict[str, Any] = {}  # noqa: RUF012
     description: Description | None = None
+    named: NamedCheckpoint | None = None
     notes: tuple[str, ...] = ()
     is_shared: bool = False
 
 
 def read(source: Source, revision: str | None = None) -> Checkpoint:
-    """The checkpoint at a path or of a Hub repository, or the tensors of a model or a state dict."""
+    """The checkpoint at a path, of a name or of a Hub repository, or the tensors of a model or a state dict."""
     if isinstance(source, nn.Module):
         return _read_model(source)
     if isinstance(source, Mapping):
         return _unwrap(Checkpoint({}, "the state dict", is_shared=True), source)
-    path = Path(source)
+    path, text = Path(source), str(source)
+    if path.exists():
+        return _read_path(path, revision)
+    if text in CHECKPOINTS:
+        return _read_named(CHECKPOINTS[text], revision)
+    if path.suffix not in SUFFIXES and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", text):
+        return _read_repository(text, revision)
+    if path.suffix in SUFFIXES or path.name != text:
+        raise WeightsError(f"{path} does not exist.")
+    raise WeightsError(f"{text!r} is neither a path here nor the name of a checkpoint. {explain_unknown(text)}")
+
+
+def _read_path(path: Path, revision: str | None) -> Checkpoint:
+    """The checkpoint of a file or a run folder that is there. It goes before the checkpoint that has its path as a name."""
+    notes: tuple[str, ...] = ()
+    if str(path) in CHECKPOINTS:
+        notes = (f"{str(path)!r} is a path here, and no name: taken from there, not from {CHECKPOINTS[str(path)].source}",)
     if path.is_dir():
         path /= FILE
         if not path.is_file():
+            mend = f" Rename it if you mean the checkpoint {path.parent}." if notes else ""
             raise WeightsError(
-                f"{path.parent} is not a run folder: it has no {FILE}. A run that was stopped in its first epoch has none."
+                f"{path.parent} is not a run folder: it has no {FILE}. A run that was stopped in its first epoch has "
+                f"none.{mend}"
             )
-    if path.exists():
+    if revision is not None:
+        raise ValueError(f"revision={revision!r} is for repositories of the Hugging Face Hub, and {path} is a file.")
+    hub.check_named_hash(path)
+    return _read_file(path, Checkpoint({}, str(path), path.stem, named=of_file(path), notes=notes))
+
+
+def _read_named(named: NamedCheckpoint, revision: str | None) -> Checkpoint:
+    """The checkpoint of a name, from the package or the Hub repository that has it."""
+    if named.file:
         if revision is not None:
-            raise ValueError(f"revision={revision!r} is for repositories of the Hugging Face Hub, and {path} is a file.")
-        hub.check_named_hash(path)
-        return _read_file(path, Checkpoint({}, str(path), path.stem))
-    if path.suffix in SUFFIXES or not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", str(source)):
-        raise WeightsError(f"{path} does not exist.")
-    return _read_repository(str(source), revision)
+            raise ValueError(
+                f"revision={revision!r} is for repositories of the Hugging Face Hub, and {named.name} is a package's."
+            )
+        path = packages.verified_file(named)
+        return _read_file(path, Checkpoint({}, named.name, path.stem, named=named))
+    try:
+        path, config = hub.download(named.source, revision)
+    except MissingExtra as error:
+        raise MissingExtra(f"The weights of {named.name!r} are on the Hugging Face Hub: {named.source}. {error}") from error
+    except WeightsError as error:
+        raise WeightsError(
+            f"The weights of {named.name!r} are not at hand; this gets them: {named.command}\n{error}"
+        ) from error
+    return _read_file(path, Checkpoint({}, named.name, named.source.partition("/")[2], config, named=named))
 
 
 def _read_model(model: nn.Module) -> Checkpoint:

@@ -15,8 +15,8 @@ def _preprocessing(variant: str, architecture: str) -> Preprocessing:
     """That of the released weights; b1 has two, told apart by their file's name."""
     resize, resolution = SIZES[variant]
     if architecture.startswith("efficientnet_b1-"):
-        return Preprocessing(resolution, resolution / 255, "bilinear")
-    return Preprocessing(resolution, resolution / resize)
+        return Preprocessing(resolution, resolution / 255, "bilinear", crop_mode="center")
+    return Preprocessing(resolution, resolution / resize, crop_mode="center")
 
 
 def _options(variant: str) -> dict[str, object]:
