@@ -15,10 +15,8 @@ from ..authoring.source_code import find_source_code
 from ..authoring.user_networks import find_network, load_network
 from ..errors import InputError
 from ..networks.classifier import Classifier
-from ..networks.efficientnet import VARIANTS, WarmEfficientNet
+from ..networks.families import NAMES, find_family
 from ..networks.names import choose_one
-from ..weights.identification import identify
-from ..weights.reading import read
 from .arguments import add_device, add_model, add_reading, positive, setting, whole_number
 from .images import check_outside, read_images
 from .messages import model_file_traceback, warn
@@ -36,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--variant",
         metavar="VARIANT",
-        help=f"{', '.join(VARIANTS)}, or one of your own network's. Default: b0, or your network's",
+        help=f"{', '.join(NAMES)}, or one of your own network's. Default: b0, or your network's",
     )
     add_model(parser, "train a network of your own, which `warmnet new mymodel.py` writes")
     add(
@@ -72,8 +70,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     _check_variant(arguments)
     _check_out(arguments)
-    network = find_network(arguments.model) if arguments.model else WarmEfficientNet
+    network = find_network(arguments.model) if arguments.model else find_family(arguments.variant)
     source = _source(arguments, network)
+    network = type(source) if source else network
     recipe = _recipe(arguments)
     execution = training.Execution(
         device=arguments.device, workers=arguments.workers, precision=arguments.precision, accumulate=arguments.accumulate,
@@ -89,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     folder = Path(arguments.out) if arguments.out else training.new_folder(data.name)
     if _is_first_process():
-        _print_start(arguments, data, sized)
+        _print_start(arguments, data, sized, source)
     start = time.perf_counter()
     try:
         result = training.fit(
@@ -111,9 +110,9 @@ def _is_first_process() -> bool:
 
 
 def _check_variant(arguments: argparse.Namespace) -> None:
-    """Ends with the usage for a variant that EfficientNet has not; a network of the user's own knows its own variants."""
-    if arguments.variant and not arguments.model and arguments.variant not in VARIANTS:
-        names = choose_one(arguments.variant, VARIANTS)
+    """Ends with the usage for a variant that there is not; a network of the user's own knows its own variants."""
+    if arguments.variant and not arguments.model and arguments.variant not in NAMES:
+        names = choose_one(arguments.variant, NAMES)
         arguments.parser.error(f"argument --variant: invalid choice: {arguments.variant!r}. {names}")
 
 
@@ -132,12 +131,18 @@ def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classif
     """The model whose weights to start from; in a network of the user's own those that fit."""
     if not arguments.weights:
         return None
-    variant = VARIANTS.get(arguments.variant, arguments.variant)
-    if variant and identify(read(arguments.weights)).description.variant != variant:
-        raise InputError(f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant.")
     if arguments.model:
-        return network.from_pretrained(arguments.weights, strict=False)
-    return load_network(arguments.weights, None, arguments.words)
+        source = network.from_pretrained(arguments.weights, strict=False)
+    else:
+        source = load_network(arguments.weights, None, arguments.words)
+    if arguments.variant and not _is_variant(source, network, arguments.variant):
+        raise InputError(f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant.")
+    return source
+
+
+def _is_variant(model: Classifier, network: type[Classifier], variant: str) -> bool:
+    """Whether a model is of that class and variant."""
+    return isinstance(model, network) and model.variant == network(variant, device="meta").variant
 
 
 def _resolution(source: Classifier | None, network: type[Classifier], variant: str | None) -> int:
@@ -164,7 +169,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     return recipe.with_settings(given | dict(arguments.set))
 
 
-def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe) -> None:
+def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, source: Classifier | None) -> None:
     """Say what is trained on what, how, and which files were left out."""
     for message in data.skipped:
         warn(message)
@@ -173,11 +178,11 @@ def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe) -> N
     if data.ignored:
         warn(f"files not named like images, ignored: {data.ignored}.")
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
-    start = f"from {arguments.weights}" if arguments.weights else "from scratch"
-    if not arguments.weights and (arguments.variant or not arguments.model):
-        start = f"{arguments.variant or 'b0'} {start}"
+    variant = source.variant_name if source else arguments.variant
+    names = [arguments.model, variant] if arguments.model else [variant or "b0"]
+    start = f"from {arguments.weights}" if source else "from scratch"
     side = recipe.resolution
-    print(f"{arguments.model or 'EfficientNet'} {start} on {data.name}: {counts}, {side}x{side}.")
+    print(f"{' '.join(filter(None, names))} {start} on {data.name}: {counts}, {side}x{side}.")
     print(f"{recipe}\n")
 
 

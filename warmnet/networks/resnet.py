@@ -115,12 +115,14 @@ class WarmResNet(Classifier):
         seed: int | None = None,
     ):  # fmt: skip
         depth = find_depth(variant)
+        table = stages or DEPTHS[f"resnet{depth}"]
         options = check_settings(
-            stages=stages or DEPTHS[f"resnet{depth}"], stem=stem, stem_stride=stem_stride, output_stride=output_stride,
+            stages=table, stem=stem, stem_stride=stem_stride, output_stride=output_stride,
             dropout=dropout, drop_connect=drop_connect, act=act, padding=padding, eps=eps, momentum=momentum,
         )  # fmt: skip
+        options["stages"] = stages  # a depth's own are left to the forward
         super().__init__(depth, num_classes, in_channels, resolution=224, **options)
-        self.reduction = output_stride or total_stride(options["stages"], 2 * stem_stride)
+        self.reduction = output_stride or total_stride(table, 2 * stem_stride)
         self.warm_up(device, seed)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
