@@ -49,7 +49,7 @@ def apart(predictor, model, inputs):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("engine", EVERY)
 def test_it_is_the_model_for_every_batch(files, model, engine, threads):
-    predictor = open_exported(files[engine], threads)
+    predictor = open_exported(files[engine], threads, trust=True)
     inputs = synthetic_samples(predictor.metadata, 101).inputs
     for batch in (1, 2, 7, 101):  # in one part, two, two that differ, four
         assert apart(predictor, model, inputs[:batch]) < 1e-5
@@ -57,7 +57,7 @@ def test_it_is_the_model_for_every_batch(files, model, engine, threads):
 
 @pytest.mark.parametrize("engine", EVERY)
 def test_all_about_the_network_is_in_the_file(files, model, engine):
-    predictor = open_exported(files[engine])
+    predictor = open_exported(files[engine], trust=True)
     assert (predictor.classes, predictor.preprocessing) == (model.classes, model.preprocessing)
     assert (predictor.engine, predictor.precision) == (engine, "fp32")
     metadata = predictor.metadata
@@ -131,10 +131,10 @@ def test_a_changed_or_cut_file_is_refused(files, tmp_path, engine, part):
         for kind in kinds:
             (tmp_path / f"network{kind}").write_bytes(content if kind == damaged else whole[kind])
         with pytest.raises(DeployError, match=r"damaged|not written by|cut off"):
-            open_exported(tmp_path / f"network{kinds[0]}")
+            open_exported(tmp_path / f"network{kinds[0]}", trust=True)
         (tmp_path / f"network{damaged}").write_bytes(whole[damaged][:place])
         with pytest.raises(DeployError, match=r"damaged|not written by|cut off"):
-            open_exported(tmp_path / f"network{kinds[0]}")
+            open_exported(tmp_path / f"network{kinds[0]}", trust=True)
 
 
 @pytest.mark.parametrize("name", ["a.onnx", "a.xml", "a.pt2", "a.aoti.pt2", "a.bin", "missing.onnx", "alone.xml"])
@@ -147,7 +147,7 @@ def test_a_foreign_file_is_refused(files, tmp_path, name):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr("a/version", "1")
     with pytest.raises(DeployError, match=r"warmnet export|damaged|ending|does not exist|missing"):
-        open_exported(tmp_path / name)
+        open_exported(tmp_path / name, trust=True)
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_machine_code_of_another_machine_is_refused(files, tmp_path):
                 content = json.dumps(about).encode()
             written.writestr(name, content)
     with pytest.raises(DeployError, match="machine code for another"):
-        open_exported(path)
+        open_exported(path, trust=True)
 
 
 @pytest.mark.parametrize("engine, package", [("onnx", "onnxruntime"), ("openvino", "openvino")])

@@ -138,7 +138,23 @@ def rewrite(file, change):
         (lambda about: about.pop("variant"), "damaged"),
         (lambda about: about["variant"].pop("width"), "damaged"),
         (lambda about: about["preprocessing"].update(crop=7), "damaged"),
-        (lambda about: about.update(num_classes=4), r"classifier\.weight \(4, 16\)"),
+        (lambda about: about.update(num_classes=4), "3 names are not those of 4 classes"),
+        (lambda about: about.update(num_classes=4, classes=[]), r"classifier\.weight \(4, 16\)"),
+        (lambda about: about.update(num_classes=-1, classes=[]), "damaged.*-1 classes"),
+        (lambda about: about.update(num_classes="3"), "damaged.*num_classes is '3'"),
+        (lambda about: about.update(num_classes=2**70, classes=[]), "damaged"),
+        (lambda about: about.update(in_channels=0), "damaged.*0 channels"),
+        (lambda about: about.update(in_channels=2**62), "damaged"),
+        (lambda about: about.update(classes=[1, 2, 3]), "damaged.*is no text"),
+        (lambda about: about.update(options=3), "damaged.*options is 3"),
+        (lambda about: about.update(metadata={"network": 3}), "damaged.*is no text"),
+        (lambda about: about.update(version="3"), "damaged"),
+        (lambda about: about["variant"].update(width=1e300), "damaged"),
+        (lambda about: about["variant"].update(width="wide"), "damaged"),
+        (lambda about: about["variant"].update(depth=float("inf")), "damaged"),
+        (lambda about: about["preprocessing"].update(mean=["a", "b", "c"]), "damaged"),
+        (lambda about: about["preprocessing"].update(std=[0.5]), "damaged.*no preprocessing"),
+        (lambda about: about["preprocessing"].update(resolution=0.5), "damaged"),
         (
             lambda about: about["options"].update(head=24),
             r"- head\.conv\.weight \(24, 24, 1, 1\)\n  \+ head\.conv\.weight \(16, 24, 1, 1\)",
@@ -173,7 +189,7 @@ def test_what_holds_no_weights_is_refused_by_name(tmp_path):
     save_file({"weight": torch.ones(1)}, tmp_path / "other.safetensors")
     (tmp_path / "text").write_text("hello")
     for path, message in [
-        ("missing", "does not exist"), ("", "not a run folder"), ("text", "not a safetensors file"),
+        ("missing", "does not exist"), ("", "not a run folder"), ("text", "is text, which begins with 'hello'"),
         ("other.safetensors", r"none of its tensors is conv_stem\.weight \(timm_tf\).* It begins with weight \(1,\)"),
     ]:  # fmt: skip
         with pytest.raises(WeightsError, match=message):

@@ -8,6 +8,7 @@ import keyword
 import sys
 from pathlib import Path
 
+from ..data.files import replacing
 from ..errors import InputError
 from ..networks import efficientnet
 
@@ -63,7 +64,7 @@ if __name__ == "__main__":
 def write_model_file(path: Path) -> None:
     """Write a model file, which trains as warmnet's own network does until it is edited.
 
-    Raises InputError if the file exists, if its folder does not, or if its name is none for a Python module.
+    Raises InputError if its folder does not exist, or if its name is none for a Python module.
     """
     if path.suffix != ".py" or not path.stem.isidentifier() or keyword.iskeyword(path.stem):
         raise InputError(f"{path} is no name for a file that Python imports. Choose one such as mymodel.py.")
@@ -72,11 +73,8 @@ def write_model_file(path: Path) -> None:
     if not path.parent.is_dir():
         raise InputError(f"There is no folder {path.parent}. Make it first, or name a file in one that is there.")
     text = HEAD.format(commands=_commands(path.name)) + "\n\n".join(_parts()) + TAIL
-    try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise InputError(f"{path} is there already, and nothing is written over. Name another file, or remove it.") from None
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _commands(file: str) -> str:

@@ -78,8 +78,10 @@ def _run_file(path: Path) -> dict[str, object]:
     return vars(module)
 
 
-def load_network(source: str, name: str | None, command: Sequence[str]) -> Classifier:
+def load_network(source: str, name: str | None, command: Sequence[str], lineage: str | None = None) -> Classifier:
     """The network of a run or of weights; if it is the user's own, of the class that `name` names.
+
+    - `lineage`: as in `from_pretrained`.
 
     Raises InputError if weights of the user's own network come without a name: with `command`, the words of the command line
     that needs it, and the --model that they lack.
@@ -88,12 +90,12 @@ def load_network(source: str, name: str | None, command: Sequence[str]) -> Class
     if name is None:
         if recorded is not None:
             raise _missing_name(source, recorded, command)
-        return Classifier.from_pretrained(source)
+        return Classifier.from_pretrained(source, lineage=lineage)
     network = find_network(name)
     code = find_source_code(network)
     if recorded is not None and code is not None and recorded.rpartition(" ")[2] != str(code).rpartition(" ")[2]:
         warnings.warn(f"{source} is of {recorded}, not of {code}: it may compute otherwise.", WeightsWarning, stacklevel=2)
-    return network.from_pretrained(source)
+    return network.from_pretrained(source, lineage=lineage)
 
 
 def _missing_name(source: str, recorded: str, command: Sequence[str]) -> InputError:

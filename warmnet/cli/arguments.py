@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import ast
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
 from ..networks.families import NAMES
 from ..networks.names import choose_one
+from ..weights import LINEAGES
 
 
 def whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
@@ -68,6 +71,25 @@ def variant_or_model_file(text: str) -> str:
 def add_model(parser: argparse.ArgumentParser, purpose: str = "the network that RUN is of, if it is your own") -> None:
     """Add --model, a network of the user's own."""
     parser.add_argument("--model", metavar="FILE.py:CLASS", help=f"{purpose}, such as mymodel.py:Net; the file is run")
+
+
+def add_lineage(parser: argparse.ArgumentParser, source: str = "RUN") -> None:
+    """Add --lineage, of a command that reads weights."""
+    parser.add_argument(
+        "--lineage", choices=LINEAGES, help=f"whose names and layout {source} has. Default: told from it where it can be"
+    )
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Add --force, see `check_free`."""
+    parser.add_argument("--force", action="store_true", help="write over files that are there")
+
+
+def check_free(files: Iterable[Path], force: bool) -> None:
+    """Raise InputError if one of the files that a command writes is there already, unless they are to be written over."""
+    for file in files:
+        if file.exists() and not force:
+            raise InputError(f"{file} is there already. Name another file, or write over it with --force.")
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

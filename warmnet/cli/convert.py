@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from .. import weights
 from ..authoring.source_code import recorded_source_code
 from ..errors import InputError
+from .arguments import add_force, add_lineage, check_free
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,11 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("out", metavar="OUT", help=".safetensors; .pth, torch's; .h5 or .weights.h5, Keras'")
     add("--to", choices=weights.LIBRARIES, default="warmnet", help="whose layout. Default: warmnet")
-    add("--lineage", choices=weights.LINEAGES, help="whose layout IN has. Default: told from its tensors")
     add("--revision", metavar="REV", help="of a Hub id: a branch, a tag or a commit")
+    add_lineage(parser, "IN")
+    add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
+    check_free([Path(arguments.out)], arguments.force)
     code = recorded_source_code(arguments.source, arguments.revision)
     if code:
         raise InputError(f"{arguments.source} is of {code}, a network that no other library has.")

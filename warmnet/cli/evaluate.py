@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..authoring.user_networks import load_network
-from .arguments import add_device, add_model, add_reading, whole_number
+from .arguments import add_device, add_force, add_lineage, add_model, add_reading, check_free, whole_number
 from .images import check_outside, read_images
 from .messages import warn
 
@@ -25,16 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--batch-size", type=whole_number(1), default=64, metavar="N", help="default: 64")
     add_model(parser)
+    add_lineage(parser)
     add_reading(parser)
     add_device(parser)
+    add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     from .. import training
 
-    model = load_network(arguments.run, arguments.model, arguments.words)
     if arguments.out:
         check_outside(arguments.out, arguments.folder)
+        check_free(training.report_files(Path(arguments.out)), arguments.force)
+    model = load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
     data = read_images(arguments)
     evaluation = training.evaluate(
         model,

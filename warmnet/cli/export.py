@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from pathlib import Path
 
 from .. import deployment
 from ..authoring.user_networks import load_network
-from ..errors import InputError
-from .arguments import add_model, add_reading, share
+from .arguments import add_force, add_lineage, add_model, add_reading, check_free, share
 from .images import check_outside, read_images
 
 
@@ -25,24 +22,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-top1-drop", type=share, default=0.01, metavar="X", help="of top-1 that bf16 and int8 may lose. Default: 0.01, "
         "one in a hundred")  # fmt: skip
     add_model(parser)
+    add_lineage(parser)
     add_reading(parser)
+    add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     check_outside(arguments.out, arguments.folder)
     data = read_images(arguments) if arguments.folder or arguments.precision == "int8" else None
     out = deployment.exported_path(arguments.out, arguments.to)
-    _check_free(deployment.exported_files(out, arguments.to))
-    model = load_network(arguments.run, arguments.model, arguments.words)
+    check_free(deployment.exported_files(out, arguments.to), arguments.force)
+    model = load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
     verification = deployment.export(
         model, out, arguments.to, data=data, precision=arguments.precision, dynamic_size=arguments.dynamic_size,
         max_top1_drop=arguments.max_top1_drop,
     )  # fmt: skip
     print(f"Compared on {verification}\n\n  {out}")
-
-
-def _check_free(files: Sequence[Path]) -> None:
-    """Raise InputError if one of the files that would be written exists."""
-    for file in files:
-        if file.exists():
-            raise InputError(f"{file} is there already, and nothing is written over. Name another file, or remove it.")

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..authoring.user_networks import load_network
 from ..deployment import Predictor, is_exported, open_exported
+from ..errors import InputError
 from ..networks.classifier import Classifier
-from .arguments import add_model
+from .arguments import add_lineage, add_model
 from .messages import warn
 
 TOP = 5  # classes in a row of the table
@@ -19,7 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder, a weights file, a name such as lite0, or an exported network")
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument("--json", action="store_true", help="all probabilities, for programs")
+    parser.add_argument(
+        "--trust", action="store_true", help="open RUN though it is machine code (.aoti.pt2), which can do anything"
+    )
     add_model(parser)
+    add_lineage(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,8 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _open(arguments: argparse.Namespace) -> Classifier | Predictor:
     """The exported network, or the model of a run or of weights."""
     if is_exported(arguments.run):
-        return open_exported(arguments.run)
-    return load_network(arguments.run, arguments.model, arguments.words)
+        if arguments.lineage:
+            raise InputError(f"{arguments.run} is an exported network, which has no lineage. Leave out --lineage.")
+        return open_exported(arguments.run, trust=arguments.trust)
+    return load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
 
 
 def _table(results: list[dict[str, Any]]) -> str:

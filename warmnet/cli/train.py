@@ -17,7 +17,9 @@ from ..errors import InputError
 from ..networks.classifier import Classifier
 from ..networks.families import NAMES, find_family
 from ..networks.names import choose_one
-from .arguments import add_device, add_model, add_reading, positive, setting, whole_number
+from ..weights.identification import identify
+from ..weights.reading import read
+from .arguments import add_device, add_lineage, add_model, add_reading, positive, setting, whole_number
 from .images import check_outside, read_images
 from .messages import model_file_traceback, warn
 
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="start from these: a file, a run folder, a name such as lite0, a Hugging Face Hub id",
     )
+    add_lineage(parser, "SOURCE")
     recipes = "small", "paper", "timm-b0", "sgd", "finetune"
     add("--recipe", choices=recipes, help="default: small, or with --weights finetune")
     add("--epochs", type=whole_number(1), metavar="N", help="passes over the images")
@@ -130,19 +133,17 @@ def _check_out(arguments: argparse.Namespace) -> None:
 def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classifier | None:
     """The model whose weights to start from; in a network of the user's own those that fit."""
     if not arguments.weights:
+        if arguments.lineage:
+            raise InputError("--lineage says whose names weights have, and there are none. Name them with --weights.")
         return None
+    if arguments.variant:
+        variant = network(arguments.variant, device="meta").variant
+        if identify(read(arguments.weights), arguments.lineage).description.variant != variant:
+            message = f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant."
+            raise InputError(message)
     if arguments.model:
-        source = network.from_pretrained(arguments.weights, strict=False)
-    else:
-        source = load_network(arguments.weights, None, arguments.words)
-    if arguments.variant and not _is_variant(source, network, arguments.variant):
-        raise InputError(f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant.")
-    return source
-
-
-def _is_variant(model: Classifier, network: type[Classifier], variant: str) -> bool:
-    """Whether a model is of that class and variant."""
-    return isinstance(model, network) and model.variant == network(variant, device="meta").variant
+        return network.from_pretrained(arguments.weights, strict=False, lineage=arguments.lineage)
+    return load_network(arguments.weights, None, arguments.words, arguments.lineage)
 
 
 def _resolution(source: Classifier | None, network: type[Classifier], variant: str | None) -> int:

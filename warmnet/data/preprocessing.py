@@ -122,6 +122,10 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
-        """What `to_dict` gave, as it was."""
+        """What `to_dict` gave, as it was; a ValueError or TypeError for anything else."""
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-        return cls(**values)
+        given = cls(**values)
+        numbers = given.crop, *given.mean, *given.std
+        if type(given.resolution) is not int or len(numbers) != 7 or not all(math.isfinite(n) for n in numbers):  # type: ignore[arg-type]
+            raise ValueError(f"{given} is no preprocessing")
+        return given

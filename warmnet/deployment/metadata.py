@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from ..data.files import parse_json
 from ..data.preprocessing import Preprocessing
 from .errors import DeployError
 from .machine import this_machine
@@ -48,11 +49,19 @@ class Metadata:
         preprocessing = self.preprocessing and self.preprocessing.to_dict()
         return json.dumps({"format": FORMAT, **asdict(self), "preprocessing": preprocessing})
 
+    def _check_kinds(self) -> None:
+        """Raise ValueError unless the values are of the kinds that `to_json` writes."""
+        if len(self.size) != 3 or any(type(side) is not int or side < 1 for side in self.size):
+            raise ValueError(f"size is {self.size}")
+        texts = [self.engine, self.precision, *self.classes, *self.network.values(), *self.machine.values()]
+        if not all(isinstance(text, str) for text in texts) or not self.network.get("num_classes", "0").isdecimal():
+            raise ValueError("a text in it is none")
+
     @classmethod
-    def from_json(cls, text: str, path: Path) -> Metadata:
+    def from_json(cls, text: str | bytes, path: Path) -> Metadata:
         """What `to_json` gave, as it was."""
         try:
-            content = json.loads(text)
+            content = parse_json(text)
             version = content.pop("format")
             if version > FORMAT:
                 raise DeployError(f"{path} was written by a newer warmnet. Update it: pip install -U warmnet")
@@ -61,7 +70,9 @@ class Metadata:
             preprocessing = content["preprocessing"]
             content["size"], content["classes"] = tuple(content["size"]), tuple(content["classes"])
             content["preprocessing"] = preprocessing and Preprocessing.from_dict(preprocessing)
-            return cls(**content)
+            metadata = cls(**content)
+            metadata._check_kinds()
+            return metadata
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, DeployError):
                 raise

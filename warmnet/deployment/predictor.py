@@ -118,13 +118,22 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return share / share.sum(1, keepdims=True)
 
 
-def open_exported(path: str | os.PathLike[str], threads: int | None = None) -> Predictor:
-    """The predictor in a file of `export`; a DeployError if it is damaged or something else. Its engine must be installed."""
+def open_exported(path: str | os.PathLike[str], threads: int | None = None, trust: bool = False) -> Predictor:
+    """The predictor in a file of `export`; a DeployError if it is damaged or something else. Its engine must be installed.
+
+    - `trust`: open machine code, an `.aoti.pt2`, which runs when it is opened and can do whatever you can. In all others no
+      code runs.
+    """
     path = Path(path)
     if not path.is_file():
         raise DeployError(f"{path} is not a file." if path.exists() else f"{path} does not exist.")
     for engine in sorted(ENGINES.values(), key=lambda engine: len(engine.suffix), reverse=True):  # .aoti.pt2 before .pt2
         if path.name.endswith(engine.suffix):
+            if engine.is_machine_code and not trust:
+                raise DeployError(
+                    f"{path} holds machine code, which can do whatever you can. If you trust where it is from, open it with "
+                    f"trust=True, on the command line with --trust."
+                )
             network, metadata = engine.read(path)
             return Predictor(network, metadata, threads)
     endings = ", ".join(engine.suffix for engine in ENGINES.values())

@@ -21,16 +21,23 @@ with extra("train"):
 MOST_MISTAKES = 36  # in the picture
 
 
+FILES = "evaluation.json", "per-class.csv", "calibration.png", "confusion-matrix.png", "worst-mistakes.png"
+
+
+def report_files(folder: Path) -> list[Path]:
+    """All files that `report` writes there; the last only if there are mistakes."""
+    return [folder / name for name in FILES]
+
+
 def report(evaluation: Evaluation, folder: Path) -> list[Path]:
     """The files written into `folder`: evaluation.json, per-class.csv, and pictures of calibration, confusion and mistakes."""
-    paths = [folder / "evaluation.json", folder / "per-class.csv", folder / "calibration.png", folder / "confusion-matrix.png"]
+    *paths, mistakes_path = report_files(folder)
     with replacing(paths[0]) as path:
         path.write_text(json.dumps(evaluation.to_dict(), allow_nan=False) + "\n")
     with replacing(paths[1]) as path, open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         csv.writer(file).writerows([ClassRow._fields, *evaluation.per_class])
     plot_calibration(evaluation.bins, paths[2])
     _plot_confusion(evaluation, paths[3])
-    mistakes_path = folder / "worst-mistakes.png"
     if evaluation.mistakes:
         _plot_mistakes(evaluation.mistakes, mistakes_path)
         paths.append(mistakes_path)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from ..data.files import parse_json
 from ..data.preprocessing import Preprocessing
 from ..networks.classifier import Classifier
 from .errors import WeightsError
 from .option_values import NotForFilesError, decode, encode, since_version_2
 
 VERSION = 3
+KINDS = {
+    "network": str, "bases": list, "num_classes": int, "in_channels": int, "options": dict, "classes": list, "metadata": dict,
+    "missing": dict,
+}  # fmt: skip
 DICT = "dict"  # the key of a variant that is a dict, beside which the fields of a named tuple are one
 
 
@@ -80,25 +85,39 @@ def _variant_in_json(variant: Any) -> Any:
 def from_json(text: str, source: str) -> tuple[Description, int | None]:
     """What `to_json` was given, a variant's fields as a tuple; a WeightsError if it is damaged, or from a newer warmnet."""
     try:
-        content = json.loads(text)
+        content = parse_json(text)
         if content["version"] > VERSION:
             raise WeightsError(f"{source} was written by a newer warmnet. Update it: pip install -U warmnet")
         if content["version"] < 3:
             content |= _since_version_2(content)
         values = {key: content[key] for key in Description._fields}
+        _check_kinds(values)
         variant, preprocessing = values["variant"], values["preprocessing"]
         if isinstance(variant, dict):
             variant = variant[DICT] if DICT in variant else [*variant.values()]
         values["variant"] = decode(variant)
-        values["network"], values["bases"] = str(values["network"]), tuple(map(str, values["bases"]))
-        values["classes"] = tuple(values["classes"])
+        values["bases"], values["classes"] = tuple(values["bases"]), tuple(values["classes"])
         values["options"] = decode(values["options"])
         values["preprocessing"] = preprocessing and Preprocessing.from_dict(preprocessing)
         return Description(**values), content.get("crc32")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, WeightsError):
             raise
         raise WeightsError(f"{source} holds a description of its model that is damaged: {error!r}.") from error
+
+
+def _check_kinds(values: dict[str, Any]) -> None:
+    """Raise ValueError unless the values of a description are of the kinds that `to_json` writes."""
+    for key, kind in KINDS.items():
+        if type(values[key]) is not kind:
+            raise ValueError(f"{key} is {values[key]!r:.100}")
+    texts = [*values["bases"], *values["classes"], *values["missing"].values(), values["metadata"].get("network") or ""]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a name in it is no text")
+    if values["num_classes"] < 0 or values["in_channels"] < 1:
+        raise ValueError(f"it is of {values['num_classes']} classes and {values['in_channels']} channels")
+    if len({*values["classes"]}) not in (0, values["num_classes"]) or len(values["classes"]) > values["num_classes"]:
+        raise ValueError(f"{len(values['classes'])} names are not those of {values['num_classes']} classes")
 
 
 def _since_version_2(content: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ..networks.classifier import CLASSIFIER, Classifier
-from .errors import WeightsWarning
+from .errors import WeightsError, WeightsWarning
 from .identification import Identified
 from .lineages.lineage import variant_name
 from .matching import check_finite, check_fits, match
@@ -22,16 +22,30 @@ def fit(identified: Identified, model: nn.Module, source: str, strict: bool) -> 
     if not strict:
         return report, values
     description, advice = identified.description, "strict=False loads what fits."
+    has_same_classes = getattr(model, "num_classes", None) == description.num_classes
+    if has_same_classes:
+        _check_head(identified, report)
     if isinstance(model, Classifier) and model.variant != description.variant:
         theirs, ours = variant_name(description.variant), variant_name(model.variant)
         advice = (
             f"The source is of {theirs} in the layout of {identified.lineage}, the model is {ours}. "
             f"{description.network}.from_pretrained(source) builds the one that it is of. {advice}"
         )
-    has_same_classes = getattr(model, "num_classes", None) == description.num_classes
-    check_fits(report, () if has_same_classes else CLASSIFIER, advice)
+    check_fits(report, () if has_same_classes else (*CLASSIFIER, *identified.head), advice)
     check_finite(report)
     return report, values
+
+
+def _check_head(identified: Identified, report: Report) -> None:
+    """Raise WeightsError if the model has no place for layers of the source's head."""
+    layers = dict.fromkeys(row.path.rpartition(".")[0] for row in report["dropped"] if row.path in identified.head)
+    if layers:
+        num_classes = identified.description.num_classes
+        raise WeightsError(
+            f"{report.source} has a head of several layers, {', '.join(layers)}, and the {report.model}'s is one linear layer. "
+            f"Leave them out, with num_classes={num_classes} and strict=False: the classifier is new. Or load the rest with "
+            f"num_classes=0, and write the head as a forward of your own around it."
+        )
 
 
 def take_description(model: Classifier, identified: Identified, keep: bool = False) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..data.files import parse_json
 from ..errors import extra
 from .errors import WeightsError
 
@@ -176,7 +176,7 @@ def _reason(error: BaseException) -> str:
 def _read_json(path: Path) -> dict[str, Any]:
     """The object that a JSON file holds."""
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except ValueError as error:
         raise WeightsError(f"{path} is not JSON: {error}. Delete {path.resolve()} and download it again.") from error
     if not isinstance(content, dict):

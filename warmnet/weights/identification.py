@@ -16,6 +16,7 @@ from ..networks.classifier import CLASSIFIER, STEM, Classifier
 from ..networks.efficientnet import VARIANTS
 from .description import Description, describe
 from .errors import WeightsError
+from .heads import Head, find_head
 from .lineages import LINEAGES, keras, timm, warmnet
 from .lineages.lineage import NETWORK, Lineage
 from .reading import Checkpoint
@@ -25,6 +26,7 @@ class Identified(NamedTuple):
     """A checkpoint's tensors by our paths, their `names` in it, and the description of the network that they are of.
 
     - `notes`: what was assumed.
+    - `head`: the names of a head's tensors that a single linear layer cannot take.
     - `states_preprocessing`: whether the source itself says it, and it is not what is usual in its lineage.
     """
 
@@ -34,6 +36,7 @@ class Identified(NamedTuple):
     description: Description
     notes: tuple[str, ...] = ()
     states_preprocessing: bool = False
+    head: tuple[str, ...] = ()
 
 
 def identify(checkpoint: Checkpoint, lineage: str | None = None, expected: str | None = None) -> Identified:
@@ -45,6 +48,7 @@ def identify(checkpoint: Checkpoint, lineage: str | None = None, expected: str |
         raise ValueError(f"Unknown lineage {lineage!r}. Choose one of {', '.join(LINEAGES)}.")
     _check_tensors(checkpoint)
     if checkpoint.description is not None:
+        _check_lineage(checkpoint.source, lineage)
         names = {name: name for name in checkpoint.tensors}
         return Identified("warmnet", checkpoint.tensors, names, checkpoint.description, checkpoint.notes, True)
     named = checkpoint.named
@@ -61,21 +65,31 @@ def identify(checkpoint: Checkpoint, lineage: str | None = None, expected: str |
     preprocessing, is_stated, doubts = _find_preprocessing(of, variant, checkpoint, tensors)
     if expected is None:  # a model that is there has its own
         notes += doubts
-    tensors, names = _by_our_paths(of, variant, tensors)
-    sizes = _sizes(tensors)
-    classes = _find_classes(checkpoint, sizes[0])
-    description = Description(NETWORK, (), VARIANTS[variant], *sizes, of.options(variant), classes, preprocessing)
-    return Identified(of.name, tensors, names, description, notes, is_stated)
+    head = find_head(tensors, of.layers["classifier"])
+    tensors, names = _by_our_paths(of, variant, tensors, head)
+    num_classes, in_channels = _sizes(tensors)
+    num_classes = head.num_classes or num_classes
+    classes = _find_classes(checkpoint, num_classes)
+    options = of.options(variant)
+    description = Description(NETWORK, (), VARIANTS[variant], num_classes, in_channels, options, classes, preprocessing)
+    return Identified(of.name, tensors, names, description, notes, is_stated, head.left_over)
 
 
-def as_named(checkpoint: Checkpoint, model: Classifier) -> Identified:
+def as_named(checkpoint: Checkpoint, model: Classifier, lineage: str | None = None) -> Identified:
     """What a state dict without a description is of, if it is of networks such as the model, by whose paths it goes."""
     _check_tensors(checkpoint)
+    _check_lineage(f"What goes into a {type(model).__name__}", lineage)
     names = {name: name for name in checkpoint.tensors}
     description = describe(model)._replace(options={}, classes=(), preprocessing=None, metadata={})
     num_classes, in_channels = _sizes(checkpoint.tensors)
     description = description._replace(num_classes=num_classes, in_channels=in_channels)
     return Identified("warmnet", checkpoint.tensors, names, description, checkpoint.notes)
+
+
+def _check_lineage(source: str, lineage: str | None) -> None:
+    """Raise WeightsError if another lineage is given than warmnet's, in whose names the source is."""
+    if lineage not in (None, "warmnet"):
+        raise WeightsError(f"{source} has warmnet's own names and layout, and not those of {lineage}. Leave out lineage.")
 
 
 def _sizes(tensors: Mapping[str, Tensor]) -> tuple[int, int]:
@@ -161,9 +175,12 @@ def _from_config(config: Mapping[str, Any]) -> Preprocessing:
     return Preprocessing(resolution, crop, config["interpolation"], mean, std, config.get("crop_mode") or "center")
 
 
-def _by_our_paths(lineage: Lineage, variant: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _by_our_paths(
+    lineage: Lineage, variant: str, tensors: Mapping[str, Tensor], head: Head
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """A lineage's tensors by our paths and laid out as ours, and the name of each there. Unknown ones keep their names."""
     paths = {name: path for path, name in lineage.names(VARIANTS[variant]).items()}
+    paths |= head.paths | {name: name for name in head.left_over}
     names = {paths.get(name, name): name for name in tensors}
     return {path: lineage.to_warmnet(tensors[name], path).contiguous() for path, name in names.items()}, names
 

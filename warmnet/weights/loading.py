@@ -39,7 +39,7 @@ def load(
     model = _unwrap(model)
     checkpoint = read(source, revision)
     if checkpoint.description is None and isinstance(model, Classifier) and NETWORK not in class_names(type(model)):
-        identified = as_named(checkpoint, model)
+        identified = as_named(checkpoint, model, lineage)
     else:
         is_symmetric = conventions_of(model).get("padding") == "symmetric"
         identified = identify(checkpoint, lineage, expected=timm.NATIVE.name if is_symmetric else timm.TF.name)

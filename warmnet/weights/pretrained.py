@@ -126,14 +126,14 @@ def _build(
         **overrides,
     }
     values: dict[str, Tensor] = {}
-    if _starts_from_values(network):
-        values = unshare(identified.tensors, checkpoint.is_shared)
-        if STEM in values and values[STEM].shape[1] != settings["in_channels"]:
-            values[STEM] = for_channels(values[STEM], settings["in_channels"])
     try:
+        if _starts_from_values(network):
+            values = unshare(identified.tensors, checkpoint.is_shared)
+            if STEM in values and values[STEM].shape[1] != settings["in_channels"]:
+                values[STEM] = for_channels(values[STEM], settings["in_channels"])
         with starting_from(values):
             return network(device=device, **settings)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         if overrides or not _is_of_warmnet(network):
             raise
         raise WeightsError(f"{checkpoint.source} holds a description of its model that is damaged: {error}") from error

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
+from ..data.files import parse_json
 from ..errors import MissingExtra
 from ..networks.classifier import Classifier
 from . import hub, keras_files, packages, safetensors_files, torch_files
 from .checkpoints import CHECKPOINTS, NamedCheckpoint, of_file
 from .description import Description, describe, from_json
 from .errors import WeightsError
+from .foreign_files import check_kind, describe_folder
 from .saving import FILE, checksum
+from .state_dicts import find_state_dict
 from .wrong_names import explain_unknown
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | nn.Module
 SUFFIXES = ".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".h5", ".hdf5", ".keras"
-WRAPPERS = "state_dict_ema", "model_ema", "ema", "state_dict", "model_state_dict", "model", "module"  # the average goes first
 
 
 class Checkpoint(NamedTuple):
@@ -49,11 +52,13 @@ def read(source: Source, revision: str | None = None) -> Checkpoint:
     """The checkpoint at a path, of a name or of a Hub repository, or the tensors of a model or a state dict."""
     if isinstance(source, nn.Module):
         return _read_model(source)
-    if isinstance(source, Mapping):
+    if not isinstance(source, (str, os.PathLike)):
         return _unwrap(Checkpoint({}, "the state dict", is_shared=True), source)
     path, text = Path(source), str(source)
     if path.exists():
         return _read_path(path, revision)
+    if Path(f"{path}.index").exists():
+        check_kind(Path(f"{path}.index"))
     if text in CHECKPOINTS:
         return _read_named(CHECKPOINTS[text], revision)
     if path.suffix not in SUFFIXES and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", text):
@@ -72,12 +77,10 @@ def _read_path(path: Path, revision: str | None) -> Checkpoint:
         path /= FILE
         if not path.is_file():
             mend = f" Rename it if you mean the checkpoint {path.parent}." if notes else ""
-            raise WeightsError(
-                f"{path.parent} is not a run folder: it has no {FILE}. A run that was stopped in its first epoch has "
-                f"none.{mend}"
-            )
+            raise WeightsError(f"{path.parent} {describe_folder(path.parent)}.{mend}")
     if revision is not None:
         raise ValueError(f"revision={revision!r} is for repositories of the Hugging Face Hub, and {path} is a file.")
+    check_kind(path)
     hub.check_named_hash(path)
     return _read_file(path, Checkpoint({}, str(path), path.stem, named=of_file(path), notes=notes))
 
@@ -141,7 +144,7 @@ def _read_file(path: Path, checkpoint: Checkpoint) -> Checkpoint:
 def _parse(text: str | None) -> dict[str, Any]:
     """The object that JSON text holds; {} where there is none."""
     try:
-        content = json.loads(text or "{}")
+        content = parse_json(text or "{}")
     except ValueError:
         content = {}
     return content if isinstance(content, dict) else {}
@@ -152,19 +155,23 @@ def _architecture(config: Mapping[str, Any], default: str) -> str:
     return config["architecture"] if isinstance(config.get("architecture"), str) else default
 
 
-def _unwrap(checkpoint: Checkpoint, content: Mapping[str, Any]) -> Checkpoint:
+def _unwrap(checkpoint: Checkpoint, content: Any) -> Checkpoint:
     """`checkpoint` with the tensors of `content`, which may have been saved with other things around them."""
-    notes, architecture = list(checkpoint.notes), checkpoint.architecture
-    while wrappers := [key for key in WRAPPERS if isinstance(content.get(key), Mapping)]:
-        note = f"'{wrappers[0]}' was taken"
-        if len(wrappers) > 1:
-            note += f", and not '{wrappers[1]}'"
-        notes.append(note)
-        if isinstance(content.get("arch"), str):
-            architecture = content["arch"]
-        content = content[wrappers[0]]
-    tensors = {name: value.detach() for name, value in content.items() if isinstance(value, Tensor)}
-    if not tensors:
-        keys = ", ".join(map(str, [*content][:5])) or "nothing"
-        raise WeightsError(f"{checkpoint.source} holds no tensors. It has {keys}.")
-    return checkpoint._replace(tensors=tensors, architecture=architecture, notes=tuple(notes))
+    found, notes = find_state_dict(content, checkpoint.source)
+    if not checkpoint.is_shared:
+        _check_sizes(found.tensors, checkpoint.source)
+    architecture = found.architecture or checkpoint.architecture
+    return checkpoint._replace(tensors=found.tensors, architecture=architecture, notes=(*checkpoint.notes, *notes))
+
+
+def _check_sizes(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Raise if a file says of a tensor that it is larger than what the file holds of it."""
+    for name, tensor in tensors.items():
+        if tensor.layout is not torch.strided or tensor.is_quantized:
+            continue
+        size, held = math.prod(tensor.shape) * tensor.itemsize, tensor.untyped_storage().nbytes()  # nbytes overflows
+        if size > held:
+            raise WeightsError(
+                f"{source} is damaged: it says that {name} is {tuple(tensor.shape)}, {size:,} bytes, and holds {held:,} of "
+                f"them. Get it again."
+            )

@@ -26,7 +26,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 dtype = DTYPES.get(entry["dtype"]) or content.get_tensor(name).dtype
                 tensors[name] = torch.empty(entry["shape"], dtype=dtype)
                 if file.readinto(tensors[name].reshape(-1).view(torch.uint8).numpy().data) != tensors[name].nbytes:
-                    raise WeightsError(f"{path} became shorter while it was read.")
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is not a safetensors file, or is not whole: {error}.") from error
+                    raise ValueError(f"bytes of {name} are missing")
+    except (SafetensorError, RuntimeError, ValueError, TypeError, OverflowError) as error:  # of its header; of torch, by sizes
+        raise WeightsError(f"{path} is not a safetensors file, or is not whole: {error}. Get it again.") from error
     return tensors, metadata

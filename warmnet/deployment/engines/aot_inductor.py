@@ -17,18 +17,18 @@ from ..logs import quiet
 from ..machine import code_target, this_machine
 from ..metadata import Metadata
 from .engine import Engine, Runner
-from .torch_archives import add_metadata, read_metadata, torch_runner
+from .torch_archives import add_metadata, metadata_of, read_entries, torch_runner
 
 
 class AotInductor(Engine):
     """A network as code of this machine's processor and version of torch. Building it takes a C++ compiler, and a minute.
 
-    Opening one runs code that it brings along: open only what you trust.
+    Opening one runs code that it brings along, so that `open_exported` asks for trust=True.
     """
 
     suffix, companions = ".aoti.pt2", ()
     requires, precisions = (), ("fp32", "bf16")
-    has_streams, builds_quickly = False, False
+    has_streams, builds_quickly, is_machine_code = False, False, True
 
     def __init__(self, content: bytes):
         self.content = content
@@ -45,7 +45,7 @@ class AotInductor(Engine):
 
     @classmethod
     def read(cls, path: Path) -> tuple[AotInductor, Metadata]:
-        metadata = read_metadata(path)
+        metadata = metadata_of(read_entries(path), path)
         if code_target(metadata.machine) != code_target(this_machine()):
             target = " and torch ".join(filter(None, code_target(metadata.machine)))
             raise DeployError(f"{path} holds machine code for {target}, and this is another machine. Export it here again.")

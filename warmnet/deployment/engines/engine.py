@@ -24,6 +24,7 @@ class Engine(Protocol):
     - `precisions`: those of 'fp32', 'bf16' and 'int8' that it computes in.
     - `has_streams`: whether several threads can compute at once, each an image.
     - `builds_quickly`: whether `deploy` tries it when it looks for the fastest.
+    - `is_machine_code`: whether opening its file runs code that is in it.
     """
 
     suffix: ClassVar[str]
@@ -32,6 +33,7 @@ class Engine(Protocol):
     precisions: ClassVar[tuple[str, ...]]
     has_streams: ClassVar[bool]
     builds_quickly: ClassVar[bool]
+    is_machine_code: ClassVar[bool]
 
     @classmethod
     def build(cls, model: nn.Module, metadata: Metadata, to_onnx: Callable[[], Any]) -> Engine:

@@ -22,7 +22,7 @@ class OnnxRuntime(Engine):
 
     suffix, companions = ".onnx", ()
     requires, precisions = ("onnx", "onnxscript", "onnxruntime"), ("fp32", "int8")
-    has_streams, builds_quickly = True, True
+    has_streams, builds_quickly, is_machine_code = True, True, False
 
     def __init__(self, content: bytes):
         self.content = content

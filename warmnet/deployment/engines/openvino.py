@@ -29,7 +29,7 @@ class OpenVino(Engine):
 
     suffix, companions = ".xml", (".bin",)
     requires, precisions = ("onnx", "onnxscript", "openvino"), ("fp32", "bf16", "int8")
-    has_streams, builds_quickly = True, True
+    has_streams, builds_quickly, is_machine_code = True, True, False
 
     def __init__(self, model: Any):
         self.model = model

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +15,30 @@ from ..errors import DeployError
 from ..metadata import Metadata
 from .engine import Runner
 
-ENTRY = "warmnet.json"
+ENTRY = "extra/warmnet.json"
 
 
 def add_metadata(path: Path, metadata: Metadata) -> None:
     """Add metadata to a torch archive, whose entries are all in one folder."""
     with zipfile.ZipFile(path, "a") as archive:
         folder = archive.namelist()[0].partition("/")[0]
-        archive.writestr(f"{folder}/extra/{ENTRY}", metadata.to_json())
+        archive.writestr(f"{folder}/{ENTRY}", metadata.to_json())
 
 
-def read_metadata(path: Path) -> Metadata:
-    """The metadata in a torch archive; a DeployError unless its every entry is whole, and none a pickle."""
-    text = ""
+def read_entries(path: Path) -> dict[str, bytes]:
+    """The entries of a torch archive by name, without the folder that all are in; a DeployError if one is not whole."""
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-            for name in archive.namelist():
-                if name.endswith("_config.json") and b'"use_pickle": true' in archive.read(name):
-                    raise DeployError(
-                        f"{path} holds pickles, which may be any code; `warmnet export` writes none. Do not open it."
-                    )
-                if name.endswith(f"/extra/{ENTRY}") and not damaged and not text:
-                    text = archive.read(name).decode()
-    except (zipfile.BadZipFile, EOFError) as error:
+            return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise DeployError(f"{path} is damaged, or no torch archive: {error}. Export it again, or copy it again.") from error
-    if damaged:
-        raise DeployError(f"{path} is damaged: {damaged} in it is not what was written. Export it again, or copy it again.")
-    if not text:
+
+
+def metadata_of(entries: Mapping[str, bytes], path: Path) -> Metadata:
+    """The metadata among the entries of the archive at `path`; a DeployError if there is none."""
+    if ENTRY not in entries:
         raise DeployError(f"{path} was not written by `warmnet export`. Export it again from its model.")
-    return Metadata.from_json(text, path)
+    return Metadata.from_json(entries[ENTRY], path)
 
 
 def torch_runner(network: Any, threads: int) -> Runner:

@@ -10,11 +10,14 @@ import torch
 from torch import nn
 
 from ...data.files import replacing
+from ..errors import DeployError
 from ..frozen import freeze
 from ..logs import quiet
 from ..metadata import Metadata
 from .engine import Engine, Runner
-from .torch_archives import add_metadata, read_metadata, torch_runner
+from .program_archive import checked_archive
+from .program_check import UncheckedError
+from .torch_archives import add_metadata, metadata_of, read_entries, torch_runner
 
 
 class TorchExport(Engine):
@@ -22,7 +25,7 @@ class TorchExport(Engine):
 
     suffix, companions = ".pt2", ()
     requires, precisions = (), ("fp32", "bf16")
-    has_streams, builds_quickly = False, True
+    has_streams, builds_quickly, is_machine_code = False, True, False
 
     def __init__(self, program: torch.export.ExportedProgram):
         self.program = program
@@ -33,13 +36,31 @@ class TorchExport(Engine):
 
     @classmethod
     def read(cls, path: Path) -> tuple[TorchExport, Metadata]:
-        metadata = read_metadata(path)
-        return cls(torch.export.load(path)), metadata
+        entries = read_entries(path)
+        metadata = metadata_of(entries, path)
+        try:
+            archive = checked_archive(entries)
+        except (UncheckedError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DeployError(
+                f"{path} is not opened, since code may run in it: {error}. `warmnet export` writes no such file: do not use it."
+            ) from error
+        try:
+            with quiet():
+                return cls(torch.export.load(archive)), metadata
+        except Exception as error:  # whatever torch stumbles over
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise DeployError(f"{path} is damaged, or not of torch {torch.__version__}: {reason}. Export it again.") from error
 
     def write(self, path: Path, metadata: Metadata) -> None:
         with replacing(path) as temporary:
             with open(temporary, "wb") as file, quiet():
                 torch.export.save(self.program, file)
+            try:
+                checked_archive(read_entries(temporary))
+            except UncheckedError as error:
+                raise DeployError(
+                    f"As a program of torch this network could not be opened: {error}. Export it to onnx."
+                ) from error
             add_metadata(temporary, metadata)
 
     def runner(self, metadata: Metadata, threads: int, streams: int) -> Runner:
