@@ -137,7 +137,8 @@ def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classif
             raise InputError("--lineage says whose names weights have, and there are none. Name them with --weights.")
         return None
     if arguments.variant:
-        variant = network(arguments.variant, device="meta").variant
+        settings: dict[str, Any] = {"variant": arguments.variant, "device": "meta"}
+        variant = network(**settings).variant
         if identify(read(arguments.weights), arguments.lineage).description.variant != variant:
             message = f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant."
             raise InputError(message)
