@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +78,21 @@ def test_summary_prints_the_shape_table(capsys):
     assert "(1, 1280, 2, 2)" in out and "(1, 10)" in out
     assert main(["summary", "b0", "--num-classes=0"]) == 0
     assert "classifier" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name, parameters", [("lite0", "4,652,008"), ("v2-b0", "7,139,704"), ("resnet18", "11,689,512")])
+def test_summary_knows_the_relatives_by_name(name, parameters, capsys):
+    assert main(["summary", name]) == 0
+    assert parameters in capsys.readouterr().out
+
+
+def test_a_relative_is_trained_by_name_and_its_run_is_used(tmp_path, capsys):
+    images, out = write_digits(tmp_path / "images"), tmp_path / "run"
+    options = ["--variant=mobilenetv2-0.5", "--epochs=1", "--batch-size=8", "--resolution=32", f"--out={out}"]
+    assert main(["train", str(images), *options]) == 0
+    assert "MobileNetV2 mobilenetv2-0.5 from scratch on images" in capsys.readouterr().out
+    assert main(["predict", str(out), str(images / "1" / "00.png")]) == 0
+    assert warmnet.WarmMobileNetV2.from_pretrained(out).variant == 0.5
 
 
 def test_summary_needs_no_extra():
@@ -291,7 +307,7 @@ def test_predict_refuses_what_is_not_a_run(trained, image, tmp_path, capsys):
     (tmp_path / "part").write_bytes((trained / weights.FILE).read_bytes()[:-1])
     weights.save(warmnet.WarmEfficientNet(num_classes=0, seed=0), tmp_path / "headless")
     for path, message in [
-        ("missing", "does not exist"), ("images", "not a run folder"), ("text", "not a safetensors file"),
+        ("missing", "does not exist"), ("images", "not a run folder"), ("text", "is text, which begins with"),
         ("part", "not whole"), ("headless", "classes"),
     ]:  # fmt: skip
         assert message in refused(capsys, "predict", tmp_path / path, image)
@@ -306,6 +322,12 @@ def test_pretrained_lists_the_names_of_weights_as_a_table_or_json(capsys):
     assert main(["pretrained", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["b0"]["source"] == "timm/tf_efficientnet_b0.ns_jft_in1k" and rows["b0"]["top1"] == 78.68
+
+
+def test_a_photograph_is_named_by_weights_with_a_name(capsys):
+    cat = Path(__file__).parents[2] / "docs" / "cat.jpg"
+    assert main(["predict", "lite0", str(cat)]) == 0
+    assert re.search(r"tiger cat +39.2%  Egyptian cat +33.9%  tabby +18.7%", capsys.readouterr().out)
 
 
 # bad use

@@ -85,6 +85,6 @@ LITES = {"tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite
 def test_photographs_become_torchvisions_tensors_for_its_own_files_too(variant):
     weights = torchvision.models.get_model_weights(f"efficientnet_{variant}").DEFAULT
     name = weights.url.rpartition("/")[2].removesuffix(".pth")
-    preprocessing = LINEAGES["torchvision"].preprocessing(variant, name)
+    preprocessing = LINEAGES["torchvision"][0].preprocessing(variant, name)
     for image in PHOTOGRAPHS:
         assert torch.equal(preprocessing(image), weights.transforms()(image))

@@ -43,7 +43,7 @@ def read(path):
 
 @pytest.mark.parametrize("lineage, variant", CASES)
 def test_files_load_both_ways_with_every_bit_and_the_same_logits(lineage, variant, tmp_path, record_property):
-    origin = LINEAGES[lineage]
+    origin = LINEAGES[lineage][0]
     ours = alive.fill(warmnet.WarmEfficientNet(variant, **origin.options(variant)))
     theirs, x = built(lineage, variant), alive.images(*SIZE).float()
     for copy, tensor in zip(tensors(theirs), tensors(ours), strict=True):
@@ -80,7 +80,7 @@ def test_files_load_both_ways_with_every_bit_and_the_same_logits(lineage, varian
 
 @pytest.mark.parametrize("lineage", ["timm_tf", "timm", "torchvision", "lukemelas"])
 def test_what_convert_says_loads_the_file(lineage, tmp_path):
-    model = warmnet.WarmEfficientNet("b0", 7, **LINEAGES[lineage].options("b0"), seed=0).eval()
+    model = warmnet.WarmEfficientNet("b0", 7, **LINEAGES[lineage][0].options("b0"), seed=0).eval()
     how = warmnet.convert(model, tmp_path / "x.safetensors", to=lineage.removesuffix("_tf"))
     builder, _, loading = how.partition(".load_state_dict(")
     import safetensors.torch
@@ -113,10 +113,10 @@ def test_timm_s_preprocessing_is_told_from_the_name(variant):
 
 
 def test_torchvision_s_preprocessing_is_told_from_the_name():
-    for variant in LINEAGES["torchvision"].variants:
+    for variant in LINEAGES["torchvision"][0].variants:
         for weights in getattr(torchvision.models, f"EfficientNet_{variant.upper()}_Weights"):
             then = weights.transforms()
-            found = LINEAGES["torchvision"].preprocessing(variant, weights.url.rpartition("/")[2])
+            found = LINEAGES["torchvision"][0].preprocessing(variant, weights.url.rpartition("/")[2])
             side, (resize,) = then.crop_size[0], then.resize_size
             expected = Preprocessing(side, side / resize, then.interpolation.value, tuple(then.mean), tuple(then.std), "center")
             assert found == expected, weights
@@ -128,27 +128,27 @@ def test_lukemelas_preprocessing_is_told_from_the_name():
     for urls, half in (url_map, False), (url_map_advprop, True):
         for name, url in urls.items():
             variant = name.removeprefix("efficientnet-")
-            found = LINEAGES["lukemelas"].preprocessing(variant, url.rpartition("/")[2])
+            found = LINEAGES["lukemelas"][0].preprocessing(variant, url.rpartition("/")[2])
             assert (found.mean == (0.5, 0.5, 0.5)) == half and found.resolution == warmnet.VARIANTS[variant].resolution
 
 
 @pytest.mark.parametrize("variant", ["b0", "b5"])
 @pytest.mark.parametrize("lineage", ["timm_tf", "timm", "torchvision", "lukemelas"])
 def test_batch_norm_is_set_as_the_peer_sets_it(lineage, variant):
-    options = LINEAGES[lineage].options(variant)
+    options = LINEAGES[lineage][0].options(variant)
     network = built(lineage, variant)
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert {(m.eps, round(m.momentum, 6)) for m in norms} == {(options["eps"], options["momentum"])}
 
 
 def test_the_variants_are_those_that_there_are():
-    assert LINEAGES["timm_tf"].variants == tuple(v for v in warmnet.VARIANTS if timm.is_model(f"tf_efficientnet_{v}"))
-    assert LINEAGES["timm"].variants == tuple(v for v in warmnet.VARIANTS if timm.is_model(f"efficientnet_{v}"))
+    assert LINEAGES["timm_tf"][0].variants == tuple(v for v in warmnet.VARIANTS if timm.is_model(f"tf_efficientnet_{v}"))
+    assert LINEAGES["timm"][0].variants == tuple(v for v in warmnet.VARIANTS if timm.is_model(f"efficientnet_{v}"))
     for lineage, place, name in [
         ("torchvision", torchvision.models, "efficientnet_{}"), ("keras", keras.applications, "EfficientNet{}"),
     ]:  # fmt: skip
         named = tuple(v for v in warmnet.VARIANTS if hasattr(place, name.format(v.upper() if lineage == "keras" else v)))
-        assert LINEAGES[lineage].variants == named
+        assert LINEAGES[lineage][0].variants == named
     from efficientnet_pytorch.model import VALID_MODELS
 
-    assert LINEAGES["lukemelas"].variants == tuple(v for v in warmnet.VARIANTS if f"efficientnet-{v}" in VALID_MODELS)
+    assert LINEAGES["lukemelas"][0].variants == tuple(v for v in warmnet.VARIANTS if f"efficientnet-{v}" in VALID_MODELS)

@@ -25,9 +25,9 @@ def load(source, **options):
 
 
 def test_real_weights_name_the_cat():
-    model = warmnet.WarmEfficientNet("lite0")
-    warmnet.load(model, "lite0")
+    model = load("lite0")
     predicted = [*model.predict(CAT).items()]
+    assert model.variant_name == "lite0"
     assert [name for name, _ in predicted[:4]] == ["tiger cat", "Egyptian cat", "tabby", "lynx"]
     assert predicted[0][1] == pytest.approx(0.392, abs=2e-3)
 

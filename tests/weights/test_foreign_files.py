@@ -104,7 +104,7 @@ FILES = {  # what it is: its name, its content, what the error says
         r"says that conv\.weight is \(4611686018427387904,\).*holds 4 of",
     ),
     "brackets": ("x.safetensors", safetensors([1], {"warmnet": "[" * 200_000}), "damaged.*nested too deeply"),
-    "brackets in config": ("x.safetensors", safetensors([1], {"config": "[" * 200_000}), "is no EfficientNet"),
+    "brackets in config": ("x.safetensors", safetensors([1], {"config": "[" * 200_000}), "is of no network that warmnet has"),
 }
 
 

@@ -16,7 +16,7 @@ ROOTS = {"timm_tf": "classifier", "torchvision": "classifier", "lukemelas": "_fc
 def with_head(lineage, head):
     """b0 as a library names it, with another head."""
     state = B0.state_dict()
-    names = {ours: theirs for ours, theirs in LINEAGES[lineage].names(B0.variant).items() if not ours.startswith("classifier")}
+    names = {ours: theirs for ours, theirs in LINEAGES[lineage][0].names(state).items() if not ours.startswith("classifier")}
     tensors = {theirs: state[ours].clone() for ours, theirs in names.items()}
     return tensors | {f"{ROOTS[lineage]}.{name}": tensor for name, tensor in head.state_dict().items()}
 

@@ -19,8 +19,8 @@ CLASSIFIER = {"classifier.weight", "classifier.bias"}
 def checkpoint(request, tmp_path_factory):
     """A file of b0 in each lineage, and the network that it is of."""
     name = request.param
-    model = alive.fill(warmnet.WarmEfficientNet("b0", **LINEAGES[name].options("b0"), seed=0)).eval()
-    endings = {"keras": ".h5", "warmnet": ".safetensors", "timm": ".safetensors"}
+    model = alive.fill(warmnet.WarmEfficientNet("b0", **LINEAGES[name][0].options("b0"), seed=0)).eval()
+    endings = {"keras": ".h5", "warmnet": ".safetensors", "timm": ".safetensors", "lukemelas": "-355c32.pth"}
     model.preprocessing = Preprocessing(224)
     path = tmp_path_factory.mktemp(name) / ("tf_" * (name == "timm_tf") + "efficientnet_b0" + endings.get(name, ".pth"))
     warmnet.convert(model, path, to=name.removesuffix("_tf"))
@@ -37,9 +37,9 @@ def quietly(function, *args, **kw):
 @pytest.mark.parametrize("lineage", [name for name in LINEAGES if name != "warmnet"])
 def test_names_and_shapes_are_those_recorded_from_the_peer(lineage):
     recorded, advice = golden.read("lineages")
-    model, origin = warmnet.WarmEfficientNet("b0", device="meta"), LINEAGES[lineage]
+    model, origin = warmnet.WarmEfficientNet("b0", device="meta"), LINEAGES[lineage][0]
     state = model.state_dict()
-    found = {name: list(origin.from_warmnet(state[path], path).shape) for path, name in origin.names(model.variant).items()}
+    found = {name: list(origin.from_warmnet(state[path], path).shape) for path, name in origin.names(state).items()}
     assert found == recorded[lineage.removesuffix("_tf")], advice
 
 
@@ -47,7 +47,7 @@ def test_every_bit_and_every_setting_comes_from_the_source(checkpoint):
     path, model = checkpoint
     loaded, x = quietly(load, path), alive.images(75, 106).float()
     assert torch.equal(loaded(x), alive.logits(model, x)) and not loaded.training
-    assert loaded.preprocessing == Preprocessing(224) or path.suffix in (".h5", ".safetensors")
+    assert loaded.preprocessing.resolution == 224
     for (name, tensor), (_, expected) in zip(loaded.state_dict().items(), model.state_dict().items(), strict=True):
         assert torch.equal(tensor, expected), name
 
@@ -137,12 +137,12 @@ def test_a_converted_file_says_how_it_is_loaded_and_keeps_what_it_can(tmp_path):
     [
         ({}, "torchvision", "torchvision computes with padding='symmetric', eps=1e-05 and this b0 with padding='same'"),
         ({"padding": "symmetric", "eps": 1e-5}, "keras", "keras computes with padding='same'"),
-        ({"act": torch.relu}, "timm", "timm_tf's b0 has nothing like act=relu"),
+        ({"act": torch.relu}, "timm", "timm_tf computes with act=silu and this b0 with .*act=relu"),
         ({"se_ratio": 0}, "timm", "timm_tf's b0 has nothing like se_ratio=0"),
         ({"variant": "b8"}, "keras", "keras has no b8. It has b0, b1"),
         ({"in_channels": 1}, "keras", "keras has no networks with 1000 classes and 1 channels"),
         ({}, "jax", "Unknown library 'jax'"),
-        ({"variant": warmnet.compound(0.5)}, "timm", "timm_tf has no Variant"),
+        ({"variant": warmnet.compound(0.5)}, "timm", "timm has no Variant"),
     ],
 )
 def test_what_a_peer_cannot_compute_is_not_written(options, to, message, tmp_path):
@@ -154,33 +154,67 @@ def test_what_a_peer_cannot_compute_is_not_written(options, to, message, tmp_pat
     assert not any(tmp_path.iterdir())
 
 
-def test_which_of_timm_s_two_it_is_follows_from_its_name_or_is_assumed_and_told(tmp_path):
-    model = warmnet.WarmEfficientNet("b0", **LINEAGES["timm"].options("b0"), seed=0)
+def test_which_of_timm_s_two_it_is_follows_from_what_stands_in_the_file_or_is_asked_for(tmp_path):
+    model = warmnet.WarmEfficientNet("b0", **LINEAGES["timm"][0].options("b0"), seed=0)
     model.preprocessing = Preprocessing(224)
-    warmnet.convert(model, tmp_path / "named.safetensors", to="timm")
-    assert quietly(load, tmp_path / "named.safetensors").options["padding"] == "symmetric", "by what is written in it"
-    warmnet.convert(model, tmp_path / "checkpoint.pth", to="timm")
-    with pytest.warns(WeightsWarning, match="taken for timm's tf_efficientnet.*counted no batches; lineage='timm'"):
-        assert load(tmp_path / "checkpoint.pth").options["padding"] == "same"
+    for name in "named.safetensors", "checkpoint.pth":
+        warmnet.convert(model, tmp_path / name, to="timm")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "[^\n]*:\n  'state_dict' was taken", WeightsWarning)
+            assert load(tmp_path / name).options["padding"] == "symmetric", "by what is written in it"
+    state = {name: tensor for name, tensor in torch.load(tmp_path / "checkpoint.pth")["state_dict"].items()}
+    both = "'timm_tf' for tf_efficientnet_b0, with padding='same'.*; or 'timm' for efficientnet_b0, with padding='symmetric'"
+    for into in load, lambda source: warmnet.load(model, source):
+        with pytest.raises(WeightsError, match=f"nothing says which it is of. Pass lineage: {both}"):
+            into(state)
     with pytest.warns(WeightsWarning, match="nothing says what images went through: pass preprocessing="):
-        assert load(tmp_path / "checkpoint.pth", lineage="timm").options["padding"] == "symmetric"
-    with pytest.warns(WeightsWarning, match="since the model pads so"):
-        warmnet.load(model, tmp_path / "checkpoint.pth")
-    model.train()(torch.rand(2, 3, 32, 32))
-    warmnet.convert(model, tmp_path / "checkpoint.pth", to="timm")
-    with pytest.warns(WeightsWarning, match="have counted batches"):
-        assert load(tmp_path / "checkpoint.pth").options["padding"] == "symmetric"
-    (tmp_path / "checkpoint.pth").rename(tmp_path / "efficientnet_best.pth")
-    with pytest.warns(WeightsWarning, match="taken for timm's"):
+        assert load(state, lineage="timm").options["padding"] == "symmetric"
+    quietly(warmnet.load, model, state, lineage="timm")
+    with pytest.raises(WeightsError, match="is from networks with padding='same', eps=0.001, and the model has padding='sym"):
+        warmnet.load(model, state, lineage="timm_tf")
+    torch.save(state, tmp_path / "efficientnet_best.pth")
+    with pytest.raises(WeightsError, match="nothing says which it is of"):
         load(tmp_path / "efficientnet_best.pth")
+    torch.save(state, tmp_path / "tf_efficientnet_b0_best.pth")
+    assert load(tmp_path / "tf_efficientnet_b0_best.pth").options["padding"] == "same", "by what it is called"
+
+
+def test_a_file_that_says_another_lineage_than_is_given_is_refused(tmp_path):
+    model = warmnet.WarmEfficientNet("b0", **LINEAGES["timm"][0].options("b0"), seed=0)
+    warmnet.convert(model, tmp_path / "x.safetensors", to="timm")
+    with pytest.raises(
+        WeightsError,
+        match="says that it is of efficientnet_b0, of the lineage 'torchvision' or 'timm', and lineage is 'timm_tf'",
+    ):
+        load(tmp_path / "x.safetensors", lineage="timm_tf")
+
+
+def test_an_architecture_that_warmnet_has_not_is_refused_whatever_its_tensors_are(tmp_path):
+    state = LINEAGES["timm"][2].names(warmnet.WarmResNet(18, device="meta").state_dict())
+    tensors = {name: warmnet.WarmResNet(18, seed=0).state_dict()[path] for path, name in state.items()}
+    torch.save({"arch": "resnetblur18", "state_dict": tensors}, tmp_path / "x.pth")  # its kernels without parameters blur
+    with pytest.raises(WeightsError, match="says that it is of resnetblur18, and has the tensors of torchvision's resnet18"):
+        warmnet.WarmResNet.from_pretrained(tmp_path / "x.pth")
+    torch.save({"arch": "resnet18", "state_dict": tensors}, tmp_path / "x.pth")
+    with pytest.warns(WeightsWarning, match="nothing says what images went through: taken for"):
+        assert warmnet.WarmResNet.from_pretrained(tmp_path / "x.pth").variant == 18
 
 
 def test_a_state_dict_of_ours_does_not_say_its_conventions_and_that_is_told():
     model = warmnet.WarmEfficientNet("b0", 2, padding="symmetric", eps=1e-5, seed=0)
-    with pytest.warns(WeightsWarning, match="does not say its padding and eps: taken for warmnet's own"):
+    with pytest.warns(
+        WeightsWarning, match="does not say its settings: taken for those of b0, padding='same', eps=0.001, act=silu"
+    ):
         load(model.state_dict())
     quietly(warmnet.load, model, model.state_dict())
     assert quietly(load, model).options == model.options, "the model itself does"
+
+
+def test_a_state_dict_of_ours_without_gates_is_not_taken_for_lite():
+    model = warmnet.WarmEfficientNet("b0", 2, se_ratio=0, seed=0)
+    with pytest.raises(WeightsError, match="may be of lite0 with padding='same', eps=0.001, act=relu6, or of another"):
+        load(model.state_dict())
+    quietly(warmnet.load, model, model.state_dict())
 
 
 def test_weights_without_statistics_are_refused():
@@ -259,12 +293,12 @@ def test_load_leaves_a_model_its_own_classes_and_preprocessing_unless_the_source
 def test_preprocessing_and_classes_survive_another_library_s_file_or_their_loss_is_told(tmp_path):
     model = warmnet.WarmEfficientNet("b0", 2, seed=0)
     model.classes, model.preprocessing = ("ant", "bee"), Preprocessing(128, mean=(0.5,) * 3, std=(0.5,) * 3)
-    for to in "timm", "lukemelas":
-        quietly(warmnet.convert, model, tmp_path / "w.safetensors", to=to)
-        again = quietly(load, tmp_path / "w.safetensors")
+    for to, file in ("timm", "w.safetensors"), ("timm", "w.pth"), ("lukemelas", "w.safetensors"):
+        quietly(warmnet.convert, model, tmp_path / file, to=to)
+        again = quietly(load, tmp_path / file)
         assert again.classes == model.classes and again.preprocessing == model.preprocessing
-        with pytest.warns(WeightsWarning, match=r"cannot hold the names of 2 classes and Preprocessing\(resolution=128"):
-            warmnet.convert(model, tmp_path / "w.pth", to=to)
+    with pytest.warns(WeightsWarning, match=r"cannot hold the names of 2 classes and Preprocessing\(resolution=128"):
+        warmnet.convert(model, tmp_path / "w.pth", to="lukemelas")
 
 
 def test_metadata_is_kept_and_not_shared(tmp_path):
@@ -316,9 +350,9 @@ def test_adversarial_and_noisy_student_weights_have_their_preprocessing():
         ("lukemelas", "adv-efficientnet-b0-b64d5a18", Preprocessing(224, **half)),
         ("lukemelas", "efficientnet-b0-355c32eb", Preprocessing(224)),
     ]:
-        assert LINEAGES[lineage].preprocessing("b0", called) == expected
-    assert LINEAGES["timm_tf"].preprocessing("l2", "tf_efficientnet_l2.ns_jft_in1k_475").resolution == 475
-    assert LINEAGES["torchvision"].preprocessing("b1", "efficientnet_b1-c27df63c").interpolation == "bilinear"
+        assert LINEAGES[lineage][0].preprocessing("b0", called) == expected
+    assert LINEAGES["timm_tf"][0].preprocessing("l2", "tf_efficientnet_l2.ns_jft_in1k_475").resolution == 475
+    assert LINEAGES["torchvision"][0].preprocessing("b1", "efficientnet_b1-c27df63c").interpolation == "bilinear"
 
 
 def test_a_loaded_network_shares_no_memory_with_its_source():

@@ -24,8 +24,8 @@ TINY = warmnet.WarmEfficientNet(warmnet.Variant(width=0.2, depth=0.2, resolution
 
 def timm(model=B0):
     """The tensors as timm names them."""
-    path, state = warmnet.weights.LINEAGES["timm_tf"].names(model.variant), model.state_dict()
-    return {name: state[ours].clone() for ours, name in path.items()}
+    state = model.state_dict()
+    return {name: state[ours].clone() for ours, name in warmnet.weights.LINEAGES["timm_tf"][0].names(state).items()}
 
 
 def put(path, tensors):
@@ -85,7 +85,8 @@ REFUSED = [  # what the file is, how it is made, what the error says
      r"holds a whole model, which would run code.*WarmEfficientNet.*state_dict\(\)"),
     ("a pickle of something else", "x.pth", lambda path, tensors: put(path, [1, 2]), "no tensors by name. It is a list of 2"),
     ("without tensors", "x.pth", lambda path, tensors: put(path, {"epoch": 3}), r"no tensors by name. It has epoch \(int\)"),
-    ("of another network", "x.pth", resnet, r"is no EfficientNet: none.*It begins with conv1\.weight \(64, 3, 7, 7\)"),
+    ("of another network", "x.pth", resnet,
+     r"is of no network that warmnet has: none.*It begins with conv1\.weight \(64, 3, 7, 7\)"),
     ("with NaN", "x.pth", not_finite, r"NaN or infinity in blocks\.2\.0\.conv_dw\.weight\. strict=False"),
     ("of two networks", "x.pth", two_networks, r"holds 2 networks, under 'student\.', 'teacher\.'"),
     ("with a tensor missing and one too many", "x.pth", incomplete,
@@ -130,9 +131,9 @@ def test_a_bad_file_is_refused_by_name_and_the_model_is_as_it_was(name, make, me
     make(tmp_path / name, timm())
     model = warmnet.WarmEfficientNet("b0", 10, seed=1)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    for loading in (lambda: load(tmp_path / name), lambda: warmnet.load(model, tmp_path / name)):
+    for loading in (lambda path: load(path, lineage="timm_tf"), lambda path: warmnet.load(model, path, lineage="timm_tf")):
         with pytest.raises(WeightsError, match="(?s)" + message) as raised:
-            loading()
+            loading(tmp_path / name)
         assert name in str(raised.value)
     assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
     assert "must not run" not in capsys.readouterr().out
@@ -169,7 +170,7 @@ def test_nan_is_taken_if_asked_for(tmp_path):
 
 
 def test_the_lineage_must_be_one_that_there_is():
-    with pytest.raises(ValueError, match="Unknown lineage 'jax'. Choose one of timm_tf, timm, torchvision"):
+    with pytest.raises(ValueError, match="Unknown lineage 'jax'. Choose one of timm_tf, torchvision, timm"):
         load(timm(), lineage="jax")
     with pytest.raises(WeightsError, match=r"none of its tensors is _conv_stem\.weight \(lukemelas\)"):
         load(timm(), lineage="lukemelas")

@@ -190,7 +190,7 @@ def test_what_holds_no_weights_is_refused_by_name(tmp_path):
     (tmp_path / "text").write_text("hello")
     for path, message in [
         ("missing", "does not exist"), ("", "not a run folder"), ("text", "is text, which begins with 'hello'"),
-        ("other.safetensors", r"none of its tensors is conv_stem\.weight \(timm_tf\).* It begins with weight \(1,\)"),
+        ("other.safetensors", r"none of its tensors is conv_stem\.weight \(timm_tf, timm\).* It begins with weight \(1,\)"),
     ]:  # fmt: skip
         with pytest.raises(WeightsError, match=message):
             load(tmp_path / path)

@@ -69,7 +69,7 @@ from warmnet.networks.mobilenet_v2 import find_width
     WarmResNet: Sources(
         network="resnet",
         modules=(efficientnet, resnet),
-        parts=("conv_bn_act", "shortcut", "basic_block", "bottleneck", "_stages", "DEPTHS", "stage", "resnet"),
+        parts=("conv_bn_act", "shortcut", "basic_block", "bottleneck", "_stages", "DEPTHS", "stages_of", "stage", "resnet"),
         given=("act", "padding", "eps", "momentum"),
         imports="""import torch.nn.functional as F
 

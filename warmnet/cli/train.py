@@ -136,12 +136,9 @@ def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classif
         if arguments.lineage:
             raise InputError("--lineage says whose names weights have, and there are none. Name them with --weights.")
         return None
-    if arguments.variant:
-        settings: dict[str, Any] = {"variant": arguments.variant, "device": "meta"}
-        variant = network(**settings).variant
-        if identify(read(arguments.weights), arguments.lineage).description.variant != variant:
-            message = f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant."
-            raise InputError(message)
+    variant = network.variants.get(arguments.variant, arguments.variant)
+    if variant and identify(read(arguments.weights), arguments.lineage).description.variant != variant:
+        raise InputError(f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant.")
     if arguments.model:
         return network.from_pretrained(arguments.weights, strict=False, lineage=arguments.lineage)
     return load_network(arguments.weights, None, arguments.words, arguments.lineage)

@@ -69,6 +69,11 @@ def find_depth(variant: str | int) -> int:
     raise unknown_variant(variant, DEPTHS, "a depth")
 
 
+def stages_of(depth: int) -> tuple[Stage, ...]:
+    """The stages of a ResNet of that depth."""
+    return DEPTHS[f"resnet{depth}"]
+
+
 def resnet(
     x, variant=50, num_classes=1000, *, stages=None, stem=64, stem_stride=2, output_stride=None, dropout=0.0, drop_connect=0.0,
     act=F.relu, padding="symmetric", eps=1e-5, momentum=0.1,
@@ -78,7 +83,7 @@ def resnet(
     `stages`: instead of those of the depth.
     """
     conv = {"act": act, "padding": padding, "eps": eps, "momentum": momentum}
-    stages = stages or DEPTHS[f"resnet{find_depth(variant)}"]
+    stages = stages or stages_of(find_depth(variant))
     x = conv_bn_act(x, stem, 7, stem_stride, name="stem", **conv)
     x = F.max_pool2d(x, 3, stride=2, padding=1)
     for row in scaled(stages, 1, 1, drop_connect, 2 * stem_stride, output_stride):
@@ -115,14 +120,13 @@ class WarmResNet(Classifier):
         seed: int | None = None,
     ):  # fmt: skip
         depth = find_depth(variant)
-        table = stages or DEPTHS[f"resnet{depth}"]
+        rows = check_settings(stages=stages or stages_of(depth))["stages"]
         options = check_settings(
-            stages=table, stem=stem, stem_stride=stem_stride, output_stride=output_stride,
-            dropout=dropout, drop_connect=drop_connect, act=act, padding=padding, eps=eps, momentum=momentum,
+            stem=stem, stem_stride=stem_stride, output_stride=output_stride, dropout=dropout, drop_connect=drop_connect,
+            act=act, padding=padding, eps=eps, momentum=momentum,
         )  # fmt: skip
-        options["stages"] = stages  # a depth's own are left to the forward
-        super().__init__(depth, num_classes, in_channels, resolution=224, **options)
-        self.reduction = output_stride or total_stride(table, 2 * stem_stride)
+        super().__init__(depth, num_classes, in_channels, resolution=224, stages=stages, **options)
+        self.reduction = output_stride or total_stride(rows, 2 * stem_stride)
         self.warm_up(device, seed)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

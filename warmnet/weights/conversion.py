@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,19 @@ from torch import Tensor
 from ..data.files import replacing, write_pickle
 from ..data.preprocessing import Preprocessing
 from ..networks.classifier import Classifier
-from ..networks.efficientnet import WarmEfficientNet, efficientnet
 from . import keras_files
-from .conventions import as_keywords, conventions_of, difference
+from .conventions import (
+    CONVENTIONS,
+    as_keywords,
+    conventions_of,
+    default_conventions,
+    default_settings,
+    difference,
+    find_family,
+)
+from .description import class_names
 from .errors import WeightsError, WeightsWarning
-from .lineages import LINEAGES, timm
-from .lineages.lineage import Lineage, variant_name
+from .lineages import LINEAGES, Lineage, keras
 from .pretrained import from_pretrained
 from .reading import Source
 from .saving import save
@@ -31,11 +37,11 @@ SUFFIXES = {"warmnet": (".safetensors",), "keras": (".h5", ".hdf5")}  # of the o
 
 
 def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", **settings: Any) -> str:
-    """Write a checkpoint of an EfficientNet as another library's; the Python that loads it there.
+    """Write a checkpoint as another library's; the Python that loads it there.
 
     - `path`: its end decides the format: .safetensors; .pth or .pt, torch's; .h5 or .weights.h5, Keras'.
     - `to`: 'timm', 'torchvision', 'lukemelas', 'keras' or 'warmnet'.
-    - `settings`: of `WarmEfficientNet.from_pretrained`.
+    - `settings`: of `from_pretrained`.
 
     Raises `WeightsError` if that library's networks do not compute what this one does, or if it has no such variant.
 
@@ -54,54 +60,77 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
         network = from_pretrained(Classifier, source, **settings)
         save(network, path)
         return f"warmnet.{type(network).__name__}.from_pretrained({str(path)!r})"
-    model = from_pretrained(WarmEfficientNet, source, **settings)
-    is_tf = to == "timm" and conventions_of(model)["padding"] == "same"
-    lineage = timm.TF if is_tf else LINEAGES[to]
+    family = find_family(class_names(type(source))) if isinstance(source, Classifier) else None
+    model = from_pretrained(family or Classifier, source, **settings)
+    lineage = _find_lineage(to, model)
     _check_can_hold(lineage, model)
     _write(model, lineage, path)
-    if path.suffix != ".safetensors":
+    if not _holds_description(to, path):
         _warn_of_losses(model, lineage, path)
-    return lineage.loading_code(variant_name(model.variant), model.num_classes, model.in_channels, str(path))
+    return lineage.loading_code(model.variant_name, model.num_classes, model.in_channels, str(path))
 
 
-def _check_can_hold(lineage: Lineage, model: WarmEfficientNet) -> None:
+def _find_lineage(library: str, model: Classifier) -> Lineage:
+    """The lineage of a library for networks such as the model; of several the one that computes most as it does."""
+    names = ("timm_tf", "timm") if library == "timm" else (library,)
+    known = [lineage for name in names for lineage in LINEAGES[name] if isinstance(model, lineage.family)]
+    having = [lineage for lineage in known if model.variant_name in lineage.architectures]
+    if not having:
+        has = dict.fromkeys(name for lineage in known for name in lineage.architectures)
+        raise WeightsError(f"{library} has no {model.variant_name}. It has {', '.join(has) or 'no network of that family'}.")
+    return min(having, key=lambda lineage: len(_computes_otherwise(lineage, model)))
+
+
+def _computes_otherwise(lineage: Lineage, model: Classifier) -> dict[str, Any]:
+    """By what a lineage's network of that name computes otherwise than the model."""
+    name = model.variant_name
+    return difference(conventions_of(model), {**default_conventions(lineage.family, name), **lineage.options(name)})
+
+
+def _check_can_hold(lineage: Lineage, model: Classifier) -> None:
     """Raise why no network of that library computes what the model does."""
-    name, defaults, conventions = variant_name(model.variant), signature(efficientnet).parameters, conventions_of(model)
-    if name not in lineage.variants:
-        raise WeightsError(f"{lineage.name} has no {name}. It has {', '.join(lineage.variants)}.")
-    different = difference(conventions, lineage.options(name))
+    name, different = model.variant_name, _computes_otherwise(lineage, model)
     if different:
         raise WeightsError(
-            f"{lineage.name} computes with {as_keywords(different)} and this {name} with {as_keywords(conventions)}: its "
-            f"outputs would be others there. A network for {lineage.name} is built, and trained, with {as_keywords(different)}."
+            f"{lineage.name} computes with {as_keywords(different)} and this {name} with {as_keywords(conventions_of(model))}: "
+            f"its outputs would be others there. A network for {lineage.name} is built, and trained, with "
+            f"{as_keywords(different)}."
         )
-    for key, value in model.options.items():
-        if key in defaults and key not in ("dropout", "drop_connect") and value != defaults[key].default:
-            raise WeightsError(f"{lineage.name}'s {name} has nothing like {as_keywords({key: value})}.")
+    usual = default_settings(lineage.family, name)
+    for key in usual.keys() & model.options.keys() - {*CONVENTIONS, "momentum", "dropout", "drop_connect"}:
+        if model.options[key] != usual[key]:
+            raise WeightsError(f"{lineage.name}'s {name} has nothing like {as_keywords({key: model.options[key]})}.")
     if not lineage.supports(model.num_classes, model.in_channels):
         raise WeightsError(f"{lineage.name} has no networks with {model.num_classes} classes and {model.in_channels} channels.")
 
 
-def _write(model: WarmEfficientNet, lineage: Lineage, path: Path) -> None:
+def _write(model: Classifier, lineage: Lineage, path: Path) -> None:
     """Write the model's tensors under a lineage's names, in forward order."""
-    state, tensors = model.state_dict(), dict[str, Tensor]()
-    for ours, theirs in lineage.names(model.variant).items():
-        if ours in state:
-            tensors[theirs] = lineage.from_warmnet(state[ours], ours).contiguous()
+    state = model.state_dict()
+    names = lineage.names(state)
+    tensors = {name: lineage.from_warmnet(state[path], path).contiguous() for path, name in names.items()}
     with replacing(path) as temporary:
-        if lineage.name == "keras":
+        if lineage is keras.V1:
             keras_files.write(temporary, {**_keras_normalization(model), **tensors})
+        elif lineage.name == "keras":
+            keras_files.write(temporary, tensors)
         elif path.suffix == ".safetensors":
             config = json.dumps(_timm_config(model, lineage))
             temporary.write_bytes(safetensors.save(tensors, {"format": "pt", "config": config}))
+        elif lineage.name.startswith("timm"):  # which takes the state dict out of what is around it
+            write_pickle({"state_dict": tensors, **_timm_config(model, lineage)}, temporary)
         else:
             write_pickle(tensors, temporary)
 
 
-def _timm_config(model: WarmEfficientNet, lineage: Lineage) -> dict[str, Any]:
+def _holds_description(library: str, path: Path) -> bool:
+    """Whether a file can say more than tensors: of which network it is, its classes, its preprocessing."""
+    return path.suffix == ".safetensors" or library == "timm"
+
+
+def _timm_config(model: Classifier, lineage: Lineage) -> dict[str, Any]:
     """What stands beside the tensors, in the words of the Hub's config.json of timm's models."""
-    architecture = f"efficientnet_{variant_name(model.variant)}"
-    config: dict[str, Any] = {"architecture": f"tf_{architecture}" if lineage is timm.TF else architecture}
+    config: dict[str, Any] = {"architecture": lineage.architectures[model.variant_name]}
     if model.classes:
         config["label_names"] = list(model.classes)
     preprocessing = model.preprocessing
@@ -117,18 +146,18 @@ def _timm_config(model: WarmEfficientNet, lineage: Lineage) -> dict[str, Any]:
     return config
 
 
-def _warn_of_losses(model: WarmEfficientNet, lineage: Lineage, path: Path) -> None:
+def _warn_of_losses(model: Classifier, lineage: Lineage, path: Path) -> None:
     """Warn of what a file of this kind has no place for."""
     losses = []
     if model.classes:
         losses.append(f"the names of {len(model.classes)} classes")
-    if model.preprocessing not in (None, lineage.preprocessing(variant_name(model.variant), path.stem)):
-        losses.append(f"{model.preprocessing} but for mean and std" if lineage.name == "keras" else f"{model.preprocessing}")
+    if model.preprocessing not in (None, lineage.preprocessing(model.variant_name, path.stem)):
+        losses.append(f"{model.preprocessing} but for mean and std" if lineage is keras.V1 else f"{model.preprocessing}")
     if losses:
         warnings.warn(f"{path} cannot hold {' and '.join(losses)}. A .safetensors can.", WeightsWarning, stacklevel=3)
 
 
-def _keras_normalization(model: WarmEfficientNet) -> dict[str, Tensor]:
+def _keras_normalization(model: Classifier) -> dict[str, Tensor]:
     """Keras' Normalization layer for pictures in 0..1, as it computes: (x - mean) / sqrt(variance)."""
     preprocessing = model.preprocessing or Preprocessing(model.resolution)
     mean, std = torch.tensor(preprocessing.mean), torch.tensor(preprocessing.std)

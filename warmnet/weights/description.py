@@ -56,23 +56,32 @@ def class_names(network: type[Classifier]) -> list[str]:
 
 def to_json(description: Description, crc32: int) -> str:
     """A description and the checksum of the tensors. Options that JSON cannot hold are `missing`, as text."""
-    options, missing = {}, dict(description.missing)
-    for key, value in description.options.items():
-        try:
-            options[key] = encode(value)
-        except NotForFilesError:
-            missing[key] = repr(value)
+    options, missing = _held(description.options)
     variant, preprocessing = description.variant, description.preprocessing
+    if getattr(variant, "options", None):
+        held, missing_of_variant = _held(dict(variant.options))
+        variant, missing = variant._replace(options=tuple(held.items())), {**missing_of_variant, **missing}
     content = {
         "version": VERSION,
         **description._asdict(),
         "variant": _variant_in_json(variant),
         "options": options,
-        "missing": missing,
+        "missing": {**description.missing, **missing},
         "preprocessing": preprocessing and preprocessing.to_dict(),
         "crc32": crc32,
     }
     return json.dumps(content)
+
+
+def _held(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Options as JSON has them, and as text those that it cannot hold."""
+    held, missing = {}, {}
+    for key, value in options.items():
+        try:
+            held[key] = encode(value)
+        except NotForFilesError:
+            missing[key] = repr(value)
+    return held, missing
 
 
 def _variant_in_json(variant: Any) -> Any:

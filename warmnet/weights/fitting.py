@@ -8,9 +8,9 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ..networks.classifier import CLASSIFIER, Classifier
+from .conventions import name_of
 from .errors import WeightsError, WeightsWarning
 from .identification import Identified
-from .lineages.lineage import variant_name
 from .matching import check_finite, check_fits, match
 from .report import Report
 
@@ -26,7 +26,7 @@ def fit(identified: Identified, model: nn.Module, source: str, strict: bool) -> 
     if has_same_classes:
         _check_head(identified, report)
     if isinstance(model, Classifier) and model.variant != description.variant:
-        theirs, ours = variant_name(description.variant), variant_name(model.variant)
+        theirs, ours = name_of(description.variant, description.network), model.variant_name
         advice = (
             f"The source is of {theirs} in the layout of {identified.lineage}, the model is {ours}. "
             f"{description.network}.from_pretrained(source) builds the one that it is of. {advice}"

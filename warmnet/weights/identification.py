@@ -13,12 +13,12 @@ from torch import Tensor
 from ..data.imagenet import imagenet_classes
 from ..data.preprocessing import Preprocessing
 from ..networks.classifier import CLASSIFIER, STEM, Classifier
-from ..networks.efficientnet import VARIANTS
+from .conventions import as_keywords, default_conventions
 from .description import Description, describe
 from .errors import WeightsError
 from .heads import Head, find_head
-from .lineages import LINEAGES, keras, timm, warmnet
-from .lineages.lineage import NETWORK, Lineage
+from .lineage_choice import Choice, choose, is_called
+from .lineages import LINEAGES, keras
 from .reading import Checkpoint
 
 
@@ -39,10 +39,13 @@ class Identified(NamedTuple):
     head: tuple[str, ...] = ()
 
 
-def identify(checkpoint: Checkpoint, lineage: str | None = None, expected: str | None = None) -> Identified:
-    """What `checkpoint` is of; in `lineage` if that is given, else by its tensors.
+def identify(
+    checkpoint: Checkpoint, lineage: str | None = None, for_model: bool = False, by_names_alone: bool = False
+) -> Identified:
+    """What `checkpoint` is of; in `lineage` if that is given, else by its tensors and what stands beside them.
 
-    - `expected`: the lineage to assume where two are as good, for a model that is there.
+    - `for_model`: it is for a model that is there, which has its own settings and preprocessing.
+    - `by_names_alone`: how the network computes does not matter.
     """
     if lineage is not None and lineage not in LINEAGES:
         raise ValueError(f"Unknown lineage {lineage!r}. Choose one of {', '.join(LINEAGES)}.")
@@ -54,25 +57,33 @@ def identify(checkpoint: Checkpoint, lineage: str | None = None, expected: str |
     named = checkpoint.named
     if named is not None and lineage not in (None, named.lineage):
         raise WeightsError(f"{checkpoint.source} has the layout {named.lineage!r}, not {lineage!r}. Leave out lineage.")
-    lineage = named.lineage if named is not None else lineage
-    of, tensors, notes = _find_lineage(checkpoint, [LINEAGES[lineage]] if lineage else [*LINEAGES.values()])
-    if of is timm.TF and lineage is None:
-        of, note = _choose_timm(checkpoint, tensors, expected)
-        notes += note
-    if of is warmnet.LINEAGE and expected is None:
-        notes += ("a state dict does not say its padding and eps: taken for warmnet's own, 'same' and 0.001",)
-    variant = of.nearest_variant(tensors)
-    preprocessing, is_stated, doubts = _find_preprocessing(of, variant, checkpoint, tensors)
-    if expected is None:  # a model that is there has its own
-        notes += doubts
-    head = find_head(tensors, of.layers["classifier"])
-    tensors, names = _by_our_paths(of, variant, tensors, head)
+    choice = choose(checkpoint, named.lineage if named is not None else lineage, by_names_alone)
+    notes, tensors = choice.notes, choice.tensors
+    preprocessing, is_stated, doubts = _find_preprocessing(choice, checkpoint, tensors)
+    if not for_model:
+        notes += _settings_assumed(choice, lineage, checkpoint.source) + doubts
+    head = find_head(tensors, choice.lineage.layers["classifier"])
+    tensors, names = _by_our_paths(choice, head)
     num_classes, in_channels = _sizes(tensors)
     num_classes = head.num_classes or num_classes
-    classes = _find_classes(checkpoint, num_classes)
-    options = of.options(variant)
-    description = Description(NETWORK, (), VARIANTS[variant], num_classes, in_channels, options, classes, preprocessing)
-    return Identified(of.name, tensors, names, description, notes, is_stated, head.left_over)
+    family, classes = choice.lineage.family, _find_classes(checkpoint, num_classes)
+    variant, options = family.variants[choice.variant], choice.lineage.options(choice.variant)
+    description = Description(family.__name__, (), variant, num_classes, in_channels, options, classes, preprocessing)
+    return Identified(choice.lineage.name, tensors, names, description, notes, is_stated, head.left_over)
+
+
+def _settings_assumed(choice: Choice, lineage: str | None, source: str) -> tuple[str, ...]:
+    """A note on what a state dict with warmnet's names does not say. Of Lite's variants it is too much to be assumed."""
+    if choice.lineage.name != "warmnet":
+        return ()
+    settings = as_keywords(default_conventions(choice.lineage.family, choice.variant))
+    if choice.variant.startswith("lite") and lineage is None:
+        raise WeightsError(
+            f"{source} does not say its settings, and may be of {choice.variant} with {settings}, or of another variant "
+            f"without gates. If it is that, pass lineage='warmnet'; else build the network and put them into it: "
+            f"warmnet.load(model, source)."
+        )
+    return (f"a state dict does not say its settings: taken for those of {choice.variant}, {settings}",)
 
 
 def as_named(checkpoint: Checkpoint, model: Classifier, lineage: str | None = None) -> Identified:
@@ -98,50 +109,8 @@ def _sizes(tensors: Mapping[str, Tensor]) -> tuple[int, int]:
     return 0 if weight is None else weight.shape[0], 0 if kernel is None else kernel.shape[1]
 
 
-def _find_lineage(checkpoint: Checkpoint, lineages: list[Lineage]) -> tuple[Lineage, dict[str, Tensor], tuple[str, ...]]:
-    """The lineage that has a stem among the tensors; these without what torch.compile, DDP, ... put before their names."""
-    tensors = {name.replace("_orig_mod.", ""): tensor for name, tensor in checkpoint.tensors.items()}
-    notes = checkpoint.notes
-    if list(tensors) != list(checkpoint.tensors):
-        notes += ("'_orig_mod.' was taken off the names",)
-    for lineage in lineages:
-        stem = lineage.stem()
-        prefixes = [name.removesuffix(stem) for name in tensors if f".{name}".endswith(f".{stem}")]
-        if len(prefixes) > 1:
-            one = f"{{k.removeprefix('{prefixes[0]}'): v for k, v in ... if k.startswith('{prefixes[0]}')}}"
-            under = ", ".join(f"'{prefix}'" for prefix in prefixes)
-            raise WeightsError(
-                f"{checkpoint.source} holds {len(prefixes)} networks, under {under}. Pass the tensors of one: {one}"
-            )
-        for prefix in prefixes:
-            if tensors[prefix + stem].ndim != 4:
-                raise WeightsError(f"{checkpoint.source} is no EfficientNet: {prefix}{stem} is no kernel of a convolution.")
-            if prefix:
-                notes += (f"'{prefix}' was taken off the names",)
-            return lineage, {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}, notes
-    stems = ", ".join(f"{lineage.stem()} ({lineage.name})" for lineage in lineages)
-    examples = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in [*tensors.items()][:3])
-    raise WeightsError(f"{checkpoint.source} is no EfficientNet: none of its tensors is {stems}. It begins with {examples}.")
-
-
-def _choose_timm(
-    checkpoint: Checkpoint, tensors: Mapping[str, Tensor], expected: str | None
-) -> tuple[Lineage, tuple[str, ...]]:
-    """Which of timm's two, and if that is assumed, why. Their tensors have the same names and shapes."""
-    if name := re.match(r"(tf_)?efficientnet_(b[0-8]|l2)([._-]|$)", checkpoint.architecture):
-        return timm.TF if name[1] else timm.NATIVE, ()
-    if expected in (timm.TF.name, timm.NATIVE.name):
-        assumed, reason = LINEAGES[expected], "the model pads so"
-    elif any(int(t.max()) > 0 for name, t in tensors.items() if name.endswith("num_batches_tracked")):
-        assumed, reason = timm.NATIVE, "its batch norms have counted batches"
-    else:
-        assumed, reason = timm.TF, "its batch norms have counted no batches"
-    kind = "efficientnet_* (symmetric padding)" if assumed is timm.NATIVE else "tf_efficientnet_* (TensorFlow's padding)"
-    return assumed, (f"taken for timm's {kind}, since {reason}; lineage='timm' or 'timm_tf' decides",)
-
-
 def _find_preprocessing(
-    lineage: Lineage, variant: str, checkpoint: Checkpoint, tensors: dict[str, Tensor]
+    choice: Choice, checkpoint: Checkpoint, tensors: dict[str, Tensor]
 ) -> tuple[Preprocessing | None, bool, tuple[str, ...]]:
     """What images went through, whether the source says so, and doubts: by name, config, Keras' first layers, or as usual.
 
@@ -149,7 +118,7 @@ def _find_preprocessing(
     """
     if checkpoint.named is not None:
         return checkpoint.named.preprocessing, True, ()
-    usual = lineage.preprocessing(variant, checkpoint.architecture)
+    usual = choice.lineage.preprocessing(choice.variant, checkpoint.architecture)
     mean, variance, _ = (tensors.pop(f"normalization/{key}", None) for key in ("mean", "variance", "count"))
     if mean is not None and variance is not None and usual is not None:
         means, stds = keras.normalization(mean, variance)
@@ -158,11 +127,19 @@ def _find_preprocessing(
     if not isinstance(config, dict) or "input_size" not in config:
         if usual is None:
             return None, False, ("nothing says what images went through: pass preprocessing=, or set model.preprocessing",)
-        return usual, False, ()
+        return usual, False, _doubts(choice, checkpoint.architecture, usual)
     try:
         return _from_config(config), True, ()
     except (KeyError, TypeError, IndexError, ValueError) as error:
         return usual, False, (f"the preprocessing in its config cannot be used ({error}): taken for {usual}",)
+
+
+def _doubts(choice: Choice, name: str, usual: Preprocessing) -> tuple[str, ...]:
+    """A note if checkpoints of that architecture went through different preprocessing, and the name does not tell which."""
+    is_told = is_called(choice.architecture, name) and len(name) > len(choice.architecture)
+    if is_told or not choice.lineage.has_several(choice.variant):
+        return ()
+    return (f"nothing says what images went through: taken for {usual}; preprocessing= decides",)
 
 
 def _from_config(config: Mapping[str, Any]) -> Preprocessing:
@@ -175,11 +152,10 @@ def _from_config(config: Mapping[str, Any]) -> Preprocessing:
     return Preprocessing(resolution, crop, config["interpolation"], mean, std, config.get("crop_mode") or "center")
 
 
-def _by_our_paths(
-    lineage: Lineage, variant: str, tensors: Mapping[str, Tensor], head: Head
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """A lineage's tensors by our paths and laid out as ours, and the name of each there. Unknown ones keep their names."""
-    paths = {name: path for path, name in lineage.names(VARIANTS[variant]).items()}
+def _by_our_paths(choice: Choice, head: Head) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors by our paths and laid out as ours, and the name of each in the source. Unknown ones keep their names."""
+    lineage, tensors = choice.lineage, choice.tensors
+    paths = {name: path for path, name in lineage.names_of(choice.variant).items()}
     paths |= head.paths | {name: name for name in head.left_over}
     names = {paths.get(name, name): name for name in tensors}
     return {path: lineage.to_warmnet(tensors[name], path).contiguous() for path, name in names.items()}, names

@@ -63,7 +63,7 @@ class PretrainedTable(tuple[Pretrained, ...]):
 
 
 def pretrained() -> PretrainedTable:
-    """The names that `from_pretrained` takes, each of one fixed checkpoint of ImageNet-1k. The network is not asked.
+    """The names that `from_pretrained` takes, each of one fixed checkpoint of ImageNet-1k. The Hub is not asked.
 
     >>> import warmnet
     >>> warmnet.pretrained()[0].name

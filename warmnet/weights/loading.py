@@ -8,13 +8,11 @@ import torch
 from torch import nn
 
 from ..networks.classifier import Classifier
-from .conventions import as_keywords, conventions_of, difference, stated_options
-from .description import class_names
+from ..networks.families import FAMILIES
+from .conventions import as_keywords, conventions_of, difference, stated_conventions
 from .errors import WeightsError
 from .fitting import fit, take_description, warn
 from .identification import Identified, as_named, identify
-from .lineages import timm
-from .lineages.lineage import NETWORK
 from .reading import Checkpoint, Source, read
 from .report import Report
 from .tensors import assign
@@ -38,11 +36,10 @@ def load(
     """
     model = _unwrap(model)
     checkpoint = read(source, revision)
-    if checkpoint.description is None and isinstance(model, Classifier) and NETWORK not in class_names(type(model)):
+    if checkpoint.description is None and isinstance(model, Classifier) and not isinstance(model, FAMILIES):
         identified = as_named(checkpoint, model, lineage)
     else:
-        is_symmetric = conventions_of(model).get("padding") == "symmetric"
-        identified = identify(checkpoint, lineage, expected=timm.NATIVE.name if is_symmetric else timm.TF.name)
+        identified = identify(checkpoint, lineage, for_model=True)
     report, values = fit(identified, model, checkpoint.source, strict)
     report = _check_conventions(model, identified, checkpoint, report, strict)
     assign(model, values)
@@ -64,8 +61,8 @@ def _check_conventions(
 ) -> Report:
     """The report, with a note if the source's networks compute otherwise than the model; if `strict`, that is an error."""
     conventions = conventions_of(model)
-    options = stated_options(identified.description, is_complete=checkpoint.description is not None)
-    different = difference(conventions, options)
+    is_stated = checkpoint.description is not None or identified.lineage != "warmnet"
+    different = difference(conventions, stated_conventions(identified.description) if is_stated else {})
     if not different:
         return report
     note = f"{report.source} is from networks with {as_keywords(different)}, and the model has {as_keywords(conventions)}"

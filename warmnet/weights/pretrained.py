@@ -16,11 +16,11 @@ from .. import networks
 from ..data.preprocessing import Preprocessing
 from ..engine.build import starting_from
 from ..networks.classifier import STEM, Classifier
+from .conventions import find_family
 from .description import Description, class_names
 from .errors import WeightsError, WeightsWarning
 from .fitting import fit, take_description, warn
 from .identification import Identified, identify
-from .lineages.lineage import NETWORK
 from .reading import Checkpoint, Source, read
 from .reshaping import for_channels
 from .tensors import assign, unshare
@@ -60,7 +60,7 @@ def from_pretrained(
     (('class 0', 'class 1'), False)
     """
     checkpoint = read(_full_name(cls, source), revision)
-    if checkpoint.description is None and cls is not Classifier and NETWORK not in class_names(cls):
+    if checkpoint.description is None and cls is not Classifier and find_family(class_names(cls)) is None:
         raise WeightsError(
             f"{checkpoint.source} does not say which {cls.__name__} it is of: files of warmnet.save do. Build the network, and "
             f"put the weights into it: warmnet.load(model, source)."

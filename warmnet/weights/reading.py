@@ -160,8 +160,15 @@ def _unwrap(checkpoint: Checkpoint, content: Any) -> Checkpoint:
     found, notes = find_state_dict(content, checkpoint.source)
     if not checkpoint.is_shared:
         _check_sizes(found.tensors, checkpoint.source)
-    architecture = found.architecture or checkpoint.architecture
-    return checkpoint._replace(tensors=found.tensors, architecture=architecture, notes=(*checkpoint.notes, *notes))
+    config = checkpoint.config
+    if isinstance(content, Mapping) and not config:  # `convert` writes for timm what the Hub's config.json says
+        config = {key: content[key] for key in ("architecture", "label_names", "pretrained_cfg") if key in content}
+        notes = () if config and found.keys == ("state_dict",) else notes
+    if found.architecture:
+        config = {**config, "architecture": found.architecture}
+    architecture = _architecture(config, checkpoint.architecture)
+    notes = (*checkpoint.notes, *notes)
+    return checkpoint._replace(tensors=found.tensors, architecture=architecture, config=config, notes=notes)
 
 
 def _check_sizes(tensors: Mapping[str, Tensor], source: str) -> None:

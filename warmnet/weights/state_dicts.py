@@ -80,8 +80,8 @@ def _state_dicts(content: Any) -> Iterator[StateDict]:
             items = [*value.items()]
             if isinstance(value.get("arch"), str):
                 architecture = value["arch"]
-            tensors = {name: each.detach() for name, each in items if isinstance(each, Tensor) and isinstance(name, str)}
-            if tensors:
+            tensors = {name: each.detach() for name, each in items if isinstance(each, Tensor)}
+            if any(isinstance(name, str) for name in tensors):
                 yield StateDict(keys, tensors, architecture)
         else:
             items = [*enumerate(value)] if isinstance(value, (list, tuple)) else []

@@ -33,7 +33,7 @@ def transplant(source: Source, target: nn.Module, *, renamed: Mapping[str, str] 
     if isinstance(source, WarmModule) or (checkpoint.tensors.keys() & target.state_dict().keys()) - {*CLASSIFIER}:
         tensors, names = checkpoint.tensors, {name: name for name in checkpoint.tensors}
     else:
-        identified = identify(checkpoint)
+        identified = identify(checkpoint, for_model=True, by_names_alone=True)
         tensors, names = identified.tensors, identified.names
     places = rename(tensors, renamed or {}, target.state_dict())
     tensors = {places[path]: value for path, value in tensors.items()}

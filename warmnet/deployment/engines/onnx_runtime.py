@@ -38,7 +38,7 @@ class OnnxRuntime(Engine):
         content = path.read_bytes()
         checksum.check(path, content)
         properties = _session(content, threads=1).get_modelmeta().custom_metadata_map
-        return cls(content), Metadata.from_json(properties[METADATA], path)
+        return cls(content), Metadata.from_json(properties.get(METADATA, ""), path)
 
     def write(self, path: Path, metadata: Metadata) -> None:
         import onnx

@@ -1,23 +1,18 @@
-"""Keras 3.15: `keras.applications.EfficientNetB0` to `B7`. Its first layers are the preprocessing; channels come last."""
+"""Keras 3.15: `keras.applications.EfficientNetB0` to `B7`, `EfficientNetV2B0` to `B3`, `S`, `M`, `L`.
+
+Their first layers are the preprocessing; channels come last.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from torch import Tensor
 
 from ...data.preprocessing import Preprocessing
-from ...networks.efficientnet import VARIANTS
-from .lineage import Lineage, without_expand
+from ...networks.efficientnet import VARIANTS, WarmEfficientNet
+from .lineage import Lineage, conv_bn, gate
 
-BLOCK_LAYERS = {
-    "expand.conv": "expand_conv",
-    "expand.bn": "expand_bn",
-    "depthwise.conv": "dwconv",
-    "depthwise.bn": "bn",
-    "squeeze_excitation.reduce": "se_reduce",
-    "squeeze_excitation.expand": "se_expand",
-    "project.conv": "project_conv",
-    "project.bn": "project_bn",
-}
 BATCH_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
@@ -50,29 +45,56 @@ def normalization(mean: Tensor, variance: Tensor) -> tuple[tuple[float, ...], tu
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def _loading_code(variant: str, classes: int, channels: int, path: str) -> str:
-    head = f"classes={classes}" if classes else "include_top=False"
-    return f"keras.applications.EfficientNet{variant.upper()}(weights={path!r}, {head})"
+def _v2_preprocessing(variant: str, architecture: str) -> Preprocessing:
+    """Of b0 to b3 that of V1; all others take (x - 128) / 128 of the whole picture."""
+    resolution = VARIANTS[variant].resolution
+    if variant.startswith("v2-b"):
+        return Preprocessing(resolution)
+    return Preprocessing(resolution, 1.0, mean=(128 / 255,) * 3, std=(128 / 255,) * 3)
 
 
-LINEAGE = Lineage(
-    name="keras",
-    layers={
-        "stem.conv": "stem_conv",
-        "stem.bn": "stem_bn",
-        "head.conv": "top_conv",
-        "head.bn": "top_bn",
-        "classifier": "predictions",
-    },
-    block_prefix=lambda stage, block, _: f"block{stage}{chr(ord('a') + block - 1)}_",
-    block_layers=BLOCK_LAYERS,
-    first_block_layers=without_expand(BLOCK_LAYERS),
-    options=lambda variant: {"padding": "same", "eps": 1e-3, "momentum": 0.01},
+def _lineage(architectures: dict[str, str], depthwise: str, momentum: float, **conventions: Any) -> Lineage:
+    """A lineage of Keras', whose depthwise kernels have that name."""
+
+    def loading_code(variant: str, classes: int, channels: int, path: str) -> str:
+        head = f"classes={classes}" if classes else "include_top=False"
+        return f"keras.applications.{architectures[variant]}(weights={path!r}, {head})"
+
+    expand, project = ("expand_conv", "expand_bn"), ("project_conv", "project_bn")
+    after_expand = {**conv_bn(depthwise=(depthwise, "bn"), project=project), **gate("se_reduce", "se_expand")}
+    return Lineage(
+        name="keras",
+        family=WarmEfficientNet,
+        architectures=architectures,
+        layers={
+            "stem.conv": "stem_conv",
+            "stem.bn": "stem_bn",
+            "head.conv": "top_conv",
+            "head.bn": "top_bn",
+            "classifier": "predictions",
+        },
+        blocks={
+            "mb_block.expand": {**conv_bn(expand=expand), **after_expand},
+            "mb_block.depthwise": after_expand,
+            "fused_mb_block.expand": conv_bn(expand=expand, project=project),
+            "fused_mb_block.project": conv_bn(project=project),
+        },
+        block_prefix=lambda stage, block, *_: f"block{stage}{chr(ord('a') + block - 1)}_",
+        options=lambda variant: {"padding": "same", "eps": 1e-3, "momentum": momentum},
+        loading_code=loading_code,
+        supports=lambda classes, channels: channels == 3,
+        suffix=_suffix,
+        to_warmnet=_to_warmnet,
+        from_warmnet=_from_warmnet,
+        **conventions,
+    )
+
+
+V1 = _lineage(
+    {f"b{n}": f"EfficientNetB{n}" for n in range(8)}, "dwconv", 0.01,
     preprocessing=lambda variant, architecture: Preprocessing(VARIANTS[variant].resolution),
-    loading_code=_loading_code,
-    variants=tuple(f"b{n}" for n in range(8)),
-    supports=lambda classes, channels: channels == 3,
-    suffix=_suffix,
-    to_warmnet=_to_warmnet,
-    from_warmnet=_from_warmnet,
-)
+)  # fmt: skip
+V2 = _lineage(
+    {f"v2-{name}": f"EfficientNetV2{name.upper()}" for name in ("b0", "b1", "b2", "b3", "s", "m", "l")}, "dwconv2", 0.1,
+    preprocessing=_v2_preprocessing,
+)  # fmt: skip

@@ -1,17 +1,21 @@
-"""A lineage: what EfficientNet's tensors are called in one library, and how the networks there compute."""
+"""A lineage: what one library calls the tensors of a family's networks, and how the networks there compute."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from itertools import count
+from inspect import signature
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from ...data.preprocessing import Preprocessing
-from ...networks.efficientnet import STAGES, VARIANTS, Variant, round_filters, round_repeats
+from ...networks.classifier import Classifier
+from ...networks.efficientnet import Variant, scaled
+from ...networks.mobilenet_v2 import WarmMobileNetV2
+from ...networks.resnet import stages_of
 
-NETWORK = "WarmEfficientNet"  # the class of warmnet's that every lineage's checkpoints are of
+IN_BLOCK = re.compile(r"stage_(\d+)\.(\w+)_(\d+)\.(.+)\.(\w+)")  # stage, block's function, block, layer, tensor
 BATCH_NORM = "weight", "bias", "running_mean", "running_var", "num_batches_tracked"
 
 
@@ -20,83 +24,146 @@ def _unchanged(tensor: Tensor, path: str) -> Tensor:
 
 
 class Lineage(NamedTuple):
-    """One library's names and conventions.
+    """One library's names and conventions for the networks of one family.
 
-    - `layers`: our name of a layer outside of blocks -> theirs, in forward order. `block_layers`: of one in a block;
-      `first_block_layers`: in a block that does not expand, as those of the first stage.
-    - `block_prefix`: (stage, block of the stage, block of all) -> what stands before a block's layers. The first two count
-      from 1.
-    - `options`: variant's name -> the options with which `WarmEfficientNet` computes what they do.
-    - `preprocessing`: (variant's name, the checkpoint's architecture) -> what its images went through, or None.
+    - `name`: the library's. `family`: our class of these networks.
+    - `architectures`: our names of the variants that there are -> the library's.
+    - `layers`: our name of a layer outside of blocks -> theirs, in which {last} is the number of stages and 1.
+    - `blocks`: a block's function and its first layer, 'mb_block.expand' -> our name of each of its layers -> theirs.
+    - `block_prefix`: (stage, block of the stage, block of all, its function) -> what stands before a block's layers. The first
+      two count from 1.
+    - `options`: variant's name -> the options with which our class computes what they do.
+    - `preprocessing`: (variant's name, what the checkpoint is called) -> what its images went through; None if that cannot be
+      known. `has_several`: (variant's name) -> whether it goes by what the checkpoint is called.
     - `loading_code`: (variant's name, classes, channels, path) -> the Python that loads a file there.
-    - `variants`: the names of those that there are. `supports`: (classes, channels) -> whether its networks can have so many.
+    - `supports`: (classes, channels) -> whether its networks can have so many.
     - `suffix`: (our layer, our tensor) -> what theirs is called after the layer's name; None if they have none.
     - `to_warmnet`, `from_warmnet`: (tensor, our path) -> the tensor as the other has it in memory.
     """
 
     name: str
+    family: type[Classifier]
+    architectures: Mapping[str, str]
     layers: Mapping[str, str]
-    block_prefix: Callable[[int, int, int], str]
-    block_layers: Mapping[str, str]
-    first_block_layers: Mapping[str, str]
+    blocks: Mapping[str, Mapping[str, str]]
+    block_prefix: Callable[[int, int, int, str], str]
     options: Callable[[str], dict[str, Any]]
     preprocessing: Callable[[str, str], Preprocessing | None]
     loading_code: Callable[[str, int, int, str], str]
-    variants: tuple[str, ...] = tuple(VARIANTS)
+    has_several: Callable[[str], bool] = lambda variant: False
     supports: Callable[[int, int], bool] = lambda num_classes, in_channels: True
     suffix: Callable[[str, str], str | None] = lambda layer, tensor: f".{tensor}"
     to_warmnet: Callable[[Tensor, str], Tensor] = _unchanged
     from_warmnet: Callable[[Tensor, str], Tensor] = _unchanged
 
-    def names(self, variant: Variant) -> dict[str, str]:
-        """Our path of every tensor of a variant, in forward order -> its name in this lineage, where it has one."""
-        names = {}
-        for layer, name in self._layers_of(variant).items():
-            for tensor in _tensors_of(layer):
-                suffix = self.suffix(layer, tensor)
-                if suffix is not None:
-                    names[f"{layer}.{tensor}"] = name + suffix
+    def names(self, paths: Iterable[str]) -> dict[str, str]:
+        """Our path of every tensor of a network, in forward order -> its name in this lineage, where it has one."""
+        names: dict[str, str] = {}
+        prefixes: dict[tuple[str, str, str], str] = {}
+        layers, last = self.layers, 1
+        for path in paths:
+            found = IN_BLOCK.fullmatch(path)
+            if found:
+                stage, function, block, layer, tensor = found.groups()
+                if (stage, function, block) not in prefixes:  # its first layer
+                    layers = self.blocks.get(f"{function}.{layer.partition('.')[0]}", {})
+                    prefixes[stage, function, block] = self.block_prefix(int(stage), int(block), len(prefixes), function)
+                    last = int(stage) + 1
+                prefix = prefixes[stage, function, block]
+            else:
+                layer, _, tensor = path.rpartition(".")
+                layers, prefix = self.layers, ""
+            suffix = self.suffix(layer, tensor)
+            if layer in layers and suffix is not None:
+                names[path] = prefix + layers[layer].format(last=last) + suffix
         return names
 
-    def _layers_of(self, variant: Variant) -> dict[str, str]:
-        """Our name of every layer of a variant, in forward order -> its name in this lineage."""
-        layers = {layer: name for layer, name in self.layers.items() if layer.startswith("stem")}
-        index = count()
-        for stage, row in enumerate(STAGES, 1):
-            in_block = self.block_layers if row.expand > 1 else self.first_block_layers
-            for block in range(1, round_repeats(row.repeat, variant.depth) + 1):
-                prefix = self.block_prefix(stage, block, next(index))
-                layers |= {f"stage_{stage}.mb_block_{block}.{layer}": prefix + name for layer, name in in_block.items()}
-        return {**layers, **self.layers}
+    def names_of(self, variant: str) -> dict[str, str]:
+        """Our path of every tensor that a variant may have, in forward order -> its name in this lineage."""
+        stem = [layer for layer in self.layers if layer.startswith("stem")]
+        in_blocks = [f"{block.path}.{layer}" for block in blocks_of(self.family, variant) for layer in self._layers_of(block)]
+        layers = [*stem, *in_blocks, *(layer for layer in self.layers if layer not in stem)]
+        return self.names(f"{layer}.{tensor}" for layer in layers for tensor in _tensors_of(layer))
 
     def stem(self) -> str:
-        """The name of the stem's kernel: no two lineages have the same."""
+        """The name of the stem's kernel."""
         return f"{self.layers['stem.conv']}{self.suffix('stem.conv', 'weight')}"
 
-    def nearest_variant(self, tensors: Mapping[str, Tensor]) -> str:
-        """The variant that tensors under this lineage's names are of, or the nearest: by stem, head and number of blocks."""
-        gate = self.block_layers["squeeze_excitation.reduce"].rpartition(".")[2]
-        gate += self.suffix("squeeze_excitation.reduce", "bias") or ""
-        sizes = [sum(name.endswith(gate) for name in tensors)]
-        for layer in "stem.bn", "head.bn":
-            bias = f"{self.layers[layer]}{self.suffix(layer, 'bias')}"
-            sizes.append(tensors[bias].numel() if bias in tensors else 0)
-        return min(VARIANTS, key=lambda name: _distance(sizes, _sizes_of(VARIANTS[name])))
+    def has_first_block(self, names: Iterable[str], prefix: str = "") -> bool:
+        """Whether some of the names, after a prefix, are of the first block of networks of this lineage."""
+        functions = {key.partition(".")[0] for key in self.blocks}
+        starts = tuple(prefix + self.block_prefix(1, 1, 0, function) for function in functions)
+        return any(name.startswith(starts) for name in names)
+
+    def nearest(self, tensors: Mapping[str, Tensor]) -> tuple[tuple[int, int], str]:
+        """How far tensors under this lineage's names are from a variant's, in blocks and in layers, and from which."""
+        lines = "\n" + "\n".join(tensors)
+        blocks = {name: self._blocks_apart(name, lines) for name in self.architectures}
+        least = min(blocks.values())
+        return min(((least, self._layers_apart(name, tensors)), name) for name in blocks if blocks[name] == least)
+
+    def _blocks_apart(self, variant: str, lines: str) -> int:
+        """How many blocks a variant has that have no tensors in these lines of names, and the other way round."""
+        blocks = blocks_of(self.family, variant)
+        last = {block.stage: block for block in blocks}
+        places = [(block.stage, block.number, index, block.function) for index, block in enumerate(blocks)]
+        beyond = [(stage, block.number + 1, len(blocks), block.function) for stage, block in last.items()]
+        beyond.append((len(last) + 1, 1, len(blocks), blocks[-1].function))
+        missing = [f"\n{self.block_prefix(*place)}" not in lines for place in places]
+        return sum(missing) + sum(f"\n{self.block_prefix(*place)}" in lines for place in beyond)
+
+    def _layers_apart(self, variant: str, tensors: Mapping[str, Tensor]) -> int:
+        """In how many blocks of a variant these tensors have other channels or gates, and how many of them it has not."""
+        names = self.names_of(variant)
+        apart = len(tensors.keys() - {*names.values()})
+        for block in blocks_of(self.family, variant):
+            norms = [layer for layer in self._layers_of(block) if layer.endswith("bn") and not layer.startswith("shortcut")]
+            bias = tensors.get(names[f"{block.path}.{norms[-1]}.bias"]) if norms else None
+            gate = names.get(f"{block.path}.squeeze_excitation.reduce.weight")
+            apart += bias is None or bias.numel() != block.size or (gate in tensors) != block.has_gate
+        return apart
+
+    def _layers_of(self, block: Block) -> Mapping[str, str]:
+        """Our names of a block's layers -> theirs."""
+        expanding = f"{block.function}.expand"
+        if block.expands and expanding in self.blocks:
+            return self.blocks[expanding]
+        tables = (table for key, table in self.blocks.items() if key.startswith(f"{block.function}.") and key != expanding)
+        return next(tables, {})
 
 
-def variant_name(variant: Any) -> str:
-    """'b0', or the numbers of a variant that has no name."""
-    return next((name for name, known in VARIANTS.items() if known == variant), str(variant))
+class Block(NamedTuple):
+    """A block of a variant: its stage and its number there, from 1; what computes it; its output channels."""
+
+    stage: int
+    number: int
+    function: str
+    size: int
+    expands: bool
+    has_gate: bool
+
+    @property
+    def path(self) -> str:
+        return f"stage_{self.stage}.{self.function}_{self.number}"
 
 
-def state_dict_code(path: str) -> str:
-    """The Python that reads a file's tensors."""
-    return f"safetensors.torch.load_file({path!r})" if path.endswith(".safetensors") else f"torch.load({path!r})"
-
-
-def without_expand(layers: Mapping[str, str]) -> dict[str, str]:
-    """Those layers of a block that it has if it does not expand."""
-    return {layer: name for layer, name in layers.items() if not layer.startswith("expand")}
+def blocks_of(family: type[Classifier], variant: str) -> list[Block]:
+    """All blocks of a variant, from its tables."""
+    value = family.variants[variant]
+    settings = {name: parameter.default for name, parameter in signature(family.__init__).parameters.items()}
+    settings |= dict(getattr(value, "options", ()))
+    width, depth = (value.width, value.depth) if isinstance(value, Variant) else (value if family is WarmMobileNetV2 else 1, 1)
+    stages = settings["stages"] or stages_of(value)
+    rows = scaled(stages, width, depth, 0, 1, None, settings.get("block"), settings.get("fixed_ends", False))
+    blocks = []
+    for stage, row in enumerate(rows, 1):
+        function = row["block"].__name__
+        has_gate = function == "mb_block" and settings.get("se_ratio", 0) > 0
+        blocks += [
+            Block(stage, number, function, row["size"], row["expand"] > 1, has_gate)
+            for number in range(1, len(row["drops"]) + 1)
+        ]
+    return blocks
 
 
 def _tensors_of(layer: str) -> tuple[str, ...]:
@@ -105,11 +172,16 @@ def _tensors_of(layer: str) -> tuple[str, ...]:
     return ("weight",) if layer.endswith("conv") else ("weight", "bias")
 
 
-def _sizes_of(variant: Variant) -> tuple[int, int, int]:
-    """The number of blocks, and the channels of the stem and the head."""
-    blocks = sum(round_repeats(row.repeat, variant.depth) for row in STAGES)
-    return blocks, round_filters(32, variant.width), round_filters(1280, variant.width)
+def state_dict_code(path: str) -> str:
+    """The Python that reads a file's tensors."""
+    return f"safetensors.torch.load_file({path!r})" if path.endswith(".safetensors") else f"torch.load({path!r})"
 
 
-def _distance(sizes: Iterable[int], expected: Iterable[int]) -> float:
-    return sum(abs(a - b) / b for a, b in zip(sizes, expected))
+def conv_bn(**names: tuple[str, str]) -> dict[str, str]:
+    """Our names of convolutions and their batch norms -> theirs: expand=('conv_pw', 'bn1') is of expand.conv and expand.bn."""
+    return {f"{ours}.{kind}": name for ours, pair in names.items() for kind, name in zip(("conv", "bn"), pair)}
+
+
+def gate(reduce: str, expand: str) -> dict[str, str]:
+    """Our names of squeeze_excitation's layers -> theirs."""
+    return {"squeeze_excitation.reduce": reduce, "squeeze_excitation.expand": expand}

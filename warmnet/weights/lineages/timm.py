@@ -1,24 +1,39 @@
-"""timm (pytorch-image-models 1.0.31): `tf_efficientnet_*`, ported from TensorFlow, and its own `efficientnet_*`."""
+"""timm 1.0.31: `tf_efficientnet*`, ported from TensorFlow, and its own `efficientnet*`, `mobilenetv2_*`, `resnet*`."""
 
 from __future__ import annotations
 
 import re
-from functools import partial
+from dataclasses import replace
+from typing import Any
 
 from ...data.preprocessing import Preprocessing
-from ...networks.efficientnet import VARIANTS
-from .lineage import Lineage
+from ...networks.efficientnet import VARIANTS, WarmEfficientNet
+from ...networks.mobilenet_v2 import WarmMobileNetV2
+from ...networks.resnet import WarmResNet
+from .lineage import Lineage, conv_bn, gate
+
+EFFICIENTNETS = {  # without V2's scaled ones, which timm has of TensorFlow's alone
+    **{name: f"efficientnet_{name}" for name in VARIANTS if not name.startswith("v2")},
+    **{f"v2-{size}": f"efficientnetv2_{size}" for size in ("s", "m", "l", "xl")},
+}
+LITE_EVALUATION = {"lite3": (300, "bilinear"), "lite4": (380, "bilinear")}  # timm's own choice
+HALF = (0.5, 0.5, 0.5)
 
 
 def _tf_preprocessing(variant: str, architecture: str) -> Preprocessing:
+    """As of the weights that timm has; AdvProp's, Lite's, and V2's but for the small ones of ImageNet-1k, see -1..1."""
     resolution = 475 if "_475" in architecture else VARIANTS[variant].resolution
-    mean = (0.5, 0.5, 0.5)
-    adversarial = re.search(r"[._]ap([._-]|$)", architecture)  # AdvProp's pictures are in -1..1
-    return Preprocessing(resolution, mean=mean, std=mean) if adversarial else Preprocessing(resolution)
+    resolution, interpolation = LITE_EVALUATION.get(variant, (resolution, "bicubic"))
+    crop = 1.0 if re.fullmatch(r"v2-[sml]|v2-xl", variant) else None
+    usual = Preprocessing(resolution, crop, interpolation)
+    is_adversarial = re.search(r"[._]ap([._-]|$)", architecture)
+    if crop or variant.startswith("lite") or is_adversarial or (variant == "v2-b3" and "in21k" in architecture):
+        return replace(usual, mean=HALF, std=HALF)
+    return usual
 
 
-def _loading_code(kind: str, variant: str, classes: int, channels: int, path: str) -> str:
-    arguments = [f"'{kind}_{variant}'"]
+def _loading_code(architectures: dict[str, str], variant: str, classes: int, channels: int, path: str) -> str:
+    arguments = [repr(architectures[variant])]
     if classes != 1000:
         arguments.append(f"num_classes={classes}")
     if channels != 3:
@@ -26,36 +41,73 @@ def _loading_code(kind: str, variant: str, classes: int, channels: int, path: st
     return f"timm.create_model({', '.join(arguments)}, checkpoint_path={path!r})"
 
 
-TF = Lineage(
-    name="timm_tf",
-    layers={"stem.conv": "conv_stem", "stem.bn": "bn1", "head.conv": "conv_head", "head.bn": "bn2", "classifier": "classifier"},
-    block_prefix=lambda stage, block, _: f"blocks.{stage - 1}.{block - 1}.",
-    block_layers={
-        "expand.conv": "conv_pw",
-        "expand.bn": "bn1",
-        "depthwise.conv": "conv_dw",
-        "depthwise.bn": "bn2",
-        "squeeze_excitation.reduce": "se.conv_reduce",
-        "squeeze_excitation.expand": "se.conv_expand",
-        "project.conv": "conv_pwl",
-        "project.bn": "bn3",
+def _lineage(name: str, family: Any, architectures: dict[str, str], **conventions: Any) -> Lineage:
+    """A lineage of timm's, whose blocks are called the same in all but ResNets."""
+    usual: dict[str, Any] = {
+        "layers": LAYERS,
+        "blocks": BLOCKS,
+        "block_prefix": lambda stage, block, *_: f"blocks.{stage - 1}.{block - 1}.",
+    }
+    return Lineage(
+        name=name,
+        family=family,
+        architectures=architectures,
+        loading_code=lambda *arguments: _loading_code(architectures, *arguments),
+        **{**usual, **conventions},
+    )
+
+
+def _unknown_preprocessing(variant: str, architecture: str) -> None:
+    """Each of timm's own weights has its own: the Hub's config says it."""
+
+
+LAYERS = {"stem.conv": "conv_stem", "stem.bn": "bn1", "head.conv": "conv_head", "head.bn": "bn2", "classifier": "classifier"}
+GATE = gate("se.conv_reduce", "se.conv_expand")
+BLOCKS = {
+    "mb_block.expand": {
+        **conv_bn(expand=("conv_pw", "bn1"), depthwise=("conv_dw", "bn2"), project=("conv_pwl", "bn3")),
+        **GATE,
     },
-    first_block_layers={
-        "depthwise.conv": "conv_dw",
-        "depthwise.bn": "bn1",
-        "squeeze_excitation.reduce": "se.conv_reduce",
-        "squeeze_excitation.expand": "se.conv_expand",
-        "project.conv": "conv_pw",
-        "project.bn": "bn2",
-    },
+    "mb_block.depthwise": {**conv_bn(depthwise=("conv_dw", "bn1"), project=("conv_pw", "bn2")), **GATE},
+    "fused_mb_block.expand": conv_bn(expand=("conv_exp", "bn1"), project=("conv_pwl", "bn2")),
+    "fused_mb_block.project": conv_bn(project=("conv", "bn1")),
+}
+TF = _lineage(
+    "timm_tf",
+    WarmEfficientNet,
+    {name: f"tf_efficientnet{name.replace('v2-', 'v2_') if name.startswith('v2') else f'_{name}'}" for name in VARIANTS},
     options=lambda variant: {"padding": "same", "eps": 1e-3, "momentum": 0.1},
     preprocessing=_tf_preprocessing,
-    loading_code=partial(_loading_code, "tf_efficientnet"),
+    has_several=lambda variant: variant in ("l2", "v2-b3") or variant.startswith("b"),
 )
-
-NATIVE = TF._replace(
-    name="timm",
+NATIVE = _lineage(
+    "timm",
+    WarmEfficientNet,
+    EFFICIENTNETS,
     options=lambda variant: {"padding": "symmetric", "eps": 1e-5, "momentum": 0.1},
-    preprocessing=lambda variant, architecture: None,  # each of its weights has its own: the Hub's config says it
-    loading_code=partial(_loading_code, "efficientnet"),
+    preprocessing=_unknown_preprocessing,
+)
+MOBILENET_V2 = _lineage(
+    "timm",
+    WarmMobileNetV2,
+    {"mobilenetv2-0.5": "mobilenetv2_050", "mobilenetv2-1.0": "mobilenetv2_100", "mobilenetv2-1.4": "mobilenetv2_140"},
+    options=lambda variant: {},
+    preprocessing=_unknown_preprocessing,
+)
+RESNET_LAYERS = {"stem.conv": "conv1", "stem.bn": "bn1", "classifier": "fc"}
+RESNET_BLOCKS = {
+    "basic_block.first": conv_bn(first=("conv1", "bn1"), second=("conv2", "bn2"), shortcut=("downsample.0", "downsample.1")),
+    "bottleneck.reduce": conv_bn(
+        reduce=("conv1", "bn1"), spatial=("conv2", "bn2"), expand=("conv3", "bn3"), shortcut=("downsample.0", "downsample.1")
+    ),
+}
+RESNET = _lineage(
+    "timm",
+    WarmResNet,
+    {name: name for name in WarmResNet.variants},
+    layers=RESNET_LAYERS,
+    blocks=RESNET_BLOCKS,
+    block_prefix=lambda stage, block, *_: f"layer{stage}.{block - 1}.",
+    options=lambda variant: {},
+    preprocessing=_unknown_preprocessing,
 )

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...data.preprocessing import Preprocessing
-from ...networks.efficientnet import VARIANTS
-from .lineage import Lineage, without_expand
+from ...networks.families import FAMILIES
+from . import timm
+from .lineage import Lineage
 
-BLOCK_LAYERS = {
-    layer: layer
-    for layer in (
-        "expand.conv", "expand.bn", "depthwise.conv", "depthwise.bn", "squeeze_excitation.reduce",
-        "squeeze_excitation.expand", "project.conv", "project.bn",
+LAYERS = "stem.conv", "stem.bn", "head.conv", "head.bn", "classifier"
+BLOCKS = {kind: {layer: layer for layer in table} for kind, table in {**timm.BLOCKS, **timm.RESNET_BLOCKS}.items()}
+
+
+def _lineage(family: Any) -> Lineage:
+    """The lineage whose names are our paths."""
+    return Lineage(
+        name="warmnet",
+        family=family,
+        architectures={name: name for name in family.variants},
+        layers={layer: layer for layer in LAYERS},
+        blocks=BLOCKS,
+        block_prefix=lambda stage, block, index, function: f"stage_{stage}.{function}_{block}.",
+        options=lambda variant: {},
+        preprocessing=lambda variant, architecture: Preprocessing(family(variant, device="meta").resolution),
+        loading_code=lambda variant, classes, channels, path: f"warmnet.{family.__name__}.from_pretrained({path!r})",
     )
-}  # fmt: skip
 
-LINEAGE = Lineage(
-    name="warmnet",
-    layers={layer: layer for layer in ("stem.conv", "stem.bn", "head.conv", "head.bn", "classifier")},
-    block_prefix=lambda stage, block, _: f"stage_{stage}.mb_block_{block}.",
-    block_layers=BLOCK_LAYERS,
-    first_block_layers=without_expand(BLOCK_LAYERS),
-    options=lambda variant: {},
-    preprocessing=lambda variant, architecture: Preprocessing(VARIANTS[variant].resolution),
-    loading_code=lambda variant, classes, channels, path: f"warmnet.WarmEfficientNet.from_pretrained({path!r})",
-)
+
+LINEAGES = tuple(_lineage(family) for family in FAMILIES)
