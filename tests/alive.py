@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-import warmnet
+from warmnet.networks.families import NAMES
 
 VARIANTS = [f"b{n}" for n in range(8)]
+
+OWN_SIZE = ["b0", "b1", "b2", "lite0", "v2-b0", "mobilenetv2-1.0", "resnet18", "resnet50"]  # the others take long
 
 GAINS = {  # how many times a layer makes the variance larger: what activation, gate and zero padding take away on average
     ".squeeze_excitation.": 1 / 4,  # a gate that follows the picture and does not saturate
@@ -21,6 +23,8 @@ GAINS = {  # how many times a layer makes the variance larger: what activation, 
     ".project.": 2.5,
     "": 1.5,
 }
+BLOCK = r"\.(\w*block|bottleneck)_\d+"
+BRANCH_END = re.compile(r"(block_\d+\.(project|second)|bottleneck_\d+\.expand)\.bn\.(weight|bias)$")
 
 
 def sizes(variant: str) -> list[tuple[int, int]]:
@@ -29,8 +33,8 @@ def sizes(variant: str) -> list[tuple[int, int]]:
     Stride 2 pads even and odd sizes differently. On the way down these are even but for the last one; mixed; and mixed in
     another order on each axis. All end at 3x3 or above: batch norm over fewer numbers would make rounding errors large.
     """
-    own = warmnet.VARIANTS[variant].resolution
-    return [(96, 96), (75, 75), (106, 75)] + [(own, own)] * (variant <= "b2")
+    small, own = [(96, 96), (75, 75), (106, 75)], NAMES[variant](variant, device="meta").resolution
+    return [*small, (own, own)] if variant in OWN_SIZE else small
 
 
 def noise(shape, salt: int) -> Tensor:
@@ -59,11 +63,12 @@ def _formula(path: str, n: Tensor) -> Tensor:
         return n * math.sqrt(3 * gain / n[0].numel())  # the variance of n is 1/3
     if path.endswith("running_var"):
         return 1 + n / 2
-    if path.endswith("project.bn.weight"):  # small in a residual branch: the sum would grow with depth, and rounding errors too
-        return (1 + n / 4) * (1 if ".mb_block_1." in path else 0.1)
+    is_branch_end = BRANCH_END.search(path)
+    if is_branch_end and path.endswith("weight"):  # small: the sum would grow with depth, and rounding errors too
+        return (1 + n / 4) * (1 if "block_1." in path else 0.1)
     if path.endswith(".weight"):  # of a normalization
         return 1 + n / 4
-    if path.endswith("bn.bias") and ".project." not in path:  # away from silu's minimum, where gradients are mostly rounding
+    if path.endswith("bn.bias") and not is_branch_end:  # away from silu's minimum, where gradients are mostly rounding
         return 0.5 + n / 10
     return n / 10
 
@@ -75,7 +80,7 @@ def images(height: int, width: int) -> Tensor:
 
 
 def logits(model: nn.Module, x: Tensor) -> Tensor:
-    """The logits of a `WarmEfficientNet` in eval mode; an AssertionError that names the place where its signal is lost.
+    """The logits of a network in eval mode; an AssertionError that names the place where its signal is lost.
 
     They are computed with gradients: without them normalizations are folded, see test_folding.py, and bits differ.
     """
@@ -83,13 +88,13 @@ def logits(model: nn.Module, x: Tensor) -> Tensor:
     hooks = [
         module.register_forward_hook(lambda module, args, z, path=path: seen.update({path: z.detach()}))
         for path, module in model.named_modules()
-        if re.search(r"\.mb_block_\d+$|squeeze_excitation\.expand$", path)
+        if re.search(BLOCK + r"$|squeeze_excitation\.expand$", path)
     ]
     y = model.eval()(x).detach()
     for hook in hooks:
         hook.remove()
     for path, z in seen.items():
-        if path.endswith("expand"):
+        if path.endswith("squeeze_excitation.expand"):
             gate = z.sigmoid()
             stuck = ((gate - 0.5).abs() > 0.48).double().mean()
             assert gate.std() > 0.01 and stuck < 0.05, f"{path}: gates differ by {gate.std():.2g}, {stuck:.0%} are stuck"
@@ -120,6 +125,15 @@ def gradients(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     for path, gradient in found.items():
         assert _cancelled(path) or gradient.abs().max() > 1e-6 * largest, f"{path} has no gradient"
     return found
+
+
+def stage_norms(gradients: dict[str, Tensor]) -> dict[str, float]:
+    """The norm of the gradients of each of a network's stages, stem and head included, in forward order."""
+    squares: dict[str, float] = {}
+    for path, gradient in gradients.items():
+        stage = path.partition(".")[0]
+        squares[stage] = squares.get(stage, 0.0) + float(gradient.square().sum())
+    return {stage: math.sqrt(square) for stage, square in squares.items()}
 
 
 def _cancelled(path: str) -> bool:

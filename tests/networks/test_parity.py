@@ -1,4 +1,4 @@
-"""warmnet computes what timm, torchvision, lukemelas and Keras compute, by numbers recorded from them.
+"""warmnet computes what timm, torchvision, lukemelas, Keras and the Lite package compute, by numbers recorded from them.
 
 `tests/peers` compares with the libraries themselves, and says where each tolerance comes from.
 """
@@ -14,8 +14,10 @@ import torch
 import torch.nn.functional as F
 
 import warmnet
+from warmnet.networks.families import NAMES
 
 LOGITS, LOGITS_ADVICE = golden.read("logits")
+RELATIVES, RELATIVES_ADVICE = golden.read("relatives")
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 PATHS_COMMAND = "python tests/networks/test_parity.py"
 
@@ -62,6 +64,18 @@ def test_gradients_are_the_recorded_ones():
     expected = {path: torch.tensor(norm, dtype=torch.float64) for path, norm in recorded.items()}
     errors = alive.gradient_errors(found, expected)
     assert {path: error for path, error in errors.items() if not error <= TOLERANCE[torch.float64]} == {}, advice
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_logits_of_the_other_families_are_the_recorded_ones(name, dtype):
+    record = RELATIVES[name]
+    model = alive.fill(NAMES[name](name, dropout=0.0, drop_connect=0.0, **record["options"]).to(dtype))
+    found = alive.logits(model, alive.images(*record["size"]).to(dtype))
+    assert distance(found, record) <= TOLERANCE[dtype], RELATIVES_ADVICE
+    if dtype == torch.float64:
+        norms = alive.stage_norms(alive.gradients(model, alive.images(*record["size"])))
+        assert norms == pytest.approx(record["gradients"], rel=TOLERANCE[dtype]), RELATIVES_ADVICE
 
 
 def test_paths_and_shapes_are_the_recorded_ones():

@@ -11,8 +11,10 @@ from alive import fill, loss
 from torch import Tensor, nn
 
 import warmnet
+from warmnet.networks.families import NAMES
 
-if missing := [name for name in ("efficientnet_pytorch", "keras", "timm", "torchvision") if find_spec(name) is None]:
+LIBRARIES = "efficientnet_lite_pytorch", "efficientnet_pytorch", "keras", "timm", "torchvision"
+if missing := [name for name in LIBRARIES if find_spec(name) is None]:
     raise ImportError(
         f"tests/peers compares warmnet with its peers, and {', '.join(missing)} cannot be found. Install all of the peers "
         "in constraints.txt, in an environment of their own: a torchvision beside a CPU build of torch breaks others."
@@ -23,6 +25,7 @@ operators = torch.library.Library("torchvision", "DEF")
 for name in ("nms", "qnms"):
     operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
+import efficientnet_lite_pytorch  # noqa: E402
 import efficientnet_pytorch  # noqa: E402
 import keras  # noqa: E402
 import timm  # noqa: E402
@@ -37,8 +40,21 @@ class Peer(NamedTuple):
     options: Callable[[str], dict[str, Any]]
 
 
+def timm_name(variant):
+    """What timm calls a network, of EfficientNets the one with TensorFlow's padding."""
+    if variant.startswith("resnet"):
+        return variant
+    if variant.startswith("mobilenetv2-"):
+        return f"mobilenetv2_{100 * float(variant.removeprefix('mobilenetv2-')):03.0f}"
+    return f"tf_efficientnet{variant.replace('-', '_')}" if variant.startswith("v2-") else f"tf_efficientnet_{variant}"
+
+
 def from_timm(variant, size, dtype, **settings):
-    return timm.create_model(f"tf_efficientnet_{variant}", **settings).to(dtype)
+    return timm.create_model(timm_name(variant), **settings).to(dtype)
+
+
+def from_timm_symmetric(variant, size, dtype):
+    return timm.create_model(timm_name(variant).removeprefix("tf_")).to(dtype)
 
 
 def from_lukemelas(variant, size, dtype):
@@ -47,8 +63,19 @@ def from_lukemelas(variant, size, dtype):
     return efficientnet_pytorch.EfficientNet.from_name(f"efficientnet-{variant}", image_size=size, **rates).to(dtype)
 
 
-def from_torchvision(variant, size, dtype):
-    return getattr(torchvision.models, f"efficientnet_{variant}")(dropout=0.0, stochastic_depth_prob=0.0).to(dtype)
+def from_lite_pytorch(variant, size, dtype):
+    rates = {"dropout_rate": 0.0, "drop_connect_rate": 0.0}
+    return efficientnet_lite_pytorch.EfficientNet.from_name(f"efficientnet-{variant}", image_size=size, **rates).to(dtype)
+
+
+def from_torchvision(variant, size, dtype, output_stride=32):
+    if variant.startswith("resnet"):
+        dilated = [output_stride < stride for stride in (8, 16, 32)]
+        return getattr(torchvision.models, variant)(replace_stride_with_dilation=dilated).to(dtype)
+    if variant == "mobilenetv2-1.0":
+        return torchvision.models.mobilenet_v2(dropout=0.0).to(dtype)
+    name = f"efficientnet_{variant.replace('-', '_')}"
+    return getattr(torchvision.models, name)(dropout=0.0, stochastic_depth_prob=0.0).to(dtype)
 
 
 class Keras(nn.Module):
@@ -59,8 +86,9 @@ class Keras(nn.Module):
         self.dtype = str(dtype).removeprefix("torch.")
         keras.config.set_floatx(self.dtype)
         keras.config.set_dtype_policy(self.dtype)  # the first network would have settled it for all
-        application = getattr(keras.applications, f"EfficientNet{variant.upper()}")
-        self.model = application(weights=None, input_shape=(*size, 3), classifier_activation=None)
+        application = getattr(keras.applications, f"EfficientNet{variant.upper().replace('-', '')}")
+        pixels = {"include_preprocessing": False} if variant.startswith("v2-") else {}
+        self.model = application(weights=None, input_shape=(*size, 3), classifier_activation=None, **pixels)
         for layer in self.model.layers:
             if isinstance(layer, keras.layers.Dropout):
                 layer.rate = 0.0
@@ -80,15 +108,22 @@ class Keras(nn.Module):
                     yield variable.value, {1: (0,), 2: (1, 0), 4: kernel}[variable.value.ndim]
 
 
+def torchvision_options(variant):
+    """None for MobileNetV2 and ResNet, which follow torchvision as they are."""
+    if variant not in warmnet.VARIANTS:
+        return {}
+    return {"padding": "symmetric"} | ({"eps": 1e-5, "momentum": 0.1} if variant < "b5" else {})
+
+
 PEERS = {  # their statistics' momentum counts in training alone
     "timm": Peer(from_timm, lambda variant: {"momentum": 0.1}),
+    "timm symmetric": Peer(from_timm_symmetric, lambda variant: {"padding": "symmetric", "eps": 1e-5, "momentum": 0.1}),
     "lukemelas": Peer(from_lukemelas, lambda variant: {}),
     "keras": Peer(Keras, lambda variant: {}),
-    "torchvision": Peer(
-        from_torchvision,
-        lambda variant: {"padding": "symmetric"} | ({"eps": 1e-5, "momentum": 0.1} if variant < "b5" else {}),
-    ),
+    "torchvision": Peer(from_torchvision, torchvision_options),
+    "lite-pytorch": Peer(from_lite_pytorch, lambda variant: {}),
 }
+OF_V1 = "timm", "lukemelas", "keras", "torchvision"
 
 
 def tensors(network: nn.Module) -> list[Tensor]:
@@ -101,7 +136,7 @@ def tensors(network: nn.Module) -> list[Tensor]:
 def pair(peer: str, variant: str, size, dtype: torch.dtype, **settings) -> tuple[nn.Module, nn.Module]:
     """warmnet's network and the peer's with the same weights and statistics, and nothing random in either."""
     build, options = PEERS[peer]
-    ours = warmnet.WarmEfficientNet(variant, dropout=0.0, drop_connect=0.0, **options(variant), **settings)
+    ours = NAMES[variant](variant, dropout=0.0, drop_connect=0.0, **options(variant), **settings)
     ours, theirs = fill(ours.to(dtype)), build(variant, size, dtype, **settings)
     for copy, tensor in zip(tensors(theirs), tensors(ours), strict=True):
         assert copy.shape == tensor.shape, (copy.shape, tensor.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import wraps
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -63,8 +64,13 @@ class Classifier(WarmModule):
     name_prefix: ClassVar[str] = ""  # of its checkpoints' names, which from_pretrained lets be left out: 'resnet'
     _given: set[str]
 
+    def __init_subclass__(cls, **kw: Any) -> None:
+        super().__init_subclass__(**kw)
+        if "__init__" in vars(cls):
+            cls.__init__ = _noting_keywords(cls.__init__)  # type: ignore[method-assign]
+
     def __new__(cls, *args: Any, **kw: Any) -> Classifier:
-        """A new one, if its class can be made with these keywords; which it was given is kept for `options`."""
+        """A new one, if its class can be made with these keywords."""
         parameters = signature(cls.__init__).parameters
         if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
             for name in kw.keys() - parameters.keys():
@@ -74,7 +80,7 @@ class Classifier(WarmModule):
                 message = f"Unknown option {name!r}. {unknown_keyword(name, options)}"
                 raise TypeError(with_calling_line(message))
         self = super().__new__(cls)
-        vars(self)["_given"] = {*kw}
+        vars(self)["_given"] = set()
         return self
 
     def __init__(
@@ -144,6 +150,17 @@ def _pretrained_message(cls: type[Classifier], name: str, args: tuple[Any, ...],
         f"{name}={kw[name]!r} is no option here: {cls.__name__}(...) starts from random weights, and "
         f"{cls.__name__}.from_pretrained({str(variant)!r}) from trained ones. warmnet.pretrained() lists their names."
     )
+
+
+def _noting_keywords(init: Callable[..., None]) -> Callable[..., None]:
+    """An `__init__` that keeps, for `options`, which keywords it is given: by a call, or by the `__init__` of a subclass."""
+
+    @wraps(init)
+    def __init__(self: Classifier, *args: Any, **kw: Any) -> None:
+        self._given.update(kw)
+        init(self, *args, **kw)
+
+    return __init__
 
 
 def _at_default(kind: type, options: dict[str, Any]) -> set[str]:

@@ -143,11 +143,11 @@ def mb_block(x, size, expand=1, kernel=3, stride=1, dilation=1, se_ratio=0.25, d
 
 
 @block
-def stage(x, size, expand, kernel, stride, drops, dilations, block=mb_block, **options):
-    """(B, C, H, W) -> (B, size, H/stride, W/stride): a block for each of `drops` and `dilations`; the first has the stride."""
-    for drop, dilation in zip(drops, dilations):
-        x = block(x, size, expand, kernel, stride, dilation, drop=drop, **options)
-        stride = 1
+def stage(x, size, expand, kernel, stride, drops, dilation_in, dilation, block=mb_block, **options):
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): a block for each of `drops`; the first has stride and `dilation_in`."""
+    for drop in drops:
+        x = block(x, size, expand, kernel, stride, dilation_in, drop=drop, **options)
+        stride, dilation_in = 1, dilation
     return x
 
 
@@ -157,15 +157,15 @@ def scaled(stages, width, depth, drop_connect, stride_in, output_stride, block=m
     `fixed_ends`: the first and the last stage have b0's number of blocks at any depth.
     """
     stages = [Stage(*row) for row in stages]
-    fixed = (stages[0], stages[-1]) if fixed_ends else ()
-    repeats = [row.repeat if row in fixed else round_repeats(row.repeat, depth) for row in stages]
+    fixed = (0, len(stages) - 1) if fixed_ends else ()
+    repeats = [row.repeat if n in fixed else round_repeats(row.repeat, depth) for n, row in enumerate(stages)]
     done, reached, dilation = 0, stride_in, 1
     for row, repeat in zip(stages, repeats):
         dilate = row.stride if output_stride and reached * row.stride > output_stride else 1
         yield dict(
             size=round_filters(row.size, width), expand=row.expand, kernel=row.kernel, stride=row.stride // dilate,
             drops=[drop_connect * i / sum(repeats) for i in range(done, done + repeat)],
-            dilations=[dilation] + [dilation * dilate] * (repeat - 1), block=row.block or block,
+            dilation_in=dilation, dilation=dilation * dilate, block=row.block or block,
         )  # fmt: skip
         done, reached, dilation = done + repeat, reached * row.stride // dilate, dilation * dilate
     if output_stride not in (None, reached):

@@ -27,17 +27,20 @@ def shortcut(x, size, stride, **conv):
 
 
 @block
-def basic_block(x, size, expand=1, kernel=3, stride=1, dilation=1, drop=0.0, act=F.relu, **conv):
-    """(B, C, H, W) -> (B, size, H/stride, W/stride): two kernels, and what they leave of x to learn."""
+def basic_block(x, size, expand=1, kernel=3, stride=1, dilation=1, dilation_out=None, drop=0.0, act=F.relu, **conv):
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): two kernels, and x past them.
+
+    `dilation_out`: of the second kernel, which comes after the stride. Default: that of the first.
+    """
     y = conv_bn_act(x, size // expand, kernel, stride, dilation=dilation, act=act, name="first", **conv)
-    y = conv_bn_act(y, size, kernel, dilation=dilation, act=None, name="second", **conv)
+    y = conv_bn_act(y, size, kernel, dilation=dilation_out or dilation, act=None, name="second", **conv)
     y = shortcut(x, size, stride, **conv) + W.drop_connect(y, drop, name="drop_connect")
     return activated(y, act)
 
 
 @block
 def bottleneck(x, size, expand=4, kernel=3, stride=1, dilation=1, drop=0.0, act=F.relu, **conv):
-    """(B, C, H, W) -> (B, size, H/stride, W/stride): a kernel among `expand` times fewer channels."""
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): a kernel among `expand` times fewer channels, and x past it."""
     y = conv_bn_act(x, size // expand, act=act, name="reduce", **conv)
     y = conv_bn_act(y, size // expand, kernel, stride, dilation=dilation, act=act, name="spatial", **conv)
     y = conv_bn_act(y, size, act=None, name="expand", **conv)
@@ -66,7 +69,7 @@ def find_depth(variant: str | int) -> int:
         depth = name.removeprefix("resnet")
         if variant in (name, depth, int(depth)):
             return int(depth)
-    raise unknown_variant(variant, DEPTHS, "a depth")
+    raise unknown_variant(variant, DEPTHS, "its depth")
 
 
 def stages_of(depth: int) -> tuple[Stage, ...]:
@@ -80,13 +83,16 @@ def resnet(
 ):  # fmt: skip
     """(B, C, H, W) -> (B, num_classes), or the pooled features if `num_classes` is 0: the network as a function.
 
-    `stages`: instead of those of the depth.
+    `stages`: instead of those of the depth, whose block computes each stage that names no other.
     """
     conv = {"act": act, "padding": padding, "eps": eps, "momentum": momentum}
-    stages = stages or stages_of(find_depth(variant))
+    own = stages_of(find_depth(variant))
+    stages = own if stages is None else stages
     x = conv_bn_act(x, stem, 7, stem_stride, name="stem", **conv)
     x = F.max_pool2d(x, 3, stride=2, padding=1)
-    for row in scaled(stages, 1, 1, drop_connect, 2 * stem_stride, output_stride):
+    for row in scaled(stages, 1, 1, drop_connect, 2 * stem_stride, output_stride, own[0].block):
+        if output_stride and row["block"] is basic_block:
+            row["dilation_out"] = row["dilation"]
         x = stage(x, **row, **conv)
     x = W.global_average_pool(x).flatten(1)
     if num_classes:
@@ -120,12 +126,12 @@ class WarmResNet(Classifier):
         seed: int | None = None,
     ):  # fmt: skip
         depth = find_depth(variant)
-        rows = check_settings(stages=stages or stages_of(depth))["stages"]
+        rows = stages_of(depth) if stages is None else stages
         options = check_settings(
-            stem=stem, stem_stride=stem_stride, output_stride=output_stride, dropout=dropout, drop_connect=drop_connect,
-            act=act, padding=padding, eps=eps, momentum=momentum,
+            stages=rows, stem=stem, stem_stride=stem_stride, output_stride=output_stride, dropout=dropout,
+            drop_connect=drop_connect, act=act, padding=padding, eps=eps, momentum=momentum,
         )  # fmt: skip
-        super().__init__(depth, num_classes, in_channels, resolution=224, stages=stages, **options)
+        super().__init__(depth, num_classes, in_channels, resolution=224, **options | {"stages": stages})
         self.reduction = output_stride or total_stride(rows, 2 * stem_stride)
         self.warm_up(device, seed)
 

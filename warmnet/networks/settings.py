@@ -50,13 +50,14 @@ def _check_stages(stages: Any) -> None:
 
 
 def _check_options(options: Any) -> None:
-    """Refuse what cannot be the options of a variant."""
-    try:
-        pairs = dict(options)
-    except (TypeError, ValueError):
-        message = f"options={options!r} of a variant must be pairs of the network's keywords and their values."
-        raise TypeError(message) from None
-    check_settings(**pairs)
+    """Refuse what cannot be the options of a variant, which has to be hashable."""
+    pairs = options if isinstance(options, tuple) else (None,)
+    if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
+        raise TypeError(
+            f"options={options!r} of a variant must be a tuple of pairs, each of a keyword of the network and its value, such "
+            f"as (('se_ratio', 0),)."
+        )
+    check_settings(**dict(pairs))
 
 
 def total_stride(stages: Iterable[Sequence[Any]], stem_stride: int) -> int:

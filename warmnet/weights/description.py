@@ -85,10 +85,16 @@ def _held(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _variant_in_json(variant: Any) -> Any:
-    """A variant as JSON has it: a named tuple as its fields, by name."""
-    if hasattr(variant, "_asdict"):
-        return variant._asdict()
-    return {DICT: encode(variant)} if isinstance(variant, dict) else encode(variant)
+    """A variant as JSON has it: a named tuple as its fields, by name; a WeightsError if that cannot hold it."""
+    try:
+        if hasattr(variant, "_asdict"):
+            return encode(variant._asdict())
+        return {DICT: encode(variant)} if isinstance(variant, dict) else encode(variant)
+    except NotForFilesError as error:
+        raise WeightsError(
+            f"No file can hold {error}, which is an option of the model's variant. Give it as an option of the network itself, "
+            f"which loading then asks for again."
+        ) from None
 
 
 def from_json(text: str, source: str) -> tuple[Description, int | None]:
