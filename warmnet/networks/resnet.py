@@ -27,7 +27,7 @@ def shortcut(x, size, stride, **conv):
 
 
 @block
-def basic_block(x, size, expand=1, kernel=3, stride=1, dilation=1, dilation_out=None, drop=0.0, act=F.relu, **conv):
+def basic_block(x, size, expand=1, kernel=3, stride=1, dilation=1, drop=0.0, act=F.relu, dilation_out=None, **conv):
     """(B, C, H, W) -> (B, size, H/stride, W/stride): two kernels, and x past them.
 
     `dilation_out`: of the second kernel, which comes after the stride. Default: that of the first.
