@@ -92,7 +92,7 @@ def resnet(
     x = F.max_pool2d(x, 3, stride=2, padding=1)
     for row in scaled(stages, 1, 1, drop_connect, 2 * stem_stride, output_stride, own[0].block):
         if output_stride and row["block"] is basic_block:
-            row["dilation_out"] = row["dilation"]
+            row["dilation_out"] = row["dilations"][-1]
         x = stage(x, **row, **conv)
     x = W.global_average_pool(x).flatten(1)
     if num_classes:
