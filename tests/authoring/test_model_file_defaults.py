@@ -50,7 +50,7 @@ def printed(source):
         pytest.param("lite2", "efficientnet", marks=pytest.mark.slow),
         pytest.param("v2-b2", "efficientnet", marks=pytest.mark.slow),
         ("mobilenetv2-1.4", "mobilenet_v2"),
-        ("resnet50", "resnet"),
+        ("resnet18", "resnet"),
     ],
 )
 def test_every_default_of_a_model_file_counts(tmp_path, name, network):

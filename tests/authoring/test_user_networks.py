@@ -449,7 +449,7 @@ def session(text):
 
 def test_a_class_of_a_notebook_has_the_text_of_its_cell(tmp_path):
     run = f"""
-from warmnet.authoring.model_files import write_model_file
+from IPython.core.interactiveshell import InteractiveShell
 from warmnet.authoring.source_code import SourceCode, find_source_code
 shell = InteractiveShell.instance()
 shell.run_cell({CELL!r})
