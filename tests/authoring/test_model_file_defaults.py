@@ -1,6 +1,7 @@
 """In a model file every default counts: change it, and the network is another."""
 
 import ast
+import inspect
 
 import pytest
 
@@ -34,11 +35,12 @@ def changed(source, value):
 
 
 def printed(source):
-    """That variant of a model file, as it prints; or why it cannot be built."""
+    """The networks of a model file, as they print; or why they cannot be built. One of a ResNet has two kinds of blocks."""
     held = {"__name__": "mymodel"}
     exec(source, held)
+    variants = (50, 18) if "DEPTHS" in held else (inspect.signature(held["Net"]).parameters["variant"].default,)
     try:
-        return str(held["Net"](num_classes=10, device="meta"))
+        return "\n".join(str(held["Net"](variant, num_classes=10, device="meta")) for variant in variants)
     except (TypeError, ValueError, RuntimeError) as error:
         return repr(error)
 
@@ -50,7 +52,7 @@ def printed(source):
         pytest.param("lite2", "efficientnet", marks=pytest.mark.slow),
         pytest.param("v2-b2", "efficientnet", marks=pytest.mark.slow),
         ("mobilenetv2-1.4", "mobilenet_v2"),
-        ("resnet18", "resnet"),
+        ("resnet50", "resnet"),
     ],
 )
 def test_every_default_of_a_model_file_counts(tmp_path, name, network):
