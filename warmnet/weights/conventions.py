@@ -10,7 +10,7 @@ from torch import nn
 
 from ..functional import SameConv2d
 from ..networks.classifier import Classifier
-from ..networks.efficientnet import WarmEfficientNet, find_variant
+from ..networks.efficientnet import Variant
 from ..networks.families import FAMILIES
 from .description import Description
 
@@ -18,9 +18,11 @@ CONVENTIONS = "padding", "eps", "act"
 
 
 def default_settings(family: type[Classifier], variant: Any) -> dict[str, Any]:
-    """The settings of a variant to which nothing else was given; `variant` is its name, or what that stands for in a file."""
+    """The settings of a variant to which nothing else was given; `variant` is its name, or what that stands for."""
     defaults = {name: parameter.default for name, parameter in signature(family.__init__).parameters.items()}
-    return {**defaults, **dict(find_variant(variant).options if family is WarmEfficientNet else ())}
+    variant = family.variants.get(variant, variant) if isinstance(variant, str) else variant
+    options = Variant(*variant).options if isinstance(variant, tuple) else ()  # files have it as a plain tuple
+    return {**defaults, **dict(options)}
 
 
 def default_conventions(family: type[Classifier], variant: Any) -> dict[str, Any]:

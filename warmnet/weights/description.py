@@ -60,7 +60,8 @@ def to_json(description: Description, crc32: int) -> str:
     variant, preprocessing = description.variant, description.preprocessing
     if getattr(variant, "options", None):
         held, missing_of_variant = _held(dict(variant.options))
-        variant, missing = variant._replace(options=tuple(held.items())), {**missing_of_variant, **missing}
+        variant = variant._replace(options=tuple(pair for pair in variant.options if pair[0] in held))
+        missing = {**missing_of_variant, **missing}
     content = {
         "version": VERSION,
         **description._asdict(),
@@ -85,10 +86,13 @@ def _held(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _variant_in_json(variant: Any) -> Any:
-    """A variant as JSON has it: a named tuple as its fields, by name."""
-    if hasattr(variant, "_asdict"):
-        return variant._asdict()
-    return {DICT: encode(variant)} if isinstance(variant, dict) else encode(variant)
+    """A variant as JSON has it: a named tuple as its fields, by name; a WeightsError if that cannot hold it."""
+    try:
+        if hasattr(variant, "_asdict"):
+            return encode(variant._asdict())
+        return {DICT: encode(variant)} if isinstance(variant, dict) else encode(variant)
+    except NotForFilesError as error:
+        raise WeightsError(f"No file can hold {error}, of which the model's variant is made.") from None
 
 
 def from_json(text: str, source: str) -> tuple[Description, int | None]:
