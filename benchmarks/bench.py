@@ -37,6 +37,7 @@ from bench_rows import GROUPS, Asked  # noqa: E402
 
 import warmnet  # noqa: E402
 from warmnet.data.files import replacing  # noqa: E402
+from warmnet.networks.families import NAMES  # noqa: E402
 
 PACKAGES = (
     "torch", "warmnet", "timm", "torchvision", "efficientnet_pytorch", "keras", "onnx", "onnxruntime", "onnxscript", "openvino",
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser("warmnet bench", description="warmnet beside everything a user would pick instead.")
     found.add_argument("--rows", type=among(ROWS), default=DEFAULT, help=f"of {', '.join(ROWS)}; default: {DEFAULT}")
-    found.add_argument("--variants", type=among(warmnet.VARIANTS), default="b0,b2,b4,b7")
+    found.add_argument("--variants", type=among(NAMES), default="b0,b2,b4,b7", help="any of `warmnet summary`")
     found.add_argument("--batches", type=lambda text: [*map(positive, text.split(","))], default="1,16")
     found.add_argument("--contenders", type=among(COLUMNS), default=",".join(COLUMNS), help=f"of {', '.join(COLUMNS)}")
     found.add_argument("--threads", type=positive, default=torch.get_num_threads())

@@ -13,17 +13,31 @@ from peers.libraries import PEERS, pair, timm, torchvision  # noqa: E402
 
 # isort: off
 import warmnet  # noqa: E402
+from warmnet.networks.families import NAMES  # noqa: E402
 from warmnet.weights.lineages.timm import NATIVE  # noqa: E402
 
 MINE, RESNET = "warmnet", "ResNet-50"
 LIBRARIES = {"timm tf": "timm", "timm": None, "torchvision": "torchvision", "lukemelas": "lukemelas", "Keras": "keras"}
 COLUMNS = MINE, *LIBRARIES, RESNET
+V1 = {f"b{n}" for n in range(8)}
+V2 = {"v2-s", "v2-m", "v2-l"}
+HAS = {  # the networks that a library has
+    "timm tf": {*NAMES},
+    "timm": V1,
+    "torchvision": {*V1, *V2, "mobilenetv2-1.0", *(name for name in NAMES if name.startswith("resnet"))},
+    "lukemelas": V1,
+    "Keras": {*V1, *V2, *(f"v2-b{n}" for n in range(4))},
+}
 STILL: dict[str, Any] = {"dropout": 0.0, "drop_connect": 0.0}
 TOLERANCE = 1e-4  # in float32, of the largest logit
 
 
 class Refused(Exception):
     """A contender that computes something else than warmnet does with the same weights."""
+
+
+class Absent(Exception):
+    """A library that has no such network."""
 
 
 class Contender(NamedTuple):
@@ -34,15 +48,29 @@ class Contender(NamedTuple):
     size: int
 
 
+def check_has(library: str, variant: str) -> None:
+    """Raise Absent if a library has no such network."""
+    if variant not in HAS[library] and library == "timm":
+        raise Absent(f"timm's one {variant} is in the column before")
+    if variant not in HAS[library]:
+        raise Absent(f"{library} has no {variant}")
+
+
 def build(column: str, variant: str, size: int) -> nn.Module:
     """A library's network with weights of its own making."""
     if column == MINE:
-        return warmnet.WarmEfficientNet(variant, **STILL)
+        return NAMES[variant](variant, **STILL)
     if column == RESNET:
         return torchvision.models.resnet50()
+    check_has(column, variant)
     if column == "timm":
         return timm.create_model(f"efficientnet_{variant}")
     return PEERS[LIBRARIES[column]].build(variant, (size, size), torch.float32)
+
+
+def resolution(variant: str) -> int:
+    """The side of the images that a network of warmnet's is made for."""
+    return NAMES[variant](variant, device="meta").resolution
 
 
 def contender(column: str, variant: str, size: int | None = None) -> Contender:
@@ -51,10 +79,11 @@ def contender(column: str, variant: str, size: int | None = None) -> Contender:
         torch.manual_seed(0)
         network = build(column, variant, 224)
         return Contender(network, network, size or 224)
-    size = size or warmnet.VARIANTS[variant].resolution
+    size = size or resolution(variant)
     if column == MINE:
         network = fill(build(column, variant, size))
         return Contender(network, network, size)
+    check_has(column, variant)
     reference, network = pair(LIBRARIES[column] or "timm", variant, (size, size), torch.float32)
     if column == "timm":  # its tensors have the names of its tf_ networks
         native = build(column, variant, size)

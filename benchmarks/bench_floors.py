@@ -8,6 +8,7 @@ from bench_contenders import RESNET, build
 from torch import nn
 
 import warmnet
+from warmnet.networks.families import NAMES
 
 SIDES = 512, 768, 1024, 2048
 BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
@@ -25,7 +26,7 @@ class Work(NamedTuple):
     @classmethod
     def of(cls, column: str, variant: str, batch: int, size: int) -> "Work":
         with torch.device("meta"):
-            model: nn.Module = build(column, variant, size) if column == RESNET else warmnet.WarmEfficientNet(variant)
+            model: nn.Module = build(column, variant, size) if column == RESNET else NAMES[variant](variant)
         return cls.of_model(model, batch, size)
 
     @classmethod

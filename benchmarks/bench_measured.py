@@ -9,7 +9,7 @@ from typing import Any
 
 import bench_memory
 import torch
-from bench_contenders import LIBRARIES, MINE, Refused
+from bench_contenders import LIBRARIES, MINE, Absent, Refused
 from bench_floors import Floors
 from bench_rows import GROUPS, Asked, Contest, Key
 from bench_turns import First, first_call, take_turns
@@ -85,6 +85,8 @@ def noted(missing: dict[Key, str], key: Key) -> Iterator[None]:
 
 def reason(error: Exception) -> str:
     """Why there is no figure."""
+    if isinstance(error, Absent):
+        return str(error)
     if isinstance(error, Refused):
         return f"refused: {error}"
     return f"failed: {type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"

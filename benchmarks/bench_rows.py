@@ -10,13 +10,11 @@ import bench_deployed as deployed
 import bench_memory as memory
 import torch
 import torch.nn.functional as F
-from bench_contenders import MINE, RESNET, TOLERANCE, build, contender, expected, pictures
+from bench_contenders import MINE, RESNET, TOLERANCE, build, contender, expected, pictures, resolution
 from bench_floors import Work
 from bench_turns import Entry
 from torch import Tensor, nn
 from torch._inductor.utils import fresh_cache
-
-import warmnet
 
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 Key = tuple[str, str]
@@ -62,7 +60,7 @@ class Contest(NamedTuple):
 
 
 def side(column: str, variant: str) -> int:
-    return 224 if column == RESNET else warmnet.VARIANTS[variant].resolution
+    return 224 if column == RESNET else resolution(variant)
 
 
 def works(asked: Asked, variant: str, batch: int) -> dict[str, Work]:

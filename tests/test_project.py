@@ -173,10 +173,11 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def test_the_python_of_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch):
     """Each ```python block, in order, in one namespace; a comment `# prints: ...` is the real output of its line."""
     monkeypatch.chdir(tmp_path)  # it writes files
+    (tmp_path / "docs").symlink_to(ROOT / "docs")  # where the photograph is
     namespace: dict = {}
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     for block in blocks:
         out = io.StringIO()
-        namespace["print"] = lambda *args, out=out: print(*args, file=out)
+        namespace["print"] = lambda *args, out=out, **kw: print(*args, file=out, **kw)
         exec(block, namespace)
         assert out.getvalue().splitlines() == re.findall(r"# prints: (.*)", block)

@@ -126,3 +126,20 @@ def test_the_result_builds_and_runs_and_no_random_number_is_drawn():
     assert torch.equal(torch.get_rng_state(), state)
     model = warmnet.WarmEfficientNet(found, **FEW).eval()
     assert model(torch.rand(1, 3, found.resolution, found.resolution)).shape == (1, 10)
+
+
+def test_a_base_is_scaled_with_its_options():
+    found = warmnet.within(parameters=3e4, base="lite0", **FEW)
+    assert found.options == warmnet.VARIANTS["lite0"].options
+    assert cost("parameters", found, **FEW) <= 3e4 < cost("parameters", found, **FEW, se_ratio=0.25)
+    assert variant_at(0, "lite0") == warmnet.VARIANTS["lite0"] and variant_at(100, "v2-s").resolution == 442
+
+
+def test_what_no_compound_scaling_scales_is_refused_with_what_it_does():
+    with pytest.raises(ValueError, match="Unknown variant 'resnet50'.* b0, "):
+        warmnet.within(parameters=1e7, base="resnet50")
+
+
+def test_any_network_s_name_has_its_costs():
+    assert cost("parameters", "resnet18") == 11_689_512
+    assert cost("memory", "mobilenetv2-0.5", num_classes=10) > 16 * cost("parameters", "mobilenetv2-0.5", num_classes=10)

@@ -1,12 +1,16 @@
 """In a model file every default counts: change it, and the network is another."""
 
 import ast
+import inspect
 
-import torch.nn.functional as F
+import pytest
 
 from warmnet.authoring.model_files import write_model_file
 
-OTHER = {"F.silu": "F.relu", "STAGES": "STAGES[:-1]", "mb_block": "other", "'same'": "'symmetric'", "None": "16"}
+OTHER = {
+    "F.silu": "F.relu", "F.relu6": "F.relu", "F.relu": "F.silu", "STAGES": "STAGES[:-1]", "mb_block": "other",
+    "'same'": "'symmetric'", "'symmetric'": "'same'", "None": "16", "True": "False", "0": "0.25",
+}  # fmt: skip
 MORE = "\n\n@block\ndef other(x, *args, **kw):\n    return x\n"
 
 
@@ -31,20 +35,31 @@ def changed(source, value):
 
 
 def printed(source):
-    """The b2 of a model file, as it prints; or why it cannot be built."""
+    """The networks of a model file, as they print; or why they cannot be built. One of a ResNet has two kinds of blocks."""
     held = {"__name__": "mymodel"}
     exec(source, held)
+    variants = (50, 18) if "DEPTHS" in held else (inspect.signature(held["Net"]).parameters["variant"].default,)
     try:
-        return str(held["Net"]("b2", 10, device="meta"))
+        return "\n".join(str(held["Net"](variant, num_classes=10, device="meta")) for variant in variants)
     except (TypeError, ValueError, RuntimeError) as error:
         return repr(error)
 
 
-def test_every_default_of_a_model_file_counts(tmp_path):
-    write_model_file(tmp_path / "mymodel.py")
+@pytest.mark.parametrize(
+    "name, network",
+    [
+        ("b2", "efficientnet"),
+        pytest.param("lite2", "efficientnet", marks=pytest.mark.slow),
+        pytest.param("v2-b2", "efficientnet", marks=pytest.mark.slow),
+        ("mobilenetv2-1.4", "mobilenet_v2"),
+        ("resnet50", "resnet"),
+    ],
+)
+def test_every_default_of_a_model_file_counts(tmp_path, name, network):
+    write_model_file(tmp_path / "mymodel.py", name)
     source = (tmp_path / "mymodel.py").read_text().replace("\n\n@block\n", f"{MORE}\n\n@block\n", 1)
     plain, found = printed(source), [*defaults(source)]
     names = {name for _, name in found}
-    assert names >= {"conv_bn_act(kernel=)", "conv_bn_act(eps=)", "efficientnet(se_ratio=)", "efficientnet(act=)"}
-    assert "WarmEfficientNet" not in plain and F.silu.__name__ in plain
+    assert names >= {"conv_bn_act(kernel=)", f"{network}(drop_connect=)", f"{network}(act=)"}
+    assert plain.startswith("Net(") and "act=" in plain
     assert not [name for value, name in found if printed(changed(source, value)) == plain]

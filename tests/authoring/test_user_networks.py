@@ -18,6 +18,8 @@ from pictures import write_digits
 
 import warmnet
 from warmnet import training
+from warmnet.authoring.budgets import variant_at
+from warmnet.authoring.model_files import write_model_file
 from warmnet.authoring.source_code import SourceCode, find_source_code
 from warmnet.authoring.user_networks import find_network
 from warmnet.cli.main import main
@@ -84,20 +86,44 @@ def home(tmp_path_factory):
 
 def test_it_holds_warmnet_s_own_functions_word_for_word_after_their_first_lines(mine):
     text = mine.read_text()
-    for name in "conv_bn_act", "squeeze_excitation", "mb_block", "stage", "efficientnet":
+    for name in "conv_bn_act", "squeeze_excitation", "mb_block", "stage":
         source = inspect.getsource(getattr(warmnet.networks.efficientnet, name))
         _, docstring, body = source.partition('    """')
-        assert source.startswith("@block\n") == (name != "efficientnet") and docstring + body + "\n\n" in text
+        assert source.startswith("@block\n") and docstring + body + "\n\n" in text
         assert f"\ndef {name}(" in text
+    assert inspect.getsource(warmnet.efficientnet).rpartition('"""')[2] + "\n\n" in text
     assert defined(mine)["STAGES"] == warmnet.STAGES
 
 
-def test_it_is_formatted(mine):
+KINDS = "b0", "lite0", "v2-b0", "mobilenetv2-1.0", "resnet18"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_it_is_formatted(name, tmp_path):
     pytest.importorskip("ruff")
-    settings = ["--config", str(Path(__file__).parents[2] / "ruff.toml"), str(mine)]
+    write_model_file(tmp_path / "mymodel.py", name)
+    settings = ["--config", str(Path(__file__).parents[2] / "ruff.toml"), str(tmp_path / "mymodel.py")]
     for command in ["format", "--check"], ["check"]:
         done = subprocess.run([sys.executable, "-m", "ruff", *command, *settings], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_unedited_it_is_the_network_that_was_named_and_knows_its_variant(name, tmp_path):
+    assert main(["new", str(tmp_path / "mymodel.py"), "--network", name]) == 0
+    model = find_network(str(tmp_path / "mymodel.py"))(device="meta")
+    assert model.variant_name == name
+    difference = warmnet.diff(name, model)
+    assert difference.changes == () == difference.settings
+
+
+@pytest.mark.parametrize("name, other", [("b0", "v2-s"), ("b0", "lite0"), ("lite0", "b0"), ("v2-s", "v2-m")])
+def test_another_kind_than_it_was_written_of_is_refused_with_the_command_for_that(name, other, tmp_path):
+    write_model_file(tmp_path / "mymodel.py", name)
+    network = find_network(str(tmp_path / "mymodel.py"))
+    with pytest.raises(InputError, match=f"of {name}, and {other} has other .* warmnet new --network {other} mymodel.py"):
+        network(other, device="meta")
+    assert network(variant_at(100, name), device="meta").variant.depth == 1.2
 
 
 def test_it_says_what_is_done_with_it_and_that_works(mine, monkeypatch, capsys):
@@ -365,8 +391,8 @@ def test_weights_of_another_variant_are_refused_in_a_line(home, tmp_path, capsys
 
 
 def test_a_run_of_warmnet_s_own_that_starts_from_such_weights_is_warmnet_s_own(home, tmp_path):
-    recipe = replace(training.RECIPES["finetune"], epochs=1)
-    training.fit(training.folder(home / "digits"), recipe, tmp_path / "run", source=home / "own")
+    recipe, own = replace(training.RECIPES["finetune"], epochs=1), warmnet.WarmEfficientNet
+    training.fit(training.folder(home / "digits"), recipe, tmp_path / "run", source=home / "own", network=own)
     assert warmnet.WarmEfficientNet.from_pretrained(tmp_path / "run").metadata["network"] is None
 
 

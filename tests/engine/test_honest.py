@@ -114,7 +114,7 @@ class Longer(warmnet.WarmEfficientNet):
     def forward(self, x):
         y = super().forward(x)
         z = torch.cat([x, x.flip(2), x[:, :2]], 1)
-        z = warmnet.stage(z, size=self.size, expand=1, kernel=3, stride=1, drops=[0.0], dilation_in=1, dilation=1)
+        z = warmnet.stage(z, size=self.size, expand=1, kernel=3, stride=1, drops=[0.0], dilations=[1])
         return y + W.linear(z.mean((2, 3)), 10)
 
 

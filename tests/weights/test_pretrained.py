@@ -217,6 +217,17 @@ def test_a_state_dict_of_ours_does_not_say_its_conventions_and_that_is_told():
     assert quietly(load, model).options == model.options, "the model itself does"
 
 
+def test_a_guess_is_not_written_into_a_file_as_if_it_were_known(tmp_path):
+    model = warmnet.WarmEfficientNet("b0", 2, padding="symmetric", seed=0)
+    torch.save(model.state_dict(), tmp_path / "bare.pth")
+    for to, out in ("timm", "x.pth"), ("warmnet", "x.safetensors"):
+        with pytest.raises(WeightsError, match="does not say its settings, such as padding. If they are the defaults, say so"):
+            warmnet.convert(tmp_path / "bare.pth", tmp_path / out, to=to)
+        assert not (tmp_path / out).exists()
+    with pytest.raises(WeightsError, match="its outputs would be others there"):
+        warmnet.convert(model, tmp_path / "x.pth", to="timm")
+
+
 def test_a_state_dict_of_ours_without_gates_is_not_taken_for_lite():
     model = warmnet.WarmEfficientNet("b0", 2, se_ratio=0, seed=0)
     with pytest.raises(WeightsError, match="may be of lite0 with padding='same', eps=0.001, act=relu6, or of another"):

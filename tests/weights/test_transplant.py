@@ -164,7 +164,7 @@ def test_any_network_takes_part(b0):
     class UNet(warmnet.WarmModule):
         def forward(self, x):
             x = warmnet.conv_bn_act(x, 32, 3, 2, name="stem")
-            x = warmnet.stage(x, 16, 1, 3, 1, [0.0], 1, 1, name="stage_1")
+            x = warmnet.stage(x, 16, 1, 3, 1, [0.0], [1], name="stage_1")
             return W.conv(x, 5, 1, name="mask")
 
     target = warmnet.up(UNet(), [1, 3, 32, 32])

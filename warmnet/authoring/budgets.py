@@ -14,7 +14,9 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from ..errors import InputError
-from ..networks.efficientnet import Variant, WarmEfficientNet, compound
+from ..networks.classifier import Classifier
+from ..networks.efficientnet import Variant, compound, find_variant
+from ..networks.families import find_family
 from ..summary import tabulate
 
 __all__ = ["within", "cost"]
@@ -24,13 +26,14 @@ PHI = range(-800, 801)  # in hundredths: at -8 each stage is down to one block, 
 
 def within(
     *, macs: float | None = None, parameters: float | None = None, memory: float | None = None,
-    milliseconds: float | None = None, **options: Any,
+    milliseconds: float | None = None, base: str | Variant = "b0", **options: Any,
 ) -> Variant:  # fmt: skip
     """The largest variant of compound scaling, with phi from -8 to 8 in hundredths, that keeps within every budget given.
 
     `cost` says what is counted: `macs`, `parameters`, `memory` in bytes, and `milliseconds`, which are measured. For these at
-    most eleven networks are built, b0 first, and none that is more than 4 in phi too large.
+    most eleven networks are built, `base` first, and none that is more than 4 in phi too large.
 
+    - `base`: what is scaled, such as 'lite0' or 'v2-s'.
     - `options`: those of `WarmEfficientNet` that the network will be built with, such as `num_classes` and `stages`.
 
     An InputError says if no budget is given, if one is no number above 0, and what phi = -8 takes if that is too much.
@@ -52,30 +55,37 @@ def within(
     def excess(hundredths: int) -> str:
         """The first budget that is exceeded, and by what; '' if none is. All costs but time can only grow with phi."""
         for what, budget in budgets.items():
-            amount = cost(what, variant_at(hundredths), **options)
+            amount = cost(what, variant_at(hundredths, base), **options)
             if amount > budget:
                 return f"{what}={budget}: it takes {round(amount, 1):,}"
         return ""
 
     fitting = bisect(PHI, "", key=excess)  # how many steps of phi keep within: "" comes before any excess
     if not fitting:
-        raise InputError(f"Even phi = {PHI[0] / 100:g}, {variant_at(PHI[0])}, exceeds {excess(PHI[0])}. Allow more.")
-    return variant_at(PHI[fitting - 1])
+        smallest = variant_at(PHI[0], base)._replace(options=())
+        raise InputError(f"Even phi = {PHI[0] / 100:g}, {smallest}, exceeds {excess(PHI[0])}. Allow more.")
+    return variant_at(PHI[fitting - 1], base)
 
 
-def variant_at(hundredths: int) -> Variant:
-    """The variant that compound scaling gives for phi = hundredths / 100, its width and depth rounded to hundredths."""
-    variant = compound(hundredths / 100)
-    return variant._replace(width=round(variant.width, 2), depth=round(variant.depth, 2))
+def variant_at(hundredths: int, base: str | Variant = "b0") -> Variant:
+    """`base` after compound scaling by phi = hundredths / 100, its width and depth rounded to hundredths."""
+    base, b0, scaled = find_variant(base), compound(0), compound(hundredths / 100)
+    return base._replace(
+        width=round(base.width * scaled.width, 2),
+        depth=round(base.depth * scaled.depth, 2),
+        resolution=2 * round(base.resolution * scaled.resolution / b0.resolution / 2),
+        dropout=round(min(max(base.dropout + scaled.dropout - b0.dropout, 0.0), 0.5), 2),
+    )
 
 
 def cost(what: str, variant: str | Variant, **options: Any) -> float:
-    """What a variant costs, for one image of its resolution; all but time is counted on 'meta', without allocating anything.
+    """What a network costs, for one image of its resolution; all but time is counted on 'meta', without allocating anything.
 
+    - `variant`: its name, such as 'b0' or 'resnet50', or a `Variant`.
     - `what`: 'parameters', their number. 'macs', multiply-adds as `tabulate` counts them. 'memory', bytes for training with
       AdamW: weights, gradients and two moments, and what is kept for going back on a CPU. 'milliseconds', of a forward in
       eval mode, channels_last, on this CPU with torch's threads as they are: the median of five calls, warmed up.
-    - `options`: those of `WarmEfficientNet`.
+    - `options`: those of its class.
 
     >>> from warmnet.authoring.budgets import cost
     >>> cost('macs', 'b0'), cost('parameters', 'b0', num_classes=10)
@@ -83,10 +93,10 @@ def cost(what: str, variant: str | Variant, **options: Any) -> float:
     """
     if what not in COSTS:
         raise InputError(f"Unknown cost {what!r}. Choose one of {', '.join(COSTS)}.")
-    return COSTS[what](WarmEfficientNet(variant, **options, device="meta"))
+    return COSTS[what](find_family(variant)(variant, **options, device="meta"))
 
 
-def _memory(model: WarmEfficientNet) -> int:
+def _memory(model: Classifier) -> int:
     """Bytes for a training step with AdamW: four of each parameter, and what autograd saves for the backward pass."""
     saved = set[torch.UntypedStorage]()
     with torch.enable_grad(), saved_tensors_hooks(lambda x: saved.add(x.untyped_storage()), lambda nothing: nothing):
@@ -96,9 +106,9 @@ def _memory(model: WarmEfficientNet) -> int:
 
 
 @torch.no_grad()
-def _milliseconds(model: WarmEfficientNet) -> float:
+def _milliseconds(model: Classifier) -> float:
     """The median time of five calls of the same network on this CPU."""
-    model = WarmEfficientNet(model.variant, model.num_classes, model.in_channels, device="cpu", **model.options).eval()
+    model = type(model)(model.variant, model.num_classes, model.in_channels, device="cpu", **model.options).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     image = _image(model, "cpu").fill_(1)
     torch.empty(30_000_000, dtype=torch.uint8)  # once it was freed, glibc keeps what is freed, as in a process that ran a while
@@ -110,12 +120,12 @@ def _milliseconds(model: WarmEfficientNet) -> float:
     return 1e3 * median(times[-5:])  # the first are slower
 
 
-def _image(model: WarmEfficientNet, device: str) -> torch.Tensor:
+def _image(model: Classifier, device: str) -> torch.Tensor:
     shape = 1, model.in_channels, model.resolution, model.resolution
     return torch.empty(shape, device=device, memory_format=torch.channels_last)
 
 
-COSTS: dict[str, Callable[[WarmEfficientNet], float]] = {  # what each counts in a network on 'meta'
+COSTS: dict[str, Callable[[Classifier], float]] = {  # what each counts in a network on 'meta'
     "parameters": lambda model: sum(p.numel() for p in model.parameters()),
     "macs": lambda model: tabulate(model).macs,
     "memory": _memory,

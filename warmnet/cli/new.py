@@ -7,18 +7,20 @@ import shlex
 from pathlib import Path
 
 from ..authoring.model_files import write_model_file
+from ..networks.families import NAMES
 from .arguments import add_force, check_free
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the file to write, such as mymodel.py")
+    parser.add_argument("--network", choices=NAMES, default="b0", metavar="NAME", help=f"{', '.join(NAMES)}. Default: b0")
     add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     file = arguments.file
     check_free([Path(file)], arguments.force)
-    write_model_file(Path(file))
+    write_model_file(Path(file), arguments.network)
     print(f"{file} is written. Open it, and after an edit:")
     print(f"  {shlex.join(['python', file])}")
     print(f"  {shlex.join(['warmnet', 'train', '--model', f'{file}:Net'])}")

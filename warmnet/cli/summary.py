@@ -7,7 +7,6 @@ from typing import Any
 
 from ..authoring.user_networks import find_network
 from ..errors import InputError
-from ..networks.classifier import Classifier
 from ..networks.families import NAMES
 from .arguments import variant_or_model_file, whole_number
 
@@ -27,7 +26,6 @@ def run(arguments: argparse.Namespace) -> None:
     from ..summary import tabulate
 
     settings: dict[str, Any] = {"num_classes": arguments.num_classes, "device": "meta"}
-    model: Classifier
     if arguments.model in NAMES:
         model = NAMES[arguments.model](arguments.model, **settings)
     else:

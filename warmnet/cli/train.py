@@ -15,7 +15,7 @@ from ..authoring.source_code import find_source_code
 from ..authoring.user_networks import find_network, load_network
 from ..errors import InputError
 from ..networks.classifier import Classifier
-from ..networks.families import NAMES
+from ..networks.families import NAMES, find_family
 from ..networks.names import choose_one
 from ..weights.identification import identify
 from ..weights.reading import read
@@ -73,10 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     _check_variant(arguments)
     _check_out(arguments)
-    network = find_network(arguments.model) if arguments.model else NAMES[arguments.variant or "b0"]
+    network = find_network(arguments.model) if arguments.model else find_family(arguments.variant)
     source = _source(arguments, network)
-    if source is not None and not arguments.model:
-        network = type(source)
+    network = type(source) if source else network
     recipe = _recipe(arguments)
     execution = training.Execution(
         device=arguments.device, workers=arguments.workers, precision=arguments.precision, accumulate=arguments.accumulate,
@@ -92,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     folder = Path(arguments.out) if arguments.out else training.new_folder(data.name)
     if _is_first_process():
-        _print_start(arguments, data, sized, network)
+        _print_start(arguments, data, sized, source)
     start = time.perf_counter()
     try:
         result = training.fit(
@@ -169,7 +168,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     return recipe.with_settings(given | dict(arguments.set))
 
 
-def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, network: type[Classifier]) -> None:
+def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, source: Classifier | None) -> None:
     """Say what is trained on what, how, and which files were left out."""
     for message in data.skipped:
         warn(message)
@@ -178,11 +177,11 @@ def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, netw
     if data.ignored:
         warn(f"files not named like images, ignored: {data.ignored}.")
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
-    start = f"from {arguments.weights}" if arguments.weights else "from scratch"
-    if not arguments.weights and (arguments.variant or not arguments.model):
-        start = f"{arguments.variant or 'b0'} {start}"
+    variant = source.variant_name if source else arguments.variant
+    names = [arguments.model, variant] if arguments.model else [variant or "b0"]
+    start = f"from {arguments.weights}" if source else "from scratch"
     side = recipe.resolution
-    print(f"{arguments.model or network.__name__.removeprefix('Warm')} {start} on {data.name}: {counts}, {side}x{side}.")
+    print(f"{' '.join(filter(None, names))} {start} on {data.name}: {counts}, {side}x{side}.")
     print(f"{recipe}\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import signature
@@ -103,8 +104,9 @@ class Classifier(WarmModule):
 
     @property
     def variant_name(self) -> str:
-        """'b0', 'resnet50', ...; of a variant without a name, its numbers."""
-        return next((name for name, variant in self.variants.items() if variant == self.variant), str(self.variant))
+        """'b0', 'resnet50', ...; of a variant without a name, its numbers and the names of its functions."""
+        names = [name for name, variant in self.variants.items() if variant == self.variant]
+        return names[0] if names else re.sub(r"<function (\w+) at \w+>", r"\1", str(self.variant))
 
     def warm_up(self, device: Any = None, seed: int | None = None) -> None:
         """Make the layers, by a dry run on the smallest image."""

@@ -143,11 +143,11 @@ def mb_block(x, size, expand=1, kernel=3, stride=1, dilation=1, se_ratio=0.25, d
 
 
 @block
-def stage(x, size, expand, kernel, stride, drops, dilation_in, dilation, block=mb_block, **options):
-    """(B, C, H, W) -> (B, size, H/stride, W/stride): a block for each of `drops`; the first has stride and `dilation_in`."""
-    for drop in drops:
-        x = block(x, size, expand, kernel, stride, dilation_in, drop=drop, **options)
-        stride, dilation_in = 1, dilation
+def stage(x, size, expand, kernel, stride, drops, dilations, block=mb_block, **options):
+    """(B, C, H, W) -> (B, size, H/stride, W/stride): a block for each of `drops` and `dilations`; the first has the stride."""
+    for drop, dilation in zip(drops, dilations):
+        x = block(x, size, expand, kernel, stride, dilation, drop=drop, **options)
+        stride = 1
     return x
 
 
@@ -165,7 +165,7 @@ def scaled(stages, width, depth, drop_connect, stride_in, output_stride, block=m
         yield dict(
             size=round_filters(row.size, width), expand=row.expand, kernel=row.kernel, stride=row.stride // dilate,
             drops=[drop_connect * i / sum(repeats) for i in range(done, done + repeat)],
-            dilation_in=dilation, dilation=dilation * dilate, block=row.block or block,
+            dilations=[dilation] + [dilation * dilate] * (repeat - 1), block=row.block or block,
         )  # fmt: skip
         done, reached, dilation = done + repeat, reached * row.stride // dilate, dilation * dilate
     if output_stride not in (None, reached):

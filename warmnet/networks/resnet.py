@@ -27,7 +27,7 @@ def shortcut(x, size, stride, **conv):
 
 
 @block
-def basic_block(x, size, expand=1, kernel=3, stride=1, dilation=1, dilation_out=None, drop=0.0, act=F.relu, **conv):
+def basic_block(x, size, expand=1, kernel=3, stride=1, dilation=1, drop=0.0, act=F.relu, dilation_out=None, **conv):
     """(B, C, H, W) -> (B, size, H/stride, W/stride): two kernels, and x past them.
 
     `dilation_out`: of the second kernel, which comes after the stride. Default: that of the first.
@@ -92,7 +92,7 @@ def resnet(
     x = F.max_pool2d(x, 3, stride=2, padding=1)
     for row in scaled(stages, 1, 1, drop_connect, 2 * stem_stride, output_stride, own[0].block):
         if output_stride and row["block"] is basic_block:
-            row["dilation_out"] = row["dilation"]
+            row["dilation_out"] = row["dilations"][-1]
         x = stage(x, **row, **conv)
     x = W.global_average_pool(x).flatten(1)
     if num_classes:

@@ -12,7 +12,6 @@ from .. import functional as W
 from ..engine.block import Block
 from ..engine.messages import Arguments, named, setting, setting_names
 from ..networks.classifier import Classifier
-from ..networks.efficientnet import VARIANTS
 
 LEADING = "size", "rate", "shape", "groups", "heads"  # settings that need no name where they come first
 
@@ -75,15 +74,7 @@ def _value(value: Any) -> str:
 def _printed(module: nn.Module) -> str:
     """A module as it prints, without what is in it; a classifier with the name of its variant."""
     settings = "" if module._modules else module.extra_repr()
-    if isinstance(module, Classifier):
-        variant = _variant_name(module.variant)
-        settings = repr(variant) if variant else ""
+    if isinstance(module, Classifier) and (module.variant_name in module.variants or isinstance(module.variant, str)):
+        settings = repr(module.variant_name)
     name = module._get_name()
     return f"{name}({settings})" if settings else name
-
-
-def _variant_name(variant: Any) -> str | None:
-    """The name of a variant, if it has one."""
-    if isinstance(variant, str):
-        return variant
-    return next((name for name, known in VARIANTS.items() if known == variant), None)

@@ -18,7 +18,8 @@ from ..engine.messages import join
 from ..engine.module import WarmModule
 from ..engine.pywarm import up
 from ..networks.classifier import Classifier
-from ..networks.efficientnet import VARIANTS, Variant, WarmEfficientNet
+from ..networks.efficientnet import Variant
+from ..networks.families import NAMES, find_family
 from .calls import call_of, layer_call
 from .meta_shapes import MetaShapes
 from .tables import Row, Table
@@ -88,11 +89,11 @@ def _network(model: Network) -> nn.Module:
     if isinstance(model, nn.Module):
         return model
     if isinstance(model, (str, Variant)):
-        return WarmEfficientNet(model, device="meta")
+        return find_family(model)(model, device="meta")
     if callable(model) and not isinstance(model, type):
         return Forward(model)
     raise TypeError(
-        f"{model!r} is no network. Pass a module, a forward function, or a variant: {', '.join(VARIANTS)}, or a Variant."
+        f"{model!r} is no network. Pass a module, a forward function, or a variant: {', '.join(NAMES)}, or a Variant."
     )
 
 

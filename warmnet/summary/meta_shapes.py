@@ -14,7 +14,7 @@ Shape = Sequence[int]
 
 
 class MetaShapes(TorchFunctionMode):
-    """Answers an EfficientNet's operations on 'meta' by the shapes of their outputs.
+    """Answers operations of the networks here on 'meta' by the shapes of their outputs.
 
     All other operations are left to torch, and so are those that raise an error.
     """
@@ -101,6 +101,7 @@ SHAPES: dict[Any, Callable[..., Shape | None]] = {  # the shape of an operation'
     torch.sigmoid: _same,
     F.silu: _same,
     F.relu: _same,
+    F.relu6: _same,
     torch.batch_norm: _normalized,
     F.batch_norm: _normalized,
     Tensor.add: _broadcast,

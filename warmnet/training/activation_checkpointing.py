@@ -11,14 +11,23 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from ..engine.block import Block
+from ..errors import InputError
 
 
 def checkpoint_blocks(model: nn.Module) -> None:
-    """Have every block of a stage keep its input alone in training; going back it computes the rest once more, to the bit."""
-    for stage in model.children():
-        for block in stage.children():
-            if isinstance(stage, Block) and isinstance(block, Block):
-                block._call_impl = partial(_checkpointed, block, block._call_impl)  # type: ignore[method-assign]
+    """Have every block of a stage keep its input alone in training; going back it computes the rest once more, to the bit.
+
+    Raises InputError for a network that has no stages.
+    """
+    stages = [child for child in model.children() if isinstance(child, Block)]
+    blocks = [child for stage in stages for child in stage.children() if isinstance(child, Block)]
+    if not blocks:
+        raise InputError(
+            f"Activation checkpointing computes the blocks of stages again, and {type(model).__name__} has none. Train it "
+            f"without, or write a @warmnet.block that calls several others as a stage."
+        )
+    for block in blocks:
+        block._call_impl = partial(_checkpointed, block, block._call_impl)  # type: ignore[method-assign]
 
 
 def _checkpointed(block: nn.Module, call: Any, *args: Any, **kw: Any) -> Any:

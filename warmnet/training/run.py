@@ -24,7 +24,7 @@ from ..data.samples import Data
 from ..errors import InputError
 from ..kernels.memory import keep_memory
 from ..networks.classifier import CLASSIFIER, Classifier
-from ..networks.efficientnet import WarmEfficientNet
+from ..networks.families import find_family
 from ..weights.reading import Source
 from .execution import Execution
 from .metrics import Epoch
@@ -53,17 +53,17 @@ class Run:
 def fit(
     data: Data, recipe: Recipe, folder: str | Path, *,
     variant: Any = None, source: Source | None = None, seed: int = 0, execution: Execution | None = None,
-    resume: bool = False, network: type[Classifier] = WarmEfficientNet,
+    resume: bool = False, network: type[Classifier] | None = None,
 ) -> Run:  # fmt: skip
     """A network trained on `data`. Its weights, metrics.csv and pictures are in `folder`, which was empty or new.
 
     The same seed gives the same weights bit for bit, on the same device with the same number of threads.
 
-    - `variant`: of the network. Default: the network's own.
+    - `variant`: of the network, such as 'b0' or 'resnet18'. Default: the network's own.
     - `source`: weights to start from, of any variant: anything that `network.from_pretrained` takes. Default: from scratch.
     - `resume`: go on with the run in `folder` from where it was last saved.
     - `network`: the class to train, a `Classifier`, such as one of your own; the file that it is written in is copied
-      into `folder`; a notebook's is not.
+      into `folder`; a notebook's is not. Default: the class of the weights, or of the variant's name.
 
     SIGTERM and Ctrl-C finish the step and save before they end the process.
     """
@@ -82,8 +82,8 @@ def fit(
         )
         _prepare(model, recipe, data)
         training = Training(fabric, model, recipe, batches, seed, execution)
-        settings = {"recipe": asdict(recipe), "variant": repr(model.variant), "seed": seed}
-        run = RunFolder(folder, data, settings, fabric, find_source_code(network))
+        settings = {"recipe": asdict(recipe), "variant": model.variant_name, "seed": seed}
+        run = RunFolder(folder, data, settings, fabric, find_source_code(type(model)))
         if recipe.class_weights:
             training.class_weights = fabric.to_device(data.class_weights())
         if resume:
@@ -104,13 +104,14 @@ def fit(
 
 
 def _network(
-    network: type[Classifier], classes: int, recipe: Recipe, variant: Any, source: Source | None, seed: int
+    network: type[Classifier] | None, classes: int, recipe: Recipe, variant: Any, source: Source | None, seed: int
 ) -> Classifier:
     """A new network, or that of the source, for so many classes."""
     settings: dict[str, Any] = {"num_classes": classes, "seed": seed, "device": "cpu", **recipe.network}
     try:
         if source is not None:
-            return network.from_pretrained(source, **settings)
+            return (network or Classifier).from_pretrained(source, **settings)
+        network = network or find_family(variant)
         return network(**settings) if variant is None else network(variant, **settings)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError) or not recipe.network:

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..functional import SameConv2d
 from ..networks.classifier import Classifier
+from ..networks.efficientnet import Variant
 from ..networks.families import FAMILIES
 from .description import Description
 
@@ -20,7 +21,8 @@ def default_settings(family: type[Classifier], variant: Any) -> dict[str, Any]:
     """The settings of a variant to which nothing else was given; `variant` is its name, or what that stands for."""
     defaults = {name: parameter.default for name, parameter in signature(family.__init__).parameters.items()}
     variant = family.variants.get(variant, variant) if isinstance(variant, str) else variant
-    return {**defaults, **dict(getattr(variant, "options", ()))}
+    options = Variant(*variant).options if isinstance(variant, tuple) else ()  # files have it as a plain tuple
+    return {**defaults, **dict(options)}
 
 
 def default_conventions(family: type[Classifier], variant: Any) -> dict[str, Any]:

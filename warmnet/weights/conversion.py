@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import torch as safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.files import replacing, write_pickle
 from ..data.preprocessing import Preprocessing
@@ -27,9 +27,10 @@ from .conventions import (
 )
 from .description import class_names
 from .errors import WeightsError, WeightsWarning
+from .lineage_choice import choose
 from .lineages import LINEAGES, Lineage, keras
 from .pretrained import from_pretrained
-from .reading import Source
+from .reading import Source, read
 from .saving import save
 
 LIBRARIES = "timm", "torchvision", "lukemelas", "keras", "warmnet"
@@ -43,7 +44,8 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
     - `to`: 'timm', 'torchvision', 'lukemelas', 'keras' or 'warmnet'.
     - `settings`: of `from_pretrained`.
 
-    Raises `WeightsError` if that library's networks do not compute what this one does, or if it has no such variant.
+    Raises `WeightsError` if the source does not say what it is of, if that library's networks do not compute what this one
+    does, or if it has no such variant.
 
     >>> import tempfile, warmnet
     >>> path = tempfile.mkdtemp() + '/b0.pth'
@@ -56,6 +58,7 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
     suffixes = SUFFIXES.get(to, (".safetensors", ".pth", ".pt"))
     if path.suffix not in suffixes:
         raise WeightsError(f"{path} must end in {' or '.join(suffixes)}.")
+    _check_says_settings(source, settings)
     if to == "warmnet":
         network = from_pretrained(Classifier, source, **settings)
         save(network, path)
@@ -68,6 +71,18 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
     if not _holds_description(to, path):
         _warn_of_losses(model, lineage, path)
     return lineage.loading_code(model.variant_name, model.num_classes, model.in_channels, str(path))
+
+
+def _check_says_settings(source: Source, settings: dict[str, Any]) -> None:
+    """Raise if a state dict with warmnet's names does not say its settings: a file that is written would state a guess."""
+    if isinstance(source, nn.Module) or settings.get("lineage") is not None:
+        return
+    checkpoint = read(source, settings.get("revision"))
+    if checkpoint.description is None and choose(checkpoint, by_names_alone=True).lineage.name == "warmnet":
+        raise WeightsError(
+            f"{checkpoint.source} has warmnet's names and does not say its settings, such as padding. If they are the "
+            f"defaults, say so: lineage='warmnet'. Else build the network, load the weights into it, and convert that."
+        )
 
 
 def _find_lineage(library: str, model: Classifier) -> Lineage:

@@ -60,7 +60,8 @@ def to_json(description: Description, crc32: int) -> str:
     variant, preprocessing = description.variant, description.preprocessing
     if getattr(variant, "options", None):
         held, missing_of_variant = _held(dict(variant.options))
-        variant, missing = variant._replace(options=tuple(held.items())), {**missing_of_variant, **missing}
+        variant = variant._replace(options=tuple(pair for pair in variant.options if pair[0] in held))
+        missing = {**missing_of_variant, **missing}
     content = {
         "version": VERSION,
         **description._asdict(),
@@ -91,10 +92,7 @@ def _variant_in_json(variant: Any) -> Any:
             return encode(variant._asdict())
         return {DICT: encode(variant)} if isinstance(variant, dict) else encode(variant)
     except NotForFilesError as error:
-        raise WeightsError(
-            f"No file can hold {error}, which is an option of the model's variant. Give it as an option of the network itself, "
-            f"which loading then asks for again."
-        ) from None
+        raise WeightsError(f"No file can hold {error}, of which the model's variant is made.") from None
 
 
 def from_json(text: str, source: str) -> tuple[Description, int | None]:
