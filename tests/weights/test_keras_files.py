@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import warmnet
 from warmnet.errors import MissingExtra
 from warmnet.weights import WeightsError, keras_files
 
@@ -102,6 +103,15 @@ def test_a_file_is_the_same_bytes_at_any_time(tmp_path):
 def test_layers_without_names_are_known_by_their_order_and_shapes(tmp_path, top):
     values = {key: value for key, value in efficientnet().items() if top or "predictions" not in key}
     keras_files.write(tmp_path / "w.weights.h5", values)
+    assert same(keras_files.read(unnamed(tmp_path / "w.weights.h5")), values)
+
+
+def test_those_of_v2_too(tmp_path):
+    model = warmnet.WarmEfficientNet("v2-b0", 2, seed=0)
+    for name in "w.h5", "w.weights.h5":
+        warmnet.convert(model, tmp_path / name, to="keras")
+    values = keras_files.read(tmp_path / "w.h5")
+    assert same(keras_files.read(tmp_path / "w.weights.h5"), values)
     assert same(keras_files.read(unnamed(tmp_path / "w.weights.h5")), values)
 
 

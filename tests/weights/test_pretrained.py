@@ -319,6 +319,28 @@ def test_preprocessing_and_classes_survive_another_library_s_file_or_their_loss_
         warmnet.convert(model, tmp_path / "w.pth", to="lukemelas")
 
 
+def test_keras_v2_is_said_to_normalize_pixels_itself_where_it_does_otherwise_than_the_model(tmp_path):
+    model = warmnet.WarmEfficientNet("v2-b0", 2, seed=0)
+    model.preprocessing = Preprocessing(224)
+    quietly(warmnet.convert, model, tmp_path / "w.h5", to="keras")
+    assert quietly(load, tmp_path / "w.h5").preprocessing == model.preprocessing
+    model.preprocessing = Preprocessing(224, mean=(0.5,) * 3, std=(0.5,) * 3)
+    with pytest.warns(
+        WeightsWarning, match=r"begins with layers that take \(0\.485, .*\(0\.229, .* include_preprocessing=False"
+    ):
+        warmnet.convert(model, tmp_path / "w.h5", to="keras")
+
+
+def test_what_has_only_most_of_a_network_s_tensors_is_said_to(tmp_path):
+    model = warmnet.WarmEfficientNet("b0", 2, seed=0)
+    warmnet.convert(model, tmp_path / "w.pth", to="timm")
+    state = torch.load(tmp_path / "w.pth")["state_dict"]
+    with pytest.raises(WeightsError, match="the state dict has tensors of several networks"):
+        load(state)
+    with pytest.raises(WeightsError, match="the state dict has most, but not all, tensors of several networks"):
+        load({**state, "blocks.0.0.attention.weight": torch.ones(3)})
+
+
 def test_metadata_is_kept_and_not_shared(tmp_path):
     model = warmnet.WarmEfficientNet("b0", 2, seed=0)
     model.metadata["accuracy"] = 0.5
@@ -369,6 +391,9 @@ def test_adversarial_and_noisy_student_weights_have_their_preprocessing():
         ("lukemelas", "efficientnet-b0-355c32eb", Preprocessing(224)),
     ]:
         assert LINEAGES[lineage][0].preprocessing("b0", called) == expected
+    squashed = Preprocessing(480, 1.0, crop_mode="squash", **half)
+    assert LINEAGES["timm_tf"][0].preprocessing("v2-m", "tf_efficientnetv2_m.in1k") == squashed
+    assert LINEAGES["timm_tf"][0].preprocessing("v2-b3", "tf_efficientnetv2_b3.in1k") == Preprocessing(300)
     assert LINEAGES["timm_tf"][0].preprocessing("l2", "tf_efficientnet_l2.ns_jft_in1k_475").resolution == 475
     assert LINEAGES["torchvision"][0].preprocessing("b1", "efficientnet_b1-c27df63c").interpolation == "bilinear"
 

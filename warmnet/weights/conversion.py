@@ -169,7 +169,7 @@ def _warn_of_losses(model: Classifier, lineage: Lineage, path: Path) -> None:
     preprocessing, usual = model.preprocessing, lineage.preprocessing(model.variant_name, path.stem)
     if preprocessing not in (None, usual):
         losses.append(f"{preprocessing} but for mean and std" if lineage is keras.V1 else f"{preprocessing}")
-        if lineage is keras.V2:
+        if lineage is keras.V2 and usual is not None:
             mend = (
                 f"Keras' network begins with layers that take {usual.mean} from pictures in 0..1 and divide by {usual.std}: "
                 f"build it with include_preprocessing=False, and give it what went through the model's preprocessing."

@@ -134,7 +134,8 @@ def _undecided(source: str, choices: list[Choice]) -> WeightsError:
         f"{choice.lineage.name!r} for {choice.architecture}, with {as_keywords(choice.lineage.options(choice.variant))}"
         for choice in choices
     ]
+    like = "tensors" if choices[0].apart == (0, 0) else "most, but not all, tensors"
     return WeightsError(
-        f"{source} has tensors of several networks that compute otherwise, and nothing says which it is of. Pass lineage: "
+        f"{source} has {like} of several networks that compute otherwise, and nothing says which it is of. Pass lineage: "
         f"{'; or '.join(networks)}."
     )

@@ -16,21 +16,31 @@ EFFICIENTNETS = {  # without V2's scaled ones, which timm has of TensorFlow's al
     **{name: f"efficientnet_{name}" for name in VARIANTS if not name.startswith("v2")},
     **{f"v2-{size}": f"efficientnetv2_{size}" for size in ("s", "m", "l", "xl")},
 }
-LITE_EVALUATION = {"lite3": (300, "bilinear"), "lite4": (380, "bilinear")}  # timm's own choice
-HALF = (0.5, 0.5, 0.5)
+HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+EVALUATION: dict[str, dict[str, Any]] = {  # timm's own choice
+    "lite3": {"resolution": 300, "crop": 0.904, "interpolation": "bilinear"},
+    "lite4": {"resolution": 380, "crop": 0.92, "interpolation": "bilinear"},
+    "v2-s": {"crop": 1.0},
+    "v2-m": {"crop": 1.0, "crop_mode": "squash"},
+    "v2-l": {"crop": 1.0, "crop_mode": "squash"},
+    "v2-xl": {"crop": 1.0, "crop_mode": "squash"},
+}
+FINE_TUNED_B3 = {"crop": 0.9, "crop_mode": "squash"}
 OTHERS = "efficientnet_blur_b0", "resnetaa50", "resnetblur18", "resnetblur50"  # with the tensors of one of these, and blurring
 
 
 def _tf_preprocessing(variant: str, architecture: str) -> Preprocessing:
-    """As of the weights that timm has; AdvProp's, Lite's, and V2's but for the small ones of ImageNet-1k, see -1..1."""
-    resolution = 475 if "_475" in architecture else VARIANTS[variant].resolution
-    resolution, interpolation = LITE_EVALUATION.get(variant, (resolution, "bicubic"))
-    crop = 1.0 if re.fullmatch(r"v2-[sml]|v2-xl", variant) else None
-    usual = Preprocessing(resolution, crop, interpolation)
+    """As of the weights that timm has, told apart by their names; of b0 to b8 and l2 with the official crop.
+
+    AdvProp's, Lite's, and V2's but for the small ones of ImageNet-1k see -1..1.
+    """
+    usual = Preprocessing(475 if "_475" in architecture else VARIANTS[variant].resolution)
+    if variant in EVALUATION:
+        return replace(usual, **EVALUATION[variant], **HALF)
+    if variant == "v2-b3" and "in21k" in architecture:
+        return replace(usual, **(FINE_TUNED_B3 if "in21k_ft" in architecture else {}), **HALF)
     is_adversarial = re.search(r"[._]ap([._-]|$)", architecture)
-    if crop or variant.startswith("lite") or is_adversarial or (variant == "v2-b3" and "in21k" in architecture):
-        return replace(usual, mean=HALF, std=HALF)
-    return usual
+    return replace(usual, **HALF) if is_adversarial or variant.startswith("lite") else usual
 
 
 def _loading_code(architectures: dict[str, str], variant: str, classes: int, channels: int, path: str) -> str:
