@@ -90,7 +90,7 @@ def test_a_relative_is_trained_by_name_and_its_run_is_used(tmp_path, capsys):
     images, out = write_digits(tmp_path / "images"), tmp_path / "run"
     options = ["--variant=mobilenetv2-0.5", "--epochs=1", "--batch-size=8", "--resolution=32", f"--out={out}"]
     assert main(["train", str(images), *options]) == 0
-    assert "MobileNetV2 mobilenetv2-0.5 from scratch on images" in capsys.readouterr().out
+    assert "mobilenetv2-0.5 from scratch on images" in capsys.readouterr().out
     assert main(["predict", str(out), str(images / "1" / "00.png")]) == 0
     assert warmnet.WarmMobileNetV2.from_pretrained(out).variant == 0.5
 
