@@ -195,7 +195,7 @@ def test_a_named_variant_comes_back_from_its_file_by_name(name, tmp_path):
     assert (model.variant_name, model.variant, model.options) == (name, NAMES[name].variants[name], {})
 
 
-@pytest.mark.parametrize("name", with_slow(KINDS, ("mobilenetv2-1.0", "resnet50")))
+@pytest.mark.parametrize("name", with_slow(KINDS, ("lite0", "v2-b0", "mobilenetv2-1.0", "resnet50")))
 def test_it_compiles_whole_and_exports(name):
     stages = tuple(row._replace(repeat=1) for row in SMALL[name]["stages"][-2:])
     model, x = whole(name, stages=stages), images(2, 64, 64)
