@@ -16,8 +16,8 @@ EFFICIENTNETS = {  # without V2's scaled ones, which timm has of TensorFlow's al
     **{name: f"efficientnet_{name}" for name in VARIANTS if not name.startswith("v2")},
     **{f"v2-{size}": f"efficientnetv2_{size}" for size in ("s", "m", "l", "xl")},
 }
-HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-EVALUATION: dict[str, dict[str, Any]] = {  # timm's own choice
+HALF: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+EVALUATION: dict[str, dict[str, Any]] = {  # timm's configurations, where it evaluates otherwise than the official code
     "lite3": {"resolution": 300, "crop": 0.904, "interpolation": "bilinear"},
     "lite4": {"resolution": 380, "crop": 0.92, "interpolation": "bilinear"},
     "v2-s": {"crop": 1.0},
@@ -25,7 +25,7 @@ EVALUATION: dict[str, dict[str, Any]] = {  # timm's own choice
     "v2-l": {"crop": 1.0, "crop_mode": "squash"},
     "v2-xl": {"crop": 1.0, "crop_mode": "squash"},
 }
-FINE_TUNED_B3 = {"crop": 0.9, "crop_mode": "squash"}
+FINE_TUNED_B3: dict[str, Any] = {"crop": 0.9, "crop_mode": "squash"}
 OTHERS = "efficientnet_blur_b0", "resnetaa50", "resnetblur18", "resnetblur50"  # with the tensors of one of these, and blurring
 
 
