@@ -173,7 +173,7 @@ def a_forgotten_x():
     "missing 1 required keyword-only argument: 'act'", "It is conv_bn_act(x, size, kernel, stride, groups, dilation, act, "
 )
 def a_forgotten_setting_of_a_block():
-    edited({'x = conv_bn_act(x, round_filters(head, width), act=act, name="head", **conv)': "x = conv_bn_act(x, 8)  # wrong"})
+    edited({'x = conv_bn_act(x, round_filters(head, ends), act=act, name="head", **conv)': "x = conv_bn_act(x, 8)  # wrong"})
 
 
 @mistake("2 is no function, name in torch.nn.init", "by its keyword, such as stride=2")

@@ -37,7 +37,11 @@ def choose_samples(data: Any, samples: Sequence[Any], most: int, metadata: Metad
         )
     unknown = [name for name in data.classes if name not in names]
     if unknown:
-        raise InputError(f"The network does not know the class {unknown[0]!r} of the images. Its classes: {', '.join(names)}.")
+        known = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+        raise InputError(
+            f"The network does not know the class {unknown[0]!r} of the images of {data.name}. Its classes: {known}. Pass "
+            f"images of the classes that it was trained on."
+        )
     chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(int)]
     inputs = np.stack([to_pixels(sample.image, metadata.preprocessing) for sample in chosen])
     labels = np.array([names.index(data.classes[sample.label]) for sample in chosen])

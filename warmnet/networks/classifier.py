@@ -146,9 +146,11 @@ def _pretrained_message(cls: type[Classifier], name: str, args: tuple[Any, ...],
     """How one gets pretrained weights, for somebody who asks for them as elsewhere."""
     parameter = signature(cls.__init__).parameters.get("variant")
     variant = args[0] if args else kw.get("variant", parameter and parameter.default)
+    named = (each for each, known in cls.variants.items() if variant in (each, known, each.removeprefix(cls.name_prefix)))
+    call = f"{cls.__name__}.from_pretrained({next(named, str(variant))!r})"
     return (
-        f"{name}={kw[name]!r} is no option here: {cls.__name__}(...) starts from random weights, and "
-        f"{cls.__name__}.from_pretrained({str(variant)!r}) from trained ones. warmnet.pretrained() lists their names."
+        f"{name}={kw[name]!r} is no option here: {cls.__name__}(...) starts from random weights, and {call} from trained "
+        f"ones. warmnet.pretrained() lists their names."
     )
 
 

@@ -14,6 +14,11 @@ ELSEWHERE = {  # how a name is written -> whose it is
     r"efficientnetv2-\w+": "the official code's",
     r"EfficientNet(V2)?[BSML]\d?|MobileNetV2|ResNet\d+": "Keras'",
 }
+FAMILIES = {  # how the names of a class's variants are written, here or elsewhere
+    r"(tf_)?efficientnet.*|b\d|l2|lite\d|v2-\w+": "WarmEfficientNet",
+    r"mobilenet.*": "WarmMobileNetV2",
+    r"resnet\d+": "WarmResNet",
+}
 LEAST_LIKENESS = 0.5  # of 'b9' and 'b8'
 
 
@@ -40,6 +45,11 @@ def choose_one(name: str, names: Iterable[str]) -> str:
     choice = f"Choose one of {', '.join(names)}"
     offer = did_you_mean(name, names)
     return f"{offer} {choice}" if offer else choice
+
+
+def find_family_name(name: str) -> str | None:
+    """The class whose variants have names such as this one."""
+    return next((family for pattern, family in FAMILIES.items() if re.fullmatch(pattern, name.lower())), None)
 
 
 def _plain(name: str) -> str:

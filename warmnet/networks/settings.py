@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 from .. import checks
-from .names import choose_one
+from .names import choose_one, find_family_name
 
 ROW = "size", "expand", "kernel", "stride", "repeat"  # of a table of stages
 WHOLE = dict.fromkeys((*ROW, "resolution", "in_channels", "stem", "stem_stride", "head"), 1) | {"num_classes": 0}
@@ -85,4 +85,10 @@ def for_variants(find: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], C
 
 def unknown_variant(variant: Any, names: Iterable[str], other: str) -> ValueError:
     """The error for a variant that there is not, which offers the one that is meant; `other`: what else there may be."""
+    names = list(names)
+    family = find_family_name(str(variant))
+    if family not in (None, find_family_name(names[0])):
+        return ValueError(
+            f"Unknown variant {variant!r}: it is one of {family}'s. Choose one of {', '.join(names)}, or pass {other}."
+        )
     return ValueError(f"Unknown variant {variant!r}. {choose_one(str(variant), names)}, or pass {other}.")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..data.preprocessing import Preprocessing
+from .lineages.lukemelas import LITE
 
 TIMM = (
     "timm, results/results-imagenet.csv"  # huggingface/pytorch-image-models, aa4b5850; the hub ids and all beside: timm 1.0.31
@@ -15,7 +16,6 @@ TORCHVISION = "torchvision, MobileNet_V2_Weights.IMAGENET1K_V1"  # 0.28.0
 
 IMAGENET = Preprocessing.mean, Preprocessing.std
 HALF = (0.5,) * 3, (0.5,) * 3
-LITE = (127 / 255,) * 3, (128 / 255,) * 3  # (x - 127) / 128, official efficientnet_lite_builder.py
 Colours = tuple[float, ...]
 
 

@@ -104,6 +104,11 @@ def _told_by_architecture(checkpoint: Checkpoint, choices: list[Choice], is_give
                 f"{checkpoint.source} says that it is of {stated}, of the lineage {' or '.join(map(repr, owners))}, and "
                 f"lineage is {choices[0].lineage.name!r}. Leave out lineage."
             )
+        if choices[0].apart != (0, 0):
+            raise WeightsError(
+                f"{checkpoint.source} says that it is of {stated}, which warmnet has not, and its tensors are not those of "
+                f"another network that it has. The nearest is {nearest}."
+            )
         raise WeightsError(
             f"{checkpoint.source} says that it is of {stated}, and has the tensors of {nearest}, which may compute otherwise. "
             f"If it is that all the same, say so: lineage={choices[0].lineage.name!r}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,7 +24,12 @@ TOTAL_STRIDE = 32  # of all of the families
 
 def check_computes(network: nn.Module, choice: Choice, source: str) -> None:
     """Raise by what a live network computes otherwise than the one that its tensors are taken for."""
-    modules = [module for name, module in network.named_modules() if _plain(name).startswith(choice.prefix.rstrip("."))]
+    start, head = choice.prefix.rstrip("."), choice.prefix + re.sub(r"\.\d+$", "", choice.lineage.layers["classifier"])
+    modules = [
+        module
+        for name, module in network.named_modules()
+        if _plain(name).startswith(start) and not _plain(name).startswith(head)
+    ]
     theirs = f"{choice.lineage.name}'s {choice.architecture}"
     expected = {**default_conventions(choice.lineage.family, choice.variant), **choice.lineage.options(choice.variant)}
     unknown = {type(module).__name__ for module in _leaves(modules)} - USUAL - ACTIVATIONS.keys()

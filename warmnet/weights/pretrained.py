@@ -16,6 +16,7 @@ from .. import networks
 from ..data.preprocessing import Preprocessing
 from ..engine.build import starting_from
 from ..networks.classifier import STEM, Classifier
+from ..networks.families import NAMES
 from .conventions import find_family
 from .description import Description, class_names
 from .errors import WeightsError, WeightsWarning
@@ -30,7 +31,7 @@ Network = TypeVar("Network", bound=Classifier)
 
 @torch.inference_mode(False)
 def from_pretrained(
-    cls: type[Network], source: Source, *, strict: bool = True, lineage: str | None = None,
+    cls: type[Network], source: Source | float, *, strict: bool = True, lineage: str | None = None,
     revision: str | None = None, device: Any = None, preprocessing: Preprocessing | None = None, **overrides: Any,
 ) -> Network:  # fmt: skip
     """The network that a checkpoint is of, with its weights, in eval mode; its variant and conventions follow from the source.
@@ -78,10 +79,22 @@ def from_pretrained(
     return model.eval()
 
 
-def _full_name(cls: type[Classifier], source: Source) -> Source:
-    """The source; of a bare width or depth, such as ResNet's '50', the name: 'resnet50'."""
-    is_bare = isinstance(source, str) and re.fullmatch(r"[\d.]+", source) and not Path(source).exists()
-    return f"{cls.name_prefix}{source}" if is_bare else source
+def _full_name(cls: type[Classifier], source: Source | float) -> Source:
+    """The source; of a bare width or depth, such as ResNet's 50 or '50', the name: 'resnet50'.
+
+    Raises WeightsError for the name of another family's network.
+    """
+    if not isinstance(source, (str, int, float)) or Path(str(source)).exists():
+        return source  # type: ignore[return-value]
+    name = str(source)
+    if re.fullmatch(r"\d*\.?\d+", name):
+        named = (each for each, variant in cls.variants.items() if variant == float(name))
+        name = next(named, f"{cls.name_prefix}{name}")
+    family = NAMES.get(name)
+    if family is not None and find_family(class_names(cls)) not in (None, family):
+        right = family.__name__
+        raise WeightsError(f"{name!r} is of {right}, not of {cls.__name__}. Load it with that class: {right}.from_pretrained.")
+    return name
 
 
 def _find_class(cls: type[Network], description: Description, source: str) -> type[Network]:

@@ -97,4 +97,5 @@ V1 = _lineage(
 V2 = _lineage(
     {f"v2-{name}": f"EfficientNetV2{name.upper()}" for name in ("b0", "b1", "b2", "b3", "s", "m", "l")}, "dwconv2", 0.1,
     preprocessing=_v2_preprocessing,
+    has_several=lambda variant: True,  # by include_preprocessing
 )  # fmt: skip
