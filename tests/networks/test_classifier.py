@@ -79,5 +79,5 @@ def test_who_asks_for_weights_as_elsewhere_is_told_what_to_write(option):
     for call in lambda: WarmEfficientNet("b3", **option), lambda: WarmEfficientNet(variant="b3", **option):
         with pytest.raises(TypeError, match=message):
             call()
-    with pytest.raises(TypeError, match=r"WarmResNet.from_pretrained\('50'\) from trained ones"):
+    with pytest.raises(TypeError, match=r"WarmResNet.from_pretrained\('resnet50'\) from trained ones"):
         warmnet.WarmResNet(**option)
