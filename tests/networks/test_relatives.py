@@ -5,6 +5,7 @@ import functools
 import io
 import pickle
 
+import alive
 import pytest
 import torch
 import torch.nn.functional as F
@@ -217,8 +218,8 @@ def test_the_whole_network_compiles_and_exports(name):
     model, x = whole(name), images(2, 64, 64)
     torch._dynamo.reset()
     with torch.no_grad():
-        torch.testing.assert_close(torch.compile(model, fullgraph=True)(x), model(x), rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(torch.export.export(model, (x,)).module()(x), model(x))
+        for other in torch.compile(model, fullgraph=True), torch.export.export(model, (x,)).module():
+            assert alive.error(other(x), model(x)) < 1e-4  # rounding: batch norms are folded in one of them, up to 53 times
 
 
 # A variant's options, and those of a call
