@@ -47,20 +47,20 @@ def conventions_of(model: nn.Module) -> dict[str, Any]:
 
 def stated_conventions(description: Description) -> dict[str, Any]:
     """Those by which the networks compute that a description is of, where it is of one of warmnet's families."""
-    family = find_family([description.network, *description.bases])
+    family = family_among([description.network, *description.bases])
     if family is None:
         return description.options
     return {**default_conventions(family, description.variant), **description.options}
 
 
-def find_family(names: list[str]) -> type[Classifier] | None:
+def family_among(names: list[str]) -> type[Classifier] | None:
     """The first family that is among those names of classes."""
     return next((family for family in FAMILIES if family.__name__ in names), None)
 
 
 def name_of(variant: Any, network: str) -> str:
     """The name of a variant of a family, 'b0'; of one without a name, its numbers."""
-    family = find_family([network])
+    family = family_among([network])
     known = family.variants.items() if family else ()
     return next((name for name, each in known if each == variant), str(variant))
 

@@ -20,10 +20,9 @@ from .conventions import (
     CONVENTIONS,
     as_keywords,
     conventions_of,
-    default_conventions,
     default_settings,
     difference,
-    find_family,
+    family_among,
 )
 from .description import class_names
 from .errors import WeightsError, WeightsWarning
@@ -63,7 +62,7 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
         network = from_pretrained(Classifier, source, **settings)
         save(network, path)
         return f"warmnet.{type(network).__name__}.from_pretrained({str(path)!r})"
-    family = find_family(class_names(type(source))) if isinstance(source, Classifier) else None
+    family = family_among(class_names(type(source))) if isinstance(source, Classifier) else None
     model = from_pretrained(family or Classifier, source, **settings)
     lineage = _find_lineage(to, model)
     _check_can_hold(lineage, model)
@@ -98,8 +97,7 @@ def _find_lineage(library: str, model: Classifier) -> Lineage:
 
 def _computes_otherwise(lineage: Lineage, model: Classifier) -> dict[str, Any]:
     """By what a lineage's network of that name computes otherwise than the model."""
-    name = model.variant_name
-    return difference(conventions_of(model), {**default_conventions(lineage.family, name), **lineage.options(name)})
+    return difference(conventions_of(model), lineage.conventions(model.variant_name))
 
 
 def _check_can_hold(lineage: Lineage, model: Classifier) -> None:

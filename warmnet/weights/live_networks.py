@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from .conventions import as_keywords, default_conventions, difference
+from .conventions import as_keywords, difference
 from .errors import WeightsError
 from .lineage_choice import Choice
 
@@ -31,7 +31,7 @@ def check_computes(network: nn.Module, choice: Choice, source: str) -> None:
         if _plain(name).startswith(start) and not _plain(name).startswith(head)
     ]
     theirs = f"{choice.lineage.name}'s {choice.architecture}"
-    expected = {**default_conventions(choice.lineage.family, choice.variant), **choice.lineage.options(choice.variant)}
+    expected = choice.lineage.conventions(choice.variant)
     unknown = {type(module).__name__ for module in _leaves(modules)} - USUAL - ACTIVATIONS.keys()
     strides = _total_stride(modules)
     if unknown or strides != TOTAL_STRIDE:

@@ -17,7 +17,7 @@ from ..data.preprocessing import Preprocessing
 from ..engine.build import starting_from
 from ..networks.classifier import STEM, Classifier
 from ..networks.families import NAMES
-from .conventions import find_family
+from .conventions import family_among
 from .description import Description, class_names
 from .errors import WeightsError, WeightsWarning
 from .fitting import fit, take_description, warn
@@ -61,7 +61,7 @@ def from_pretrained(
     (('class 0', 'class 1'), False)
     """
     checkpoint = read(_full_name(cls, source), revision)
-    if checkpoint.description is None and cls is not Classifier and find_family(class_names(cls)) is None:
+    if checkpoint.description is None and cls is not Classifier and family_among(class_names(cls)) is None:
         raise WeightsError(
             f"{checkpoint.source} does not say which {cls.__name__} it is of: files of warmnet.save do. Build the network, and "
             f"put the weights into it: warmnet.load(model, source)."
@@ -91,7 +91,7 @@ def _full_name(cls: type[Classifier], source: Source | float) -> Source:
         named = (each for each, variant in cls.variants.items() if variant == float(name))
         name = next(named, f"{cls.name_prefix}{name}")
     family = NAMES.get(name)
-    if family is not None and find_family(class_names(cls)) not in (None, family):
+    if family is not None and family_among(class_names(cls)) not in (None, family):
         right = family.__name__
         raise WeightsError(f"{name!r} is of {right}, not of {cls.__name__}. Load it with that class: {right}.from_pretrained.")
     return name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from inspect import signature
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -14,6 +13,7 @@ from ...networks.classifier import Classifier
 from ...networks.efficientnet import Variant, scaled
 from ...networks.mobilenet_v2 import WarmMobileNetV2
 from ...networks.resnet import stages_of
+from ..conventions import default_conventions, default_settings
 
 IN_BLOCK = re.compile(r"stage_(\d+)\.(\w+)_(\d+)\.(.+)\.(\w+)")  # stage, block's function, block, layer, tensor
 BATCH_NORM = "weight", "bias", "running_mean", "running_var", "num_batches_tracked"
@@ -85,6 +85,10 @@ class Lineage(NamedTuple):
         layers = [*stem, *in_blocks, *(layer for layer in self.layers if layer not in stem)]
         return self.names(f"{layer}.{tensor}" for layer in layers for tensor in _tensors_of(layer))
 
+    def conventions(self, variant: str) -> dict[str, Any]:
+        """How the library's network of that name computes: padding, eps, activation and what else `options` says."""
+        return {**default_conventions(self.family, variant), **self.options(variant)}
+
     def stem(self) -> str:
         """The name of the stem's kernel."""
         return f"{self.layers['stem.conv']}{self.suffix('stem.conv', 'weight')}"
@@ -149,9 +153,7 @@ class Block(NamedTuple):
 
 def blocks_of(family: type[Classifier], variant: str) -> list[Block]:
     """All blocks of a variant, from its tables."""
-    value = family.variants[variant]
-    settings = {name: parameter.default for name, parameter in signature(family.__init__).parameters.items()}
-    settings |= dict(getattr(value, "options", ()))
+    value, settings = family.variants[variant], default_settings(family, variant)
     width, depth = (value.width, value.depth) if isinstance(value, Variant) else (value if family is WarmMobileNetV2 else 1, 1)
     stages = settings["stages"] or stages_of(value)
     rows = scaled(stages, width, depth, 0, 1, None, settings.get("block"), settings.get("fixed_ends", False))
