@@ -120,6 +120,15 @@ def in_files(entries, marker):
     replace_silu(entries, node("torch.ops.aten.from_file.default", filename=marker))
 
 
+def in_memory(entries, marker):
+    """An operator that writes where its indices say, unchecked."""
+    replace_silu(entries, node("torch.ops.aten.max_pool2d_with_indices_backward.default"))
+
+
+def in_large_guards(entries, marker):
+    entries[PROGRAM]["guards_code"] = ["1 << 99999999999 > 0"]
+
+
 def in_imports(entries, marker):
     """Of a module that stands where Python looks for modules."""
     context = json.dumps([{"__enum__": True, "fqn": "intruder:X", "name": "x"}])
@@ -153,6 +162,8 @@ ATTACKS = {
     "a function of Python's": in_calls,
     "a method of Python's": in_methods,
     "an operator on files": in_files,
+    "an operator that writes past its memory": in_memory,
+    "a guard that fills the memory": in_large_guards,
     "the structure of the outputs": in_imports,
     "another program": in_another_program,
     "machine code": in_machine_code,

@@ -120,6 +120,26 @@ def test_a_bare_number_is_completed_by_the_class():
         warmnet.WarmMobileNetV2.from_pretrained("0.6")
 
 
+@pytest.mark.parametrize("bare", [1.0, 1, "1", "1.00"])
+def test_a_number_means_the_width_that_it_is_however_it_is_written(bare):
+    with pytest.raises(WeightsError, match="weights of 'mobilenetv2-1.0' are not at hand"):
+        warmnet.WarmMobileNetV2.from_pretrained(bare)
+
+
+def test_a_name_of_another_family_is_refused_before_its_weights_are_looked_for():
+    with pytest.raises(
+        WeightsError, match="'mobilenetv2-1.0' is of WarmMobileNetV2, not of WarmResNet. Load it with that class"
+    ):
+        warmnet.WarmResNet.from_pretrained("mobilenetv2-1.0")
+    with pytest.raises(ValueError, match="Unknown variant 'resnet50': it is one of WarmResNet's. Choose one of b0"):
+        warmnet.WarmEfficientNet("resnet50")
+
+
+def test_true_is_no_width():
+    with pytest.raises((TypeError, ValueError), match="width=True must be a number above 0"):
+        warmnet.WarmMobileNetV2(True, device="meta")
+
+
 def test_every_variant_that_has_a_name_has_a_checkpoint():
     assert {*CHECKPOINTS} == {*NAMES}
 

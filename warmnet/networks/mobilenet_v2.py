@@ -34,7 +34,7 @@ WIDTHS = {"mobilenetv2-0.5": 0.5, "mobilenetv2-1.0": 1.0, "mobilenetv2-1.4": 1.4
 def find_width(variant: str | float) -> float:
     """The width that 'mobilenetv2-1.0', '1.0' or 1.0 stands for."""
     try:
-        width = float(WIDTHS.get(str(variant), variant))
+        width = variant if isinstance(variant, bool) else float(WIDTHS.get(str(variant), variant))  # a bool is refused below
     except (TypeError, ValueError):
         raise unknown_variant(variant, WIDTHS, "a width") from None
     check_settings(width=width)
