@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import torch as safetensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data.files import replacing, write_pickle
 from ..data.preprocessing import Preprocessing
@@ -29,7 +29,7 @@ from .errors import WeightsError, WeightsWarning
 from .lineage_choice import choose
 from .lineages import LINEAGES, Lineage, keras
 from .pretrained import from_pretrained
-from .reading import Source, read
+from .reading import Checkpoint, Source, read
 from .saving import save
 
 LIBRARIES = "timm", "torchvision", "lukemelas", "keras", "warmnet"
@@ -57,13 +57,14 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
     suffixes = SUFFIXES.get(to, (".safetensors", ".pth", ".pt"))
     if path.suffix not in suffixes:
         raise WeightsError(f"{path} must end in {' or '.join(suffixes)}.")
-    _check_says_settings(source, settings)
+    checkpoint = read(source, settings.pop("revision", None))
+    _check_says_settings(checkpoint, settings.get("lineage"))
     if to == "warmnet":
-        network = from_pretrained(Classifier, source, **settings)
+        network = from_pretrained(Classifier, checkpoint, **settings)
         save(network, path)
         return f"warmnet.{type(network).__name__}.from_pretrained({str(path)!r})"
     family = family_among(class_names(type(source))) if isinstance(source, Classifier) else None
-    model = from_pretrained(family or Classifier, source, **settings)
+    model = from_pretrained(family or Classifier, checkpoint, **settings)
     lineage = _find_lineage(to, model)
     _check_can_hold(lineage, model)
     _write(model, lineage, path)
@@ -72,12 +73,11 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
     return lineage.loading_code(model.variant_name, model.num_classes, model.in_channels, str(path))
 
 
-def _check_says_settings(source: Source, settings: dict[str, Any]) -> None:
+def _check_says_settings(checkpoint: Checkpoint, lineage: str | None) -> None:
     """Raise if a state dict with warmnet's names does not say its settings: a file that is written would state a guess."""
-    if isinstance(source, nn.Module) or settings.get("lineage") is not None:
+    if lineage is not None or checkpoint.description is not None or checkpoint.network is not None:
         return
-    checkpoint = read(source, settings.get("revision"))
-    if checkpoint.description is None and choose(checkpoint, by_names_alone=True).lineage.name == "warmnet":
+    if choose(checkpoint, by_names_alone=True).lineage.name == "warmnet":
         raise WeightsError(
             f"{checkpoint.source} has warmnet's names and does not say its settings, such as padding. If they are the "
             f"defaults, say so: lineage='warmnet'. Else build the network, load the weights into it, and convert that."

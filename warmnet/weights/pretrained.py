@@ -31,7 +31,7 @@ Network = TypeVar("Network", bound=Classifier)
 
 @torch.inference_mode(False)
 def from_pretrained(
-    cls: type[Network], source: Source | float, *, strict: bool = True, lineage: str | None = None,
+    cls: type[Network], source: Source | Checkpoint | float, *, strict: bool = True, lineage: str | None = None,
     revision: str | None = None, device: Any = None, preprocessing: Preprocessing | None = None, **overrides: Any,
 ) -> Network:  # fmt: skip
     """The network that a checkpoint is of, with its weights, in eval mode; its variant and conventions follow from the source.
@@ -79,7 +79,7 @@ def from_pretrained(
     return model.eval()
 
 
-def _full_name(cls: type[Classifier], source: Source | float) -> Source:
+def _full_name(cls: type[Classifier], source: Source | Checkpoint | float) -> Source | Checkpoint:
     """The source; of a bare width or depth, such as ResNet's 50 or '50', the name: 'resnet50'.
 
     Raises WeightsError for the name of another family's network.

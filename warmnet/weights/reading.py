@@ -49,8 +49,10 @@ class Checkpoint(NamedTuple):
     network: nn.Module | None = None
 
 
-def read(source: Source, revision: str | None = None) -> Checkpoint:
+def read(source: Source | Checkpoint, revision: str | None = None) -> Checkpoint:
     """The checkpoint at a path, of a name or of a Hub repository, or the tensors of a model or a state dict."""
+    if isinstance(source, Checkpoint):  # which was read already
+        return source
     if isinstance(source, nn.Module):
         return _read_model(source)
     if not isinstance(source, (str, os.PathLike)):
