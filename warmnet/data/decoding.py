@@ -12,8 +12,9 @@ from torch.utils.data import Dataset
 
 from ..errors import extra
 from .errors import ImageError
+from .images import to_image
 from .loading import loader
-from .samples import file_of, open_image, read_split
+from .samples import file_of, read_split
 from .tar_members import Member
 
 with extra("train"):
@@ -76,7 +77,7 @@ class _Messages(Dataset[str]):
 
     def __getitem__(self, index: int) -> str:
         try:
-            open_image(self.images[index])
+            to_image(self.images[index])
         except ImageError as error:
             return str(error)
         return ""

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from .errors import DataError
-from .images import read_image
 from .tar_members import Member
 
 if TYPE_CHECKING:
@@ -67,15 +66,6 @@ def hold_out(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
         part.append(sample)
         counts[sample.label] = count + 1
     return train, held_out
-
-
-def open_image(image: Path | Member | Image) -> Image:
-    """The image of a sample, in RGB."""
-    if isinstance(image, Path):
-        return read_image(image)
-    if isinstance(image, Member):
-        return read_image(image.open())
-    return image.convert("RGB")
 
 
 def file_of(image: Path | Member) -> tuple[str, int]:

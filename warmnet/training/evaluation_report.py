@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..data.files import replacing
-from ..data.samples import open_image
+from ..data.images import to_image
 from ..errors import extra
 from .evaluation_result import ClassRow, Evaluation, Mistake
 from .image_grid import plot_grid
@@ -35,7 +35,7 @@ def report(evaluation: Evaluation, folder: Path) -> list[Path]:
     with replacing(paths[0]) as path:
         path.write_text(json.dumps(evaluation.to_dict(), allow_nan=False) + "\n")
     with replacing(paths[1]) as path, open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        csv.writer(file).writerows([ClassRow._fields, *evaluation.per_class])
+        csv.writer(file).writerows([ClassRow._fields, *evaluation.per_class, _macro_row(evaluation)])
     plot_calibration(evaluation.bins, paths[2])
     _plot_confusion(evaluation, paths[3])
     if evaluation.mistakes:
@@ -44,6 +44,12 @@ def report(evaluation: Evaluation, folder: Path) -> list[Path]:
     else:
         mistakes_path.unlink(missing_ok=True)
     return paths
+
+
+def _macro_row(evaluation: Evaluation) -> ClassRow:
+    """The macro averages as the last row of the classes."""
+    macro = evaluation.macro
+    return ClassRow("macro average", evaluation.images, evaluation.right, macro.recall, macro.precision, macro.f1, "", 0)
 
 
 def _plot_confusion(evaluation: Evaluation, path: Path) -> None:
@@ -59,7 +65,7 @@ def _plot_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
     tiles: list[tuple[Image, str]] = []
     for (image, _), true, predicted, probability, _ in worst:
         caption = f"{one_line(true)}\ntaken for {one_line(predicted)}\n{probability:.0%} sure"
-        tiles.append((image if isinstance(image, Image) else open_image(image), caption))
+        tiles.append((to_image(image), caption))
     title = "All mistakes, the most confident first"
     if len(worst) < len(mistakes):
         title = f"The {len(worst)} most confident of {len(mistakes):,} mistakes"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,11 +20,12 @@ with extra("train"):
 
 BINS = 15  # as Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599
 MOST_ROWS = 20  # of classes in the text
+LONGEST_NAME, SHORTEST_NAME = 24, 8  # of a class there; with shorter ones columns are left out
 
 
 class ClassRow(NamedTuple):
-    """A class: its images, how many were right, the shares of its images and of what was taken for it that are, and whom
-    else it was taken for most often, how many times. A share of nothing is None.
+    """A class: its images, how many were right, the shares of its images and of what was taken for it that are, F1, the
+    harmonic mean of both, and whom else it was taken for most often, how many times. A share of nothing is None.
     """
 
     name: str
@@ -30,8 +33,17 @@ class ClassRow(NamedTuple):
     right: int
     recall: float | None
     precision: float | None
+    f1: float | None
     most_often_taken_for: str
     times: int
+
+
+class Macro(NamedTuple):
+    """The means over the classes that have images, whatever the number of these; what is None of a class counts as 0."""
+
+    recall: float
+    precision: float
+    f1: float
 
 
 class Bin(NamedTuple):
@@ -106,15 +118,23 @@ class Evaluation:
         rows = []
         for i, name in enumerate(self.classes):
             recall, precision = ratio(right[i], images[i]), ratio(right[i], predicted[i])
+            f1 = ratio(2 * right[i], images[i] + predicted[i])
             other = self.classes[others[i]] if times[i] else ""
-            rows.append(ClassRow(name, images[i], right[i], recall, precision, other, times[i]))
+            rows.append(ClassRow(name, images[i], right[i], recall, precision, f1, other, times[i]))
         return tuple(rows)
+
+    @property
+    def macro(self) -> Macro:
+        """Recall, precision and F1, each the mean of the classes."""
+        rows = [row for row in self.per_class if row.images]
+        return Macro(*(sum(getattr(row, name) or 0 for row in rows) / len(rows) for name in Macro._fields))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as values that JSON can hold. An image that is no file has no name, but its `place`."""
         names = "images", "right", "top1", "top5", "nll", "calibration_error", "images_per_second", "network_images_per_second"
         return {
             **{name: getattr(self, name) for name in names},
+            "macro": self.macro._asdict(),
             "skipped": list(self.skipped),
             "per_class": [row._asdict() for row in self.per_class],
             "bins": [row._asdict() for row in self.bins],
@@ -146,34 +166,48 @@ def _summary(evaluation: Evaluation) -> Iterator[str]:
     rows = [("top-1", f"{evaluation.top1:.1%}", "have their class as the most probable")]
     if len(evaluation.classes) > 5:
         rows.append(("top-5", f"{evaluation.top5:.1%}", "have it among the five most probable"))
-    error = f"expected error of the probabilities, in {BINS} bins"
-    network_speed = f"images/s with decoding; the network alone {evaluation.network_images_per_second:,.0f}"
+    speed = f"images/s with decoding; the network alone {evaluation.network_images_per_second:,.0f}"
     rows += [
+        ("macro F1", f"{evaluation.macro.f1:.1%}", "the mean of the classes' F1"),
         ("NLL", f"{evaluation.nll:.3f}", "mean negative log likelihood, in nats"),
-        ("calibration", f"{evaluation.calibration_error:.1%}", error),
-        ("speed", f"{evaluation.images_per_second:,.0f}", network_speed),
+        ("calibration", f"{evaluation.calibration_error:.1%}", f"expected calibration error, in {BINS} bins"),
+        ("speed", f"{evaluation.images_per_second:,.0f}", speed),
     ]
     yield from aligned(rows, [str.ljust, str.rjust, str.ljust])
 
 
 def _table(evaluation: Evaluation) -> Iterator[str]:
-    """A line for each class that has images, in their order; of many the worst alone."""
+    """A line for each class that has images, in their order, of many the worst alone; and one of the means of all."""
     rows = [row for row in evaluation.per_class if row.images]
     count, without = len(rows), len(evaluation.classes) - len(rows)
     if count > MOST_ROWS:
         rows.sort(key=lambda row: row.recall or 0)
-    head = ("class", "images", "right", "recall", "precision", "most often taken for", "times")
-    cells = [_cells(row) for row in rows[:MOST_ROWS]]
-    title, *lines = aligned([head, *cells], [str.ljust, *[str.rjust] * 4, str.ljust, str.rjust])
-    yield from (title, "─" * cell_len(title), *lines)
+    title, *lines, means = _aligned_rows(evaluation, rows[:MOST_ROWS])
+    rule = "─" * max(map(cell_len, (title, *lines, means)))
+    yield from (title, rule, *lines)
     if count > MOST_ROWS:
         yield f"... and {count - MOST_ROWS:,} more classes, with a recall of {percent(rows[MOST_ROWS].recall)} or above"
+    yield from (rule, means)
     if without:
         yield f"Classes of the network without images here: {without:,}."
 
 
-def _cells(row: ClassRow) -> tuple[str, ...]:
+def _aligned_rows(evaluation: Evaluation, rows: Sequence[ClassRow]) -> list[str]:
+    """A line of titles, one for each row, and one of the macro averages; on a terminal the names are cut until they fit."""
+    titles = ("class", "images", "right", "recall", "precision", "F1", "most often taken for", "times")
+    counts = f"{evaluation.images:,}", f"{evaluation.right:,}"
+    means = ("macro average", *counts, *map(percent, evaluation.macro), "", "")
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for length in range(LONGEST_NAME, SHORTEST_NAME - 1, -1):
+        cells = [titles, *(_cells(row, length) for row in rows), means]
+        lines = aligned(cells, [str.ljust, *[str.rjust] * 5, str.ljust, str.rjust])
+        if not columns or max(map(cell_len, lines)) <= columns:
+            return lines
+    return aligned([row[:-2] for row in cells], [str.ljust, *[str.rjust] * 5])
+
+
+def _cells(row: ClassRow, length: int) -> tuple[str, ...]:
     return (
-        one_line(row.name), f"{row.images:,}", f"{row.right:,}", percent(row.recall), percent(row.precision),
-        one_line(row.most_often_taken_for), str(row.times or ""),
+        one_line(row.name, length), f"{row.images:,}", f"{row.right:,}", percent(row.recall), percent(row.precision),
+        percent(row.f1), one_line(row.most_often_taken_for, length), str(row.times or ""),
     )  # fmt: skip

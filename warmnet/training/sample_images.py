@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
+from ..data.images import to_image
 from ..data.loading import derive_seed
-from ..data.samples import Data, open_image
+from ..data.samples import Data
 from ..errors import InputError, extra
 from .image_grid import plot_grid
 from .recipe import Recipe
@@ -29,7 +30,7 @@ def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[s
     tiles: list[tuple[Image, str]] = []
     for index in torch.linspace(0, len(data.train) - 1, IMAGES).long().tolist():
         image, label = data.train[index]
-        image = open_image(image)
+        image = to_image(image)
         tiles.append((image, data.classes[label]))
         for version in range(VERSIONS):
             rng = random.Random(derive_seed(seed, index, version))
@@ -46,5 +47,5 @@ def write_samples(data: Data, folder: Path) -> Path:
             return image
         path = folder / "samples" / (re.sub(r"[^\w.-]", "_", name) + ".png")
         path.parent.mkdir(exist_ok=True)
-        open_image(image).save(path)
+        to_image(image).save(path)
     return path

@@ -50,6 +50,9 @@ def torch_runner(network: Any, threads: int) -> Runner:
         try:
             with torch.inference_mode():
                 return network(torch.from_numpy(x)).numpy()
+        except AssertionError as error:  # by which torch.export guards what a program was made for
+            reason = str(error).strip().splitlines()[0] if str(error) else "torch gives no reason"
+            raise DeployError(f"The network was not exported for inputs of {x.shape}: {reason}") from error
         finally:
             torch.set_num_threads(before)
 
