@@ -28,7 +28,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 def open_network(arguments: argparse.Namespace) -> Classifier | Predictor:
     """The exported network in RUN, or the model of a run or of weights; an InputError with what to do if RUN is neither."""
     if not is_exported(arguments.run):
-        _check_no_images(arguments.run, arguments.words)
+        check_run(arguments)
         return load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
     if arguments.lineage:
         raise InputError(f"{arguments.run} is an exported network, which has no lineage. Leave out --lineage.")
@@ -37,13 +37,14 @@ def open_network(arguments: argparse.Namespace) -> Classifier | Predictor:
     return open_exported(arguments.run, trust=arguments.trust)
 
 
-def _check_no_images(run: str, words: list[str]) -> None:
+def check_run(arguments: argparse.Namespace) -> None:
     """Raise InputError if RUN is an image, or a folder of images with no weights beside them."""
-    path = Path(run)
-    example = shlex.join([words[0], "lite0", *words[1:]])
+    command, *others = arguments.words
+    cure = f"and RUN comes first, the network, such as: {shlex.join(['warmnet', command, 'lite0', *others])}"
+    path = Path(arguments.run)
     if path.is_file() and path.suffix.lower() in SUFFIXES:
-        raise InputError(f"{run} is an image, and RUN comes first, the network, such as: warmnet {example}")
+        raise InputError(f"{path} is an image, {cure}")
     if not path.is_dir() or any(path.glob("*.safetensors")) or any(path.glob("*.pt")):
         return
     if any(file.suffix.lower() in SUFFIXES for file in [*path.glob("*"), *path.glob("*/*")]):
-        raise InputError(f"{run} is a folder of images, and RUN comes first, the network, such as: warmnet {example}")
+        raise InputError(f"{path} is a folder of images, {cure}")

@@ -21,7 +21,7 @@ from ..networks.classifier import Classifier
 from .arguments import add_device, add_force, check_free, whole_number
 from .image_files import image_files
 from .messages import warn
-from .networks import add_network, open_network
+from .networks import add_network, check_run, open_network
 from .predictions import TOP, Csv, Json, Table, Writer
 from .progress import with_bar
 
@@ -82,6 +82,7 @@ def _check_words(arguments: argparse.Namespace) -> None:
             raise InputError(f"--csv {csv} does not end in .csv. Name a file that does, or end with --csv to write to stdout.")
         check_free([Path(csv)], arguments.force)
     if not arguments.images:
+        check_run(arguments)
         arguments.parser.error(f"the following arguments are required: IMAGE, such as: warmnet predict {arguments.run} cat.jpg")
 
 

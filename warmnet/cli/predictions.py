@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import sys
 from typing import Protocol, TextIO
+
+from ..terminal import terminal_width
+from ..text import cells, one_line, shortened
 
 TOP = 5  # classes of an image, if nothing else is asked
 
@@ -21,23 +23,20 @@ class Table:
     """A line for each image: its name and its most probable classes; on a terminal as many as fit."""
 
     def __init__(self, files: list[str], top: int | None):
-        self.top = top or TOP
-        self.columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        longest = max(map(len, files))
-        self.width = min(longest, self.columns // 2) if self.columns else longest
+        self.top, self.columns = top or TOP, terminal_width() or sys.maxsize
+        self.width = min(max(cells(one_line(file)) for file in files), self.columns // 2)
 
     def add(self, file: str, probabilities: dict[str, float], error: str = "") -> None:
         if error:
             return
-        if len(file) > self.width:
-            file = "…" + file[len(file) - self.width + 1 :]
-        line = file.ljust(self.width)
+        file = shortened(one_line(file), self.width)
+        line = file + " " * (self.width - cells(file))
         for name, probability in [*probabilities.items()][: self.top]:
-            cell = f"  {name} {probability:.1%}"
-            if self.columns and len(line) + len(cell) > self.columns:
-                line = f"{line} …"[: self.columns]
+            pair = f"  {one_line(name)} {probability:.1%}"
+            if cells(line + pair) > self.columns:
+                line = shortened(f"{line}{pair}", self.columns)
                 break
-            line += cell
+            line += pair
         print(line)
 
 
@@ -60,12 +59,15 @@ class Json:
     """An array with an object for each image: its file, and its probabilities by class or the error."""
 
     def __init__(self, top: int | None):
-        self.top, self.before = top, "["
+        self.top, self.last = top, ""
+        print("[")
 
     def add(self, file: str, probabilities: dict[str, float], error: str = "") -> None:
+        if self.last:
+            print(f"{self.last},")
         content = {"error": error} if error else {"probabilities": dict([*probabilities.items()][: self.top])}
-        print(self.before, json.dumps({"file": file, **content}), sep="\n", end="")
-        self.before = ","
+        self.last = json.dumps({"file": file, **content})
 
     def end(self) -> None:
-        print("\n]")
+        """Close the array."""
+        print(f"{self.last}\n]")

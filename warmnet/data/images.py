@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,10 +14,12 @@ import torch
 from ..errors import extra
 from .errors import ImageError
 from .modes import to_8_bits, upright_rgb
+from .quiet import Quiet
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+QUIET = Quiet()  # of odd metadata, say, Pillow warns
 KINDS = "a path, a PIL image, an array (H, W, 3) of uint8, an open file or its bytes"
 
 
@@ -61,12 +62,17 @@ def to_image(image: Any) -> Image:
 
 def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
     """The image in a file, upright and in RGB; decoded to its end, so that a truncated one is an ImageError here."""
+    with opened_image(path) as image:
+        return upright_rgb(image)
+
+
+@contextmanager
+def opened_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image]:
+    """The image in a file as Pillow opens it, not decoded yet. What goes wrong with it in the block is an ImageError."""
     with extra("train"):
         from PIL import Image as images
-    with _naming(_name(path)), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd metadata, say
-        with images.open(path) as image:
-            return upright_rgb(image)
+    with _naming(_name(path)), QUIET, images.open(path) as image:
+        yield image
 
 
 def _name(file: Any) -> str:

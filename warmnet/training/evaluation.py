@@ -22,8 +22,8 @@ from ..deployment.predictor import Predictor
 from ..errors import InputError, extra
 from ..kernels.memory import keep_memory
 from ..networks.classifier import Classifier
+from ..text import first_ten
 from .evaluation_result import BINS, Bin, Evaluation, Mistake, ratio
-from .text import first_ten
 
 with extra("train"):
     from rich.progress import track

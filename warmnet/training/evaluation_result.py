@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,15 +10,19 @@ from torch import Tensor
 
 from ..data.samples import Sample
 from ..errors import extra
-from .text import aligned, one_line, percent
+from ..terminal import Column, table, terminal_width
+from ..text import one_line, percent
 
 with extra("train"):
     from PIL.Image import Image
-    from rich.cells import cell_len
 
 BINS = 15  # as Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599
 MOST_ROWS = 20  # of classes in the text
-LONGEST_NAME, SHORTEST_NAME = 24, 8  # of a class there; with shorter ones columns are left out
+COLUMNS = (
+    Column("class", least=12), Column("images", right=True, drop=3), Column("right", right=True, drop=1),
+    Column("recall", right=True), Column("precision", right=True, drop=4), Column("F1", right=True),
+    Column("most often taken for", least=12, drop=5), Column("times", right=True, drop=2),
+)  # fmt: skip
 
 
 class ClassRow(NamedTuple):
@@ -173,7 +175,7 @@ def _summary(evaluation: Evaluation) -> Iterator[str]:
         ("calibration", f"{evaluation.calibration_error:.1%}", f"expected calibration error, in {BINS} bins"),
         ("speed", f"{evaluation.images_per_second:,.0f}", speed),
     ]
-    yield from aligned(rows, [str.ljust, str.rjust, str.ljust])
+    yield from table([Column(""), Column("", right=True), Column("", least=20)], rows, terminal_width())
 
 
 def _table(evaluation: Evaluation) -> Iterator[str]:
@@ -182,32 +184,17 @@ def _table(evaluation: Evaluation) -> Iterator[str]:
     count, without = len(rows), len(evaluation.classes) - len(rows)
     if count > MOST_ROWS:
         rows.sort(key=lambda row: row.recall or 0)
-    title, *lines, means = _aligned_rows(evaluation, rows[:MOST_ROWS])
-    rule = "─" * max(map(cell_len, (title, *lines, means)))
-    yield from (title, rule, *lines)
+    macro = evaluation.macro
+    totals = "macro average", f"{evaluation.images:,}", f"{evaluation.right:,}", *map(percent, macro), "", ""
+    yield from table(COLUMNS, [_cells(row) for row in rows[:MOST_ROWS]], terminal_width(), [totals])
     if count > MOST_ROWS:
         yield f"... and {count - MOST_ROWS:,} more classes, with a recall of {percent(rows[MOST_ROWS].recall)} or above"
-    yield from (rule, means)
     if without:
         yield f"Classes of the network without images here: {without:,}."
 
 
-def _aligned_rows(evaluation: Evaluation, rows: Sequence[ClassRow]) -> list[str]:
-    """A line of titles, one for each row, and one of the macro averages; on a terminal the names are cut until they fit."""
-    titles = ("class", "images", "right", "recall", "precision", "F1", "most often taken for", "times")
-    counts = f"{evaluation.images:,}", f"{evaluation.right:,}"
-    means = ("macro average", *counts, *map(percent, evaluation.macro), "", "")
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    for length in range(LONGEST_NAME, SHORTEST_NAME - 1, -1):
-        cells = [titles, *(_cells(row, length) for row in rows), means]
-        lines = aligned(cells, [str.ljust, *[str.rjust] * 5, str.ljust, str.rjust])
-        if not columns or max(map(cell_len, lines)) <= columns:
-            return lines
-    return aligned([row[:-2] for row in cells], [str.ljust, *[str.rjust] * 5])
-
-
-def _cells(row: ClassRow, length: int) -> tuple[str, ...]:
+def _cells(row: ClassRow) -> tuple[str, ...]:
     return (
-        one_line(row.name, length), f"{row.images:,}", f"{row.right:,}", percent(row.recall), percent(row.precision),
-        percent(row.f1), one_line(row.most_often_taken_for, length), str(row.times or ""),
+        one_line(row.name), f"{row.images:,}", f"{row.right:,}", percent(row.recall), percent(row.precision),
+        percent(row.f1), one_line(row.most_often_taken_for), str(row.times or ""),
     )  # fmt: skip
