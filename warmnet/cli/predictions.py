@@ -32,9 +32,9 @@ class Table:
         file = shortened(one_line(file), self.width)
         line = file + " " * (self.width - cells(file))
         for name, probability in [*probabilities.items()][: self.top]:
-            pair = f"  {one_line(name)} {probability:.1%}"
-            if cells(line + pair) > self.columns:
-                line = shortened(f"{line}{pair}", self.columns)
+            pair = f"  {shortened(one_line(name), self.columns - self.width - 12)} {probability:.1%}"
+            if cells(line + pair) > self.columns - 3:
+                line += "  …"
                 break
             line += pair
         print(line)

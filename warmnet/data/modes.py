@@ -72,6 +72,8 @@ def _load(image: Image) -> None:
     stored, transparent = _stored_as(image), image.info.get("transparency")
     if transparent is not None and stored == "RGB;16B":
         raise ImageError("It has 16 bits and a transparent colour, which 8 bits cannot tell. Convert it to 8-bit RGBA.")
+    if getattr(image, "tag_v2", {}).get(ORIENTATION, 1) > 4:
+        image.filename = ""  # type: ignore[attr-defined] # else Pillow 13 maps a TIFF into memory with its sides exchanged
     image.load()
     if isinstance(transparent, int) and stored in STEPS:
         image.info["transparency"] = transparent * STEPS[stored]

@@ -172,7 +172,7 @@ def _summary(evaluation: Evaluation) -> Iterator[str]:
     rows += [
         ("macro F1", f"{evaluation.macro.f1:.1%}", "the mean of the classes' F1"),
         ("NLL", f"{evaluation.nll:.3f}", "mean negative log likelihood, in nats"),
-        ("calibration", f"{evaluation.calibration_error:.1%}", f"expected calibration error, in {BINS} bins"),
+        ("calibration", f"{evaluation.calibration_error:.1%}", f"expected error of the probabilities, in {BINS} bins"),
         ("speed", f"{evaluation.images_per_second:,.0f}", speed),
     ]
     yield from table([Column(""), Column("", right=True), Column("", least=20)], rows, terminal_width())
