@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import extra
 from .errors import ImageError
+from .formats import decoders
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,7 +25,7 @@ def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, say
-            with images.open(path) as image:
+            with images.open(path, formats=decoders()) as image:
                 return upright_rgb(image)
     except images.UnidentifiedImageError as error:
         raise ImageError(f"{path}: not an image of a known format, or damaged at its start.") from error

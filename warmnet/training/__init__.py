@@ -1,6 +1,6 @@
 """Training: recipes, data sets, and a run on Lightning Fabric. It needs `warmnet[train]`."""
 
-from ..data import Data, Images, digits, folder, shards
+from ..data import Data, Images, arrays, digits, folder, shards
 from .batch_norm_statistics import recalibrate_batch_norm
 from .evaluation import evaluate
 from .evaluation_report import report, report_files
@@ -12,7 +12,7 @@ from .run_folder import CHECKPOINT, check_free, new_folder, trained_on
 from .sample_images import preview, write_samples
 
 __all__ = [
-    "CHECKPOINT", "DIGITS", "PHOTOS", "RECIPES", "Data", "Evaluation", "Execution", "Images", "Recipe", "Run", "check_free",
-    "digits", "evaluate", "fit", "folder", "new_folder", "preview", "recalibrate_batch_norm", "report", "report_files",
-    "shards", "trained_on", "write_samples",
+    "CHECKPOINT", "DIGITS", "PHOTOS", "RECIPES", "Data", "Evaluation", "Execution", "Images", "Recipe", "Run", "arrays",
+    "check_free", "digits", "evaluate", "fit", "folder", "new_folder", "preview", "recalibrate_batch_norm", "report",
+    "report_files", "shards", "trained_on", "write_samples",
 ]  # fmt: skip
