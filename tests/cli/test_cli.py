@@ -179,7 +179,7 @@ def test_unreadable_images_are_named_skipped_and_counted_or_refused(tmp_path, ca
     assert "0/03.png" in err and "--strict" in err and not (tmp_path / "run").exists()
     assert main(command) == 0
     err = capsys.readouterr().err
-    assert "0/03.png" in err and "1/04.png" in err and "unreadable images, skipped: 2" in err
+    assert "0/03.png" in err and "1/04.png" in err and "images that cannot be used, left out: 2" in err
 
 
 def test_a_run_is_never_written_over(trained, capsys):
