@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .decoding import find_unreadable
+from .decoding import decode
 from .errors import DataError, first_of
 from .samples import SHARE, Data, Sample, hold_out
 from .tar_members import Member
@@ -45,7 +45,7 @@ def assemble(root: Path, found: Found, val_share: float | None, strict: bool, wo
     _check_names(found)
     _check_share(found, val_share)
     labelled = [*found.train, *(found.held_out or [])]
-    unreadable = find_unreadable([image for image, _ in labelled], workers, run)
+    facts, unreadable = decode([image for image, _ in labelled], root, workers, run)
     skipped = [*found.skipped, *unreadable.values()]
     if skipped and strict:
         raise DataError(f"--strict refuses images that cannot be used: {first_of(skipped)}")
@@ -58,7 +58,8 @@ def assemble(root: Path, found: Found, val_share: float | None, strict: bool, wo
         held_out = [Sample(image, label[name]) for image, name in found.held_out if image not in unreadable]
         for part, samples in zip(found.parts, (train, held_out)):
             _check_counts(found, part, samples, least=1)
-    return Data(root.resolve().name, found.classes, train, held_out, tuple(skipped), dict(found.left_out), tuple(found.notes))
+    name, notes = root.resolve().name, tuple(found.notes)
+    return Data(name, found.classes, train, held_out, tuple(skipped), dict(found.left_out), notes, facts)
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:

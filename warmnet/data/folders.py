@@ -28,7 +28,7 @@ def folder(
     - `val_share`: the share of each class to hold out, above 0 and below 1. Default: 0.2.
     - `labels`: a CSV file with the columns file and label; then the folders in `root` say nothing of classes.
     - `workers`: processes that read images; 0 is this one.
-    - `run`: a run folder to go on with. Images that its split.csv has are not decoded again.
+    - `run`: a run folder to go on with. Images that its split.csv has, and that did not change, are not decoded again.
     """
     root = _existing(root)
     if labels is None:

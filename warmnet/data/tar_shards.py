@@ -60,7 +60,8 @@ def shards(
     found.classes = sort_classes(name for _, name in found.train)
     if found.held_out is not None:
         check_same_classes(found.parts, found.classes, (name for _, name in found.held_out))
-    return assemble(Path(paths[0]).resolve().parent, found, val_share, strict, workers, run)
+    root = Path(os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths]))
+    return assemble(root, found, val_share, strict, workers, run)
 
 
 def find_shards(patterns: Sequence[str]) -> list[str]:
