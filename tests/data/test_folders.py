@@ -156,6 +156,7 @@ def test_a_folder_to_hold_out_goes_before_the_folders_own(tmp_path):
     "make, message",
     [
         (lambda root: {"val": root / "gone"}, "gone does not exist"),
+        (lambda root: {"val": ""}, "The name of a folder is empty"),
         (lambda root: {"val": root}, "are one file, .* it cannot be of two classes or parts"),
         (
             lambda root: {"val": write_digits(root.parent / "v", classes=(0, 2))},

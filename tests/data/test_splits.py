@@ -117,6 +117,12 @@ def images_without_classes(root):
         (write_digits(root, classes=[0]) / "0").rename(root / part)
 
 
+def parts_in_classes(root):
+    for name in "cat", "dog":
+        for part in "train", "val":
+            (write_digits(root / name, classes=[0]) / "0").rename(root / name / part)
+
+
 def other_classes(root):
     write_digits(root / "train", classes=(0, 1, 2))
     write_digits(root / "val", classes=(0, 1, 3))
@@ -143,9 +149,12 @@ def nested(root):
     [
         (
             train_beside_classes,
-            r"mixed, and can be read in two ways\. If Train are parts, .* move 7 .* If 7, Train are classes, rename",
+            "two ways: Train as train or val, and then move 7 elsewhere; or 7, Train as classes, and then rename Train",
         ),
-        (lambda root: write_parts(root, "train", "val", "extra"), "If train and val are parts, .* move extra elsewhere"),
+        (
+            lambda root: write_parts(root, "train", "val", "extra"),
+            "two ways: train and val as train or val, and then move extra elsewhere",
+        ),
         (
             lambda root: write_parts(root, "train", "training", "val"),
             "holds train and training, which both are spelled like train",
@@ -154,6 +163,7 @@ def nested(root):
         (lambda root: write_parts(root, "val", "test"), "test and val can be held out, and nothing is spelled like train"),
         (loose_train, "train holds images that are in no class folder"),
         (images_without_classes, "holds test and train, and no class folders in them"),
+        (parts_in_classes, "cat holds train and val. Put the classes into the parts: .*/train/cat, .*/val/cat"),
         (other_classes, "different classes: 2 in .*train alone; 3 in .*val alone"),
         (subset, "different classes: 2 in .*train alone. Both need"),
         (other_case, "The class Cat of .*train is spelled cat in .*val"),

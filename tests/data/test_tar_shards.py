@@ -138,6 +138,12 @@ def test_a_class_is_what_cls_says_or_json_or_the_folder(tmp_path, files, classes
     assert all(number[key(image)[:-3]] == label for image, label in data.train + data.held_out)
 
 
+def test_names_of_images_in_folders_may_have_dots(tmp_path):
+    files = {f"{name}/Photo 10.30.{n}.jpg": jpeg for n, (_, name, jpeg) in enumerate(PHOTOGRAPHS)}
+    data = shards(write(tmp_path / "x.tar", files), strict=True)
+    assert data.classes == ("china", "flower") and len(data.train + data.held_out) == len(PHOTOGRAPHS) and not data.left_out
+
+
 def test_numbers_as_classes_are_sorted_as_numbers(tmp_path):
     photos = [(f"{n}", f"{n % 12}", jpeg) for n, (_, _, jpeg) in enumerate(PHOTOGRAPHS * 2)]
     data = shards(write(tmp_path / "x.tar", photo_files(photos=photos)))
@@ -226,12 +232,12 @@ def test_files_of_other_kinds_are_counted(tmp_path):
         ".ipynb_checkpoints/0-checkpoint.jpg",
         "._1.jpg",
         "2.heic",
-        "a.b.jpg",
+        "china000.mask.png",
     )
     data = shards(write(tmp_path / "x.tar", dict.fromkeys(rest, b"") | photo_files()), strict=True)
     assert everything(data) == sorted(PHOTOGRAPHS)
     assert data.left_out == {
-        "without a suffix": 1, ".txt": 1, "in __MACOSX": 1, "in .ipynb_checkpoints": 1, "hidden": 1, ".heic": 1, ".b.jpg": 1,
+        "without a suffix": 1, ".txt": 1, "in __MACOSX": 1, "in .ipynb_checkpoints": 1, "hidden": 1, ".heic": 1, ".png beside the image of a sample": 1,
     }  # fmt: skip
 
 

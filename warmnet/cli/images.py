@@ -43,8 +43,8 @@ def read_images(arguments: argparse.Namespace, run: Path | None = None) -> Data:
     from .. import data
 
     folder, options = arguments.folder, {"strict": arguments.strict, "workers": arguments.workers, "run": run}
-    of_folders = {name: getattr(arguments, name) for name in ("val", "labels") if getattr(arguments, name)}
-    if not folder:
+    of_folders = {name: getattr(arguments, name) for name in ("val", "labels") if getattr(arguments, name) is not None}
+    if folder is None:
         if of_folders or arguments.val_share:
             raise InputError("--val, --val-share and --labels are for the images of a FOLDER. Name it.")
         return data.digits()

@@ -94,7 +94,9 @@ def normalize(name: str) -> str:
 def _check_names(found: Found) -> None:
     """Raise if there are less than two classes, or one whose name no file can hold as text."""
     if len(found.classes) < 2:
-        raise DataError(f"{found.parts[0]}: {len(found.classes)} classes, {list(found.classes)}, and 2 is the least.")
+        raise DataError(
+            f"{found.parts[0]}: {len(found.classes)} classes, {list(found.classes)}, and 2 is the least.{_left_out(found)}"
+        )
     for name in found.classes:
         if not name.isprintable():
             raise DataError(f"{found.parts[0]}: the class {name!r} has characters that cannot be printed. Rename it, in UTF-8.")
@@ -115,11 +117,15 @@ def _check_counts(found: Found, part: str, samples: Collection[Sample], least: i
     counts = Counter(sample.label for sample in samples)
     for number, name in enumerate(found.classes):
         if counts[number] < least:
-            others = f" Left out: {left_out_text(found.left_out)}." if found.left_out else ""
             raise DataError(
                 f"{part}: the class {name} has {counts[number]} readable images, and {least} is the least. Add some, or "
-                f"remove it.{others}"
+                f"remove it.{_left_out(found)}"
             )
+
+
+def _left_out(found: Found) -> str:
+    """A sentence on what was left out, which may be what is missing."""
+    return f" Left out: {left_out_text(found.left_out)}." if found.left_out else ""
 
 
 def _some(names: Collection[str]) -> str:

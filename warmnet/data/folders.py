@@ -10,6 +10,7 @@ from .errors import DataError
 from .label_files import read_labels
 from .parts import find_parts
 from .samples import Data
+from .splits import parts_of
 from .walk import Files, find_images, list_folder
 
 
@@ -42,6 +43,8 @@ def folder(
 
 def _existing(root: str | os.PathLike[str]) -> Path:
     path = Path(root).expanduser()
+    if not os.fspath(root):
+        raise DataError("The name of a folder is empty. If it was a shell's variable, it is not set.")
     if path.is_dir():
         return path
     if path.exists():
@@ -89,6 +92,7 @@ def _check_class_folders(part: Path, files: Files) -> None:
             f"image's folder says its class."
         )
     if len(files.folders) > 1:
+        _check_no_parts(files.folders[0])
         return
     content = f"{len(files.folders)} class folders, {[path.name for path in files.folders]}, and 2 is the least"
     if files.images:
@@ -100,6 +104,15 @@ def _check_class_folders(part: Path, files: Files) -> None:
     else:
         cure = f"What is expected: {part}/cat/1.jpg, {part}/dog/1.jpg, or the same below {part}/train and {part}/val"
     raise DataError(f"{part} holds {content}. {cure}.")
+
+
+def _check_no_parts(class_folder: Path) -> None:
+    """Raise if a class holds train and val, instead of they the classes."""
+    names = parts_of([path.name for path in list_folder(class_folder).folders])
+    if len({*names.values()}) > 1:
+        part, name = class_folder.parent, class_folder.name
+        places = ", ".join(str(part / folder / name) for folder in names)
+        raise DataError(f"{class_folder} holds {' and '.join(names)}. Put the classes into the parts: {places}.")
 
 
 def _label_images(part: Path, class_folders: dict[str, Path], found: Found, owners: dict[str, Path]) -> list[Labelled]:

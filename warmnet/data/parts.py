@@ -69,8 +69,8 @@ def _check_others(root: Path, folders: Mapping[str, Path], spelled: Mapping[str,
         elif find_images(folders[name]).images:
             parts = [folder for folder in folders if folder not in others]
             raise DataError(
-                f"{root} is mixed, and can be read in two ways. If {' and '.join(parts)} are parts, train or val, of one data "
-                f"set, move {name} elsewhere. If {', '.join(folders)} are classes, rename {parts[0]}, such as to {parts[0]}_."
+                f"{root} is mixed, and can be read in two ways: {' and '.join(parts)} as train or val, and then move {name} "
+                f"elsewhere; or {', '.join(folders)} as classes, and then rename {parts[0]}, such as to {parts[0]}_."
             )
         else:
             notes.append(f"Left alone, since it holds no images: {name}.")

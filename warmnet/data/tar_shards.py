@@ -125,19 +125,31 @@ def _read_shard(path: str, labelled: list[Labelled], found: Found) -> None:
 
 
 def _group(members: Sequence[Member], left_out: Counter[str]) -> dict[str, dict[str, Member]]:
-    """Of each key its images and labels by their suffix in lower case; what is neither is counted."""
+    """Of each key its images and labels by their suffix in lower case; what is neither is counted.
+
+    A key ends at the first dot of a name. Of an image that has other suffixes than these, and no sample, at the last one:
+    of cat/10.30.jpg, but not of 7.mask.png beside 7.jpg.
+    """
     samples: dict[str, dict[str, Member]] = {}
+    dotted: list[tuple[str, PurePosixPath, Member]] = []
     for member in members:
-        name = PurePosixPath(member.name)
-        hidden = [folder for folder in name.parts[:-1] if is_hidden(folder) and folder not in (".", "..")]
-        match = re.fullmatch(r"((?:.*/)?[^./]+)\.([^/]*)", member.name)
-        suffix = match[2].lower() if match else ""
+        path = PurePosixPath(member.name)
+        name, _, suffix = path.name.partition(".")
+        key, suffix = str(path.with_name(name or path.name)), suffix.lower()
+        hidden = [folder for folder in path.parts[:-1] if is_hidden(folder) and folder != ".."]
         if hidden:
             left_out[f"in {hidden[0]}"] += 1
-        elif match and (suffix in LABELS or f".{suffix}" in image_suffixes()):
-            samples.setdefault(match[1], {})[suffix] = member
+        elif name and (suffix in LABELS or f".{suffix}" in image_suffixes()):
+            samples.setdefault(key, {})[suffix] = member
+        elif reason := why_left_out(path):
+            left_out[reason] += 1
         else:
-            left_out[why_left_out(name) or f".{suffix}"] += 1
+            dotted.append((key, path, member))
+    for key, path, member in dotted:
+        if key in samples:
+            left_out[f"{path.suffix} beside the image of a sample"] += 1
+        else:
+            samples[str(path.with_suffix(""))] = {path.suffix[1:].lower(): member}
     for key in [key for key, files in samples.items() if [*files] == ["txt"]]:  # a README
         del samples[key]
         left_out[".txt"] += 1
