@@ -17,13 +17,14 @@ from typing import Any, NoReturn
 
 from ..errors import InputError, MissingExtra
 from ..version import __version__
-from . import bench, convert, evaluate, export, new, notebook, predict, pretrained, summary, train
+from . import bench, convert, data, evaluate, export, new, notebook, predict, pretrained, summary, train
 from .messages import is_out_of_memory, model_file_traceback, warn
 
 COMMANDS = (
     new,
     notebook,
     summary,
+    data,
     train,
     evaluate,
     predict,

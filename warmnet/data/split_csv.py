@@ -32,12 +32,12 @@ class SplitRow(NamedTuple):
 
 
 def split_of(data: Data) -> list[SplitRow]:
-    """Which image is in which part of `data`; images that are no files are numbered."""
+    """Which image is in which part of `data`; images that are no files are called 'train 0', 'train 1', ..."""
     rows = []
     for part, samples in (TRAIN, data.train), (HELD_OUT, data.held_out):
         for number, sample in enumerate(samples):
             facts = data.facts_of(sample.image)
-            rows.append(SplitRow(part, data.classes[sample.label], facts._replace(file=facts.file or str(number))))
+            rows.append(SplitRow(part, data.classes[sample.label], facts._replace(file=facts.file or f"{part} {number}")))
     return rows
 
 
