@@ -39,14 +39,14 @@ def test_a_report_says_what_stands_out(report):
     assert "1 image is there twice, in the same class: 0/01 copy.png = 0/01.png." in advice
     assert "1 held-out image is trained on, too, so that accuracy looks better than it is: 1/01.png = 1/00 copy.png." in advice
     assert "out of balance: 1 has 49 images to train on, 2 4" in advice and "Fewer than 10 images to train on: 2." in advice
-    assert len(report.skipped) == 1 and "2/03.png" in report.text()
+    assert len(report.skipped) == 1
 
 
 def test_the_text_of_a_report_fits(report):
-    many = replace(report, classes=tuple(row._replace(name=f"猫{'long ' * 9}{n}") for n, row in enumerate(report.classes * 20)))
-    for text in report.text(), many.text():
+    many = replace(report, classes=tuple(row._replace(name=f"{'long ' * 9}{n}") for n, row in enumerate(report.classes * 20)))
+    for text in report.text(60), many.text(60):
         assert max(map(len, text.splitlines())) <= 60
-    assert "... 40 more classes ..." in many.text()
+    assert "... 40 more" in many.text(60) and "2/03.png" in report.text()
 
 
 def test_programs_get_all_of_a_report(report):

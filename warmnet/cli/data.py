@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from ..terminal import terminal_width
 from .arguments import add_force, add_reading, check_free
 from .images import check_outside, read_images
 from .messages import warn
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
         check_free([Path(arguments.out)], arguments.force)
     data = read_images(arguments)
     report = training.report_data(data)
-    print(json.dumps(report.to_dict()) if arguments.json else report.text())
+    print(json.dumps(report.to_dict()) if arguments.json else report.text(terminal_width()))
     if arguments.out:
         training.plot_classes(data, Path(arguments.out))
         warn(f"{arguments.out} is written. Look at it.")

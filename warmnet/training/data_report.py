@@ -13,13 +13,16 @@ from ..data.copies import AllCopies, Copies, find_copies
 from ..data.image_facts import ImageFacts
 from ..data.samples import Data
 from ..data.split_csv import HELD_OUT, TRAIN, split_of
-from .text import aligned, one_line
+from ..terminal import Column, table
+from ..text import bar, one_line
 
 MOST_CLASSES = 20  # in the table
 NAMED = 3  # of many files or classes
 IMBALANCE = 5  # the largest class has so many times the images of the smallest
 FEW = 10  # images of a class to train on
 BAR = 12  # characters
+CLASS_COLUMNS = Column("class", least=12), Column("train", right=True), Column("held out", right=True), Column("")
+SIZE_COLUMNS = Column("pixels"), *(Column(title, right=True) for title in ("least", "median", "most"))
 KINDS = {"RGBA": "RGB", "LA": "L", "PA": "P", "RGBa": "RGB", "La": "L"}  # modes without their transparency
 WORDS = {"L": "grey", "1": "black and white", "P": "palette", "I": "grey of more than 8 bits", "F": "floating point"}
 
@@ -87,8 +90,8 @@ class DataReport:
             "advice": self.advice,
         }  # fmt: skip
 
-    def text(self, width: int = 60) -> str:
-        """The report in lines of at most `width` characters, 60 or more."""
+    def text(self, width: int | None = None) -> str:
+        """The report as lines that fit `width`, 60 or more; None for any."""
         return "\n".join(_lines(self, width))
 
 
@@ -175,49 +178,54 @@ def _examples(groups: Sequence[Copies]) -> str:
 
 def _some(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
-    text = ", ".join(one_line(name, 1000) for name in names[:NAMED])
+    text = ", ".join(one_line(name) for name in names[:NAMED])
     return f"{text} and {len(names) - NAMED:,} more" if len(names) > NAMED else text
 
 
-def _lines(report: DataReport, width: int) -> Iterator[str]:
+def _lines(report: DataReport, width: int | None) -> Iterator[str]:
     counts = f"{report.train:,} images to train on, {report.held_out:,} held out, {len(report.classes):,} classes"
-    yield from textwrap.wrap(f"{report.name}: {counts}", width)
+    yield from _wrapped(f"{report.name}: {counts}", width)
     yield ""
-    yield from _class_table(report.classes)
+    yield from _class_table(report.classes, width)
     yield ""
-    yield from _size_table(report, width)
+    yield from _sizes(report, width)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.items())
-    yield from textwrap.wrap(f"modes: {kinds}", width)
-    yield ""
-    for remark in (*report.advice, *_left_out(report)):
-        yield from textwrap.wrap(remark, width, initial_indent="- ", subsequent_indent="  ")
+    yield from _wrapped(f"modes: {kinds}", width)
+    remarks = [*report.advice, *_left_out(report)]
+    if remarks:
+        yield ""
+    for remark in remarks:
+        yield from _wrapped(f"- {remark}", width)
 
 
-def _class_table(classes: Sequence[ClassCount]) -> Iterator[str]:
+def _wrapped(text: str, width: int | None) -> list[str]:
+    """A paragraph in lines, or in one for any width."""
+    return [text] if width is None else textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _class_table(classes: Sequence[ClassCount], width: int | None) -> list[str]:
     """A line with a bar for each class; of many classes the largest and the smallest, in this order."""
-    rows, gap = list(classes), ""
+    rows, half = list(classes), MOST_CLASSES // 2
     if len(classes) > MOST_CLASSES:
         rows.sort(key=lambda row: -row.train)
-        rows[MOST_CLASSES // 2 : -MOST_CLASSES // 2] = []
-        gap = f"... {len(classes) - MOST_CLASSES:,} more classes ..."
+        rows[half:-half] = []
     most = max(row.train for row in rows)
-    cells = [(one_line(row.name), f"{row.train:,}", f"{row.held_out:,}", "█" * round(BAR * row.train / most)) for row in rows]
-    lines = aligned([("class", "train", "held out", ""), *cells], [str.ljust, str.rjust, str.rjust, str.ljust])
-    if gap:
-        lines.insert(1 + MOST_CLASSES // 2, gap)
-    yield from lines
+    cells = [(one_line(row.name), f"{row.train:,}", f"{row.held_out:,}", bar(row.train / most, BAR)) for row in rows]
+    if len(classes) > MOST_CLASSES:
+        cells.insert(half, (f"... {len(classes) - MOST_CLASSES:,} more", "", "", ""))
+    return table(CLASS_COLUMNS, cells, width)
 
 
-def _size_table(report: DataReport, width: int) -> Iterator[str]:
+def _sizes(report: DataReport, width: int | None) -> Iterator[str]:
     """The spread of the sizes, and the smallest images; one line if all images are of one size."""
     sizes = report.sizes
     if all(spread.least == spread.most for spread in sizes.values()):
         yield f"all are {sizes['width'].most}x{sizes['height'].most} pixels"
         return
     rows = [(side, f"{spread.least:,}", f"{spread.median:,g}", f"{spread.most:,}") for side, spread in sizes.items()]
-    yield from aligned([("pixels", "least", "median", "most"), *rows], [str.ljust, *[str.rjust] * 3])
-    smallest = ", ".join(f"{one_line(image.file, 1000)} ({image.width}x{image.height})" for image in report.smallest)
-    yield from textwrap.wrap(f"the smallest: {smallest}", width)
+    yield from table(SIZE_COLUMNS, rows, width)
+    smallest = ", ".join(f"{one_line(image.file)} ({image.width}x{image.height})" for image in report.smallest)
+    yield from _wrapped(f"the smallest: {smallest}", width)
 
 
 def _left_out(report: DataReport) -> Iterator[str]:
