@@ -48,7 +48,9 @@ def test_what_was_trained_on_is_known_wherever_it_lies(tmp_path):
     copied = folder(tmp_path / "copy")
     for other in packed, copied:
         assert len(trained_on(run, other, other.train + other.held_out)) == trained
-        assert len(trained_on(run / "weights.safetensors", other, other.train + other.held_out)) == trained
+        assert trained_on(run / "weights.safetensors", other, other.train) == [], "which is not there"
+        (run / "best.safetensors").touch()
+        assert len(trained_on(run / "best.safetensors", other, other.train + other.held_out)) == trained
     assert trained_on(tmp_path, data, data.train) == []
 
 
