@@ -46,7 +46,8 @@ def test_the_text_of_a_report_fits(report):
     many = replace(report, classes=tuple(row._replace(name=f"{'long ' * 9}{n}") for n, row in enumerate(report.classes * 20)))
     for text in report.text(60), many.text(60):
         assert max(map(len, text.splitlines())) <= 60
-    assert "... 40 more" in many.text(60) and "2/03.png" in report.text()
+    lines = many.text(60).splitlines()
+    assert "... 40 more" in lines and sum("█" in line for line in lines) == 20 and "2/03.png" in report.text()
 
 
 def test_programs_get_all_of_a_report(report):
