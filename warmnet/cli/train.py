@@ -168,7 +168,15 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
 
 def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, source: Classifier | None) -> None:
     """Say what is trained on what, how, and which files were left out."""
+    from ..data.copies import held_out_copies
+
     print_reading(data)
+    copies = held_out_copies(data)
+    if copies:
+        warn(
+            f"held-out images that are exact copies of images to train on: {len(copies):,}. Accuracy will look better than it "
+            f"is. `warmnet data`, of the same folder, names them."
+        )
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
     variant = source.variant_name if source else arguments.variant
     names = [arguments.model, variant] if arguments.model else [variant or "b0"]
