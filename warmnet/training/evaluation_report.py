@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from pathlib import Path
 
-from ..data.files import replacing
+from ..data.files import replacing, write_csv
 from ..data.samples import open_image
 from ..errors import extra
 from ..text import one_line
@@ -42,8 +41,7 @@ def report(evaluation: Evaluation, folder: Path) -> list[Path]:
     *paths, confusion_path, _, mistakes_path = report_files(folder)
     with replacing(paths[0]) as path:
         path.write_text(json.dumps(evaluation.to_dict(), allow_nan=False) + "\n")
-    with replacing(paths[1]) as path, open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        csv.writer(file).writerows([ClassRow._fields, *evaluation.per_class])
+    write_csv(paths[1], [ClassRow._fields, *evaluation.per_class])
     plot_calibration(evaluation.bins, paths[2])
     paths += plot_confusion(evaluation.confusion, evaluation.classes, confusion_path, of="images")
     if evaluation.mistakes:
