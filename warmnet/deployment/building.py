@@ -11,6 +11,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..networks.classifier import Classifier
+from ..spelling import choose_one
 from ..weights import from_pretrained
 from .engines import ENGINES
 from .engines.engine import Engine
@@ -37,7 +38,7 @@ def to_model(source: Any) -> nn.Module:
 def check_precision(engine: str, precision: str, data: Any) -> None:
     """Raise InputError if there is no such engine, or it does not compute in that precision with what is given."""
     if engine not in ENGINES:
-        raise InputError(f"Unknown engine {engine!r}. Choose one of {', '.join(ENGINES)}.")
+        raise InputError(f"Unknown engine {engine!r}. {choose_one(engine, ENGINES)}.")
     if precision not in ENGINES[engine].precisions:
         message = f"{engine} has no precision {precision!r} on a CPU. Choose one of {', '.join(ENGINES[engine].precisions)}"
         others = [name for name, each in ENGINES.items() if precision in each.precisions]
