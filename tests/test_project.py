@@ -16,6 +16,8 @@ FLOORS = (  # from the ground up; a file imports from lower floors, or from its 
     "version",
     "spelling",
     "checks",
+    "text",
+    "terminal",
     "kernels",
     "data",
     "engine",
