@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from ..errors import InputError, MissingExtra
 from ..terminal import STAND_INS
 from ..version import __version__
-from . import bench, convert, evaluate, export, new, notebook, predict, pretrained, summary, train
+from . import bench, convert, evaluate, export, info, new, notebook, predict, pretrained, summary, train
 from .messages import is_out_of_memory, model_file_traceback, warn
 from .parser import Parser
 
@@ -31,6 +31,7 @@ COMMANDS = (
     bench,
     convert,
     pretrained,
+    info,
 )  # each: add_arguments(parser), run(arguments)
 
 
@@ -45,6 +46,8 @@ def main(words: Sequence[str] | None = None) -> int:
         arguments.parser.print_help()
         return 0
     handler = signal.signal(signal.SIGTERM, _terminate)
+    if sys.stdout is None:  # it was closed, as by >&-
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     sys.stdout.reconfigure(errors=STAND_INS)  # type: ignore[union-attr] # a file's name may hold anything
     try:
         with warnings.catch_warnings():
@@ -111,9 +114,9 @@ def _parser() -> Parser:
     parser = Parser("warmnet", description="EfficientNet on PyWarm: look at it, train it, use it.")
     parser.usage = "warmnet COMMAND ..."
     parser.epilog = "warmnet help COMMAND, or warmnet COMMAND --help, lists what a command takes."
-    parser.add_argument("--version", action="version", version=f"warmnet {__version__}", help="print the version")
+    parser.add_argument("--version", action="version", version=f"warmnet {__version__}", help="print the version and exit")
     parser.set_defaults(parser=parser)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="warmnet")
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2]
         command_parser = commands.add_parser(name, help=command.__doc__, description=command.__doc__)

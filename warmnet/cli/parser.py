@@ -35,5 +35,6 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """argparse's check of a choice, whose message lists choices and offers none."""
         if action.choices is not None and value not in action.choices:
-            kind = "command" if isinstance(action, argparse._SubParsersAction) else "choice"
-            raise argparse.ArgumentError(action, f"{value!r} is no {kind}. {choose_one(value, action.choices)}.")
+            is_command = isinstance(action, argparse._SubParsersAction)
+            message = f"{value!r} is no {'command' if is_command else 'choice'}. {choose_one(value, action.choices)}."
+            raise argparse.ArgumentError(None if is_command else action, message)
