@@ -14,3 +14,7 @@ __all__ = [
     "ENGINES", "PRECISIONS", "DeployError", "Metadata", "Predictor", "Verification", "check_precision", "deploy", "engine_for",
     "export", "exported_files", "exported_path", "is_exported", "open_exported", "predict",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

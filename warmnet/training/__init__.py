@@ -17,3 +17,7 @@ __all__ = [
     "digits", "evaluate", "fit", "folder", "new_folder", "preview", "recalibrate_batch_norm", "report", "report_files",
     "shards", "trained_on", "write_samples",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__
