@@ -8,11 +8,8 @@ import pytest
 import warmnet
 import warmnet.functional as W
 
-PACKAGES = (
-    "warmnet",
-    "warmnet.functional",
-    *(f"warmnet.{room}" for room in ("data", "training", "deployment", "weights", "summary")),
-)
+ROOMS = "functional", "data", "summary", "weights", "deployment", "training"
+PACKAGES = "warmnet", *(f"warmnet.{room}" for room in ROOMS)
 NETWORKS = warmnet.WarmEfficientNet, warmnet.WarmMobileNetV2, warmnet.WarmResNet
 
 
