@@ -18,3 +18,7 @@ __all__ = [
     "arrays", "check_free", "digits", "evaluate", "fit", "folder", "new_folder", "plot_classes", "preview",
     "recalibrate_batch_norm", "report", "report_data", "report_files", "shards", "trained_on", "write_samples",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

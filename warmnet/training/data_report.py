@@ -52,7 +52,7 @@ class DataReport:
     - `sizes`: 'width', 'height' and 'short side' of all images, in pixels; `smallest`: the images of the least short sides.
     - `kinds`: how many images are RGB, grey, of a palette, with transparency, ...
     - `copies`: images of the same content.
-    - `notes`: how the folder was read. `skipped`: messages on images that are left out; `left_out`: other files, counted by kind.
+    - `notes`: how the folder was read. `skipped`: messages on images that are left out; `left_out`: other files, by kind.
     """
 
     name: str
