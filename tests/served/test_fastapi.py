@@ -7,8 +7,6 @@ import pytest
 
 from .servers import ask, fastapi_server
 
-pytest.importorskip("fastapi", reason="it needs the environment that CONTRIBUTING.md says")
-
 
 @pytest.fixture(scope="module")
 def port(folder):

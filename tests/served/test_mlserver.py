@@ -8,7 +8,6 @@ import pytest
 
 from .servers import ask, mlserver_server
 
-pytest.importorskip("mlserver", reason="it needs the environment that CONTRIBUTING.md says")
 INFER = "/v2/models/network/infer"
 
 
