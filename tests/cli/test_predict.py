@@ -1,4 +1,4 @@
-"""`warmnet predict` takes what a shell gives: files, folders, patterns, names on stdin; it predicts the rest if some are broken."""
+"""`warmnet predict` takes what a shell gives: files, folders, patterns, names on stdin; some may be broken."""
 
 import csv
 import io

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..data.samples import SUFFIXES
+from ..data.walk import find_images, left_out_text, why_left_out
 from ..errors import InputError
+from .messages import warn
 
 STDIN = "-"
 
@@ -29,10 +30,13 @@ def image_files(words: Iterable[str]) -> list[str]:
 def _files(word: str) -> list[str]:
     """The files that one word names."""
     if os.path.isdir(word):
-        files = sorted(str(path) for path in Path(word).rglob("*") if path.suffix.lower() in SUFFIXES)
-        if not files:
-            raise InputError(f"{word} holds no images.")
-        return files
+        found = find_images(Path(word))
+        for message in found.broken:
+            warn(message)
+        if not found.images:
+            others = f": {left_out_text(found.left_out)}" if found.left_out else ""
+            raise InputError(f"{word} holds no images{others}.")
+        return [str(path) for path in found.images]
     if os.path.lexists(word) or not glob.has_magic(word):
         return [word]
     files = sorted(path for path in glob.glob(os.path.expanduser(word), recursive=True) if _is_image(path))
@@ -42,7 +46,7 @@ def _files(word: str) -> list[str]:
 
 
 def _is_image(path: str) -> bool:
-    return os.path.isfile(path) and Path(path).suffix.lower() in SUFFIXES
+    return os.path.isfile(path) and not why_left_out(Path(path))
 
 
 def _names_on_stdin() -> Iterator[str]:

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from ..authoring.user_networks import load_network
-from ..data.samples import SUFFIXES
+from ..data.walk import find_images, why_left_out
 from ..deployment import Predictor, is_exported, open_exported
 from ..errors import InputError
 from ..networks.classifier import Classifier
@@ -42,9 +42,7 @@ def check_run(arguments: argparse.Namespace) -> None:
     command, *others = arguments.words
     cure = f"and RUN comes first, the network, such as: {shlex.join(['warmnet', command, 'lite0', *others])}"
     path = Path(arguments.run)
-    if path.is_file() and path.suffix.lower() in SUFFIXES:
+    if path.is_file() and not why_left_out(path):
         raise InputError(f"{path} is an image, {cure}")
-    if not path.is_dir() or any(path.glob("*.safetensors")) or any(path.glob("*.pt")):
-        return
-    if any(file.suffix.lower() in SUFFIXES for file in [*path.glob("*"), *path.glob("*/*")]):
+    if path.is_dir() and not any(path.glob("*.safetensors")) and not any(path.glob("*.pt")) and find_images(path).images:
         raise InputError(f"{path} is a folder of images, {cure}")

@@ -13,6 +13,7 @@ import torch
 
 from ..errors import extra
 from .errors import ImageError
+from .formats import decoders
 from .modes import to_8_bits, upright_rgb
 from .quiet import Quiet
 
@@ -71,7 +72,7 @@ def opened_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image]:
     """The image in a file as Pillow opens it, not decoded yet. What goes wrong with it in the block is an ImageError."""
     with extra("train"):
         from PIL import Image as images
-    with _naming(_name(path)), QUIET, images.open(path) as image:
+    with _naming(_name(path)), QUIET, images.open(path, formats=decoders()) as image:
         yield image
 
 

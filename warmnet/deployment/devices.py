@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..errors import InputError
+from ..spelling import choose_one
 
 
 def find_device(device: str) -> str:
@@ -15,5 +16,5 @@ def find_device(device: str) -> str:
     if torch.cuda.is_available():
         available.insert(0, "cuda")
     if device not in ("auto", *available):
-        raise InputError(f"device {device!r} is not there. Choose one of auto, {', '.join(available)}.")
+        raise InputError(f"device {device!r} is not there. {choose_one(device, ('auto', *available))}.")
     return available[0] if device == "auto" else device
