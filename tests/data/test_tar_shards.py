@@ -237,7 +237,8 @@ def test_files_of_other_kinds_are_counted(tmp_path):
     data = shards(write(tmp_path / "x.tar", dict.fromkeys(rest, b"") | photo_files()), strict=True)
     assert everything(data) == sorted(PHOTOGRAPHS)
     assert data.left_out == {
-        "without a suffix": 1, ".txt": 1, "in __MACOSX": 1, "in .ipynb_checkpoints": 1, "hidden": 1, ".heic": 1, ".png beside the image of a sample": 1,
+        "without a suffix": 1, ".txt": 1, "in __MACOSX": 1, "in .ipynb_checkpoints": 1, "hidden": 1, ".heic": 1,
+        ".png beside the image of a sample": 1,
     }  # fmt: skip
 
 

@@ -81,6 +81,8 @@ def run(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     execution.fabric()  # the processes of a run find each other, so that they share the reading
     data = read_images(arguments, run=Path(arguments.out) if arguments.resume else None)
+    if _is_first_process():
+        print_reading(data)
     resolution = recipe.resolution or _resolution(source, network, arguments.variant)
     sized = recipe.sized(len(data.train), resolution)
     if arguments.preview:
@@ -167,8 +169,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
 
 
 def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, source: Classifier | None) -> None:
-    """Say what is trained on what, how, and which files were left out."""
-    print_reading(data)
+    """Say what is trained on what, and how."""
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
     variant = source.variant_name if source else arguments.variant
     names = [arguments.model, variant] if arguments.model else [variant or "b0"]
