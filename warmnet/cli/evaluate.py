@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..authoring.user_networks import load_network
+from ..errors import InputError
 from .arguments import add_device, add_force, add_lineage, add_model, check_free, whole_number
 from .images import add_images, check_outside, print_reading, read_images
 from .messages import warn
@@ -57,6 +58,8 @@ def _samples(arguments: argparse.Namespace, data: Data) -> list[Sample]:
 
     samples = [*data.train, *data.held_out] if arguments.all else data.held_out
     seen = trained_on(Path(arguments.run), data, samples)
+    if seen and len(seen) == len(samples):
+        raise InputError(f"{arguments.run} was trained on all of these images. Evaluate it on others, which it has not seen.")
     if seen:
         warn(f"{len(seen)} of these images were trained on, such as {seen[0].image}: they are left out.")
     left_out = {id(sample) for sample in seen}

@@ -170,6 +170,14 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
 
 def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, source: Classifier | None) -> None:
     """Say what is trained on what, and how."""
+    from ..data.copies import held_out_copies
+
+    copies = held_out_copies(data)
+    if copies:
+        warn(
+            f"held-out images that are exact copies of images to train on: {len(copies):,}. Accuracy will look better than it "
+            f"is. `warmnet data`, of the same folder, names them."
+        )
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
     variant = source.variant_name if source else arguments.variant
     names = [arguments.model, variant] if arguments.model else [variant or "b0"]
