@@ -7,16 +7,15 @@ import json
 from pathlib import Path
 
 from ..terminal import terminal_width
-from .arguments import add_force, add_reading, check_free
-from .images import check_outside, read_images
+from .arguments import add_force, check_free
+from .images import add_images, check_outside, read_images
 from .messages import warn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="as for training. Default: the digits")
+    add_images(parser)
     parser.add_argument("--out", metavar="PNG", help="write a picture of a few images of each class there")
     parser.add_argument("--json", action="store_true", help="for programs, with all copies by name")
-    add_reading(parser)
     add_force(parser)
 
 

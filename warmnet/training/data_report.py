@@ -13,6 +13,7 @@ from ..data.copies import AllCopies, Copies, find_copies
 from ..data.image_facts import ImageFacts
 from ..data.samples import Data
 from ..data.split_csv import HELD_OUT, TRAIN, split_of
+from ..data.walk import left_out_text
 from ..terminal import Column, table
 from ..text import bar, one_line
 
@@ -51,7 +52,7 @@ class DataReport:
     - `sizes`: 'width', 'height' and 'short side' of all images, in pixels; `smallest`: the images of the least short sides.
     - `kinds`: how many images are RGB, grey, of a palette, with transparency, ...
     - `copies`: images of the same content.
-    - `skipped`: messages on images that are left out; `ignored`: the number of files that are no images.
+    - `notes`: how the folder was read. `skipped`: messages on images that are left out; `left_out`: other files, by kind.
     """
 
     name: str
@@ -61,7 +62,8 @@ class DataReport:
     kinds: dict[str, int]
     copies: AllCopies
     skipped: tuple[str, ...]
-    ignored: int
+    left_out: dict[str, int]
+    notes: tuple[str, ...]
 
     @property
     def train(self) -> int:
@@ -86,8 +88,8 @@ class DataReport:
             "classes": [row._asdict() for row in self.classes],
             "sizes": {side: spread._asdict() for side, spread in self.sizes.items()},
             "smallest": [{"file": image.file, "width": image.width, "height": image.height} for image in self.smallest],
-            "kinds": self.kinds, "copies": copies, "skipped": list(self.skipped), "ignored": self.ignored,
-            "advice": self.advice,
+            "kinds": self.kinds, "copies": copies, "skipped": list(self.skipped), "left_out": self.left_out,
+            "notes": list(self.notes), "advice": self.advice,
         }  # fmt: skip
 
     def text(self, width: int | None = None) -> str:
@@ -119,7 +121,8 @@ def report_data(data: Data) -> DataReport:
         kinds=dict(Counter(map(_kind, facts)).most_common()),
         copies=find_copies(rows),
         skipped=data.skipped,
-        ignored=data.ignored,
+        left_out=dict(data.left_out),
+        notes=data.notes,
     )
 
 
@@ -191,7 +194,7 @@ def _lines(report: DataReport, width: int | None) -> Iterator[str]:
     yield from _sizes(report, width)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.items())
     yield from _wrapped(f"modes: {kinds}", width)
-    remarks = [*report.advice, *_left_out(report)]
+    remarks = [*report.notes, *report.advice, *_left_out(report)]
     if remarks:
         yield ""
     for remark in remarks:
@@ -232,5 +235,5 @@ def _left_out(report: DataReport) -> Iterator[str]:
     """What was left out, and why."""
     if report.skipped:
         yield f"{_images_are(len(report.skipped))} left out: {_some(report.skipped)}"
-    if report.ignored:
-        yield f"Files that are not named like images, left out: {report.ignored:,}."
+    if report.left_out:
+        yield f"Other files, left out: {left_out_text(report.left_out)}."

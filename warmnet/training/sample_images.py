@@ -14,6 +14,7 @@ import torch
 from ..data.loading import derive_seed
 from ..data.samples import Data, Sample, open_image
 from ..errors import InputError, extra
+from .fonts import class_labels
 from .image_grid import plot_grid
 from .recipe import Recipe
 
@@ -30,11 +31,12 @@ def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[s
     path = Path(path)
     if path.exists():
         raise InputError(f"{path} is there already, and nothing is written over. Name another file with --out, or remove it.")
+    labels = class_labels(data.classes, 24)
     tiles: list[tuple[Image, str]] = []
     for index in torch.linspace(0, len(data.train) - 1, IMAGES).long().tolist():
         image, label = data.train[index]
         image = open_image(image)
-        tiles.append((image, data.classes[label]))
+        tiles.append((image, labels[data.classes[label]]))
         for version in range(VERSIONS):
             rng = random.Random(derive_seed(seed, index, version))
             tiles.append((recipe.augmentation.pixels(image, recipe.preprocessing, rng), ""))
