@@ -179,7 +179,7 @@ def test_unreadable_images_are_named_skipped_and_counted_or_refused(tmp_path, ca
     assert "0/03.png" in err and "--strict" in err and not (tmp_path / "run").exists()
     assert main(command) == 0
     err = capsys.readouterr().err
-    assert "0/03.png" in err and "1/04.png" in err and "unreadable images, skipped: 2" in err
+    assert "0/03.png" in err and "1/04.png" in err and "images that cannot be used, left out: 2" in err
 
 
 def test_a_run_is_never_written_over(trained, capsys):
@@ -494,6 +494,27 @@ def test_what_was_trained_on_is_not_evaluated(tmp_path, capsys):
     assert main(["evaluate", str(out / "weights.safetensors"), str(tmp_path / "elsewhere"), "--all", "--json"]) == 0
     said = capsys.readouterr()
     assert "17 of these images were trained on" in said.err and json.loads(said.out)["images"] == 4
+
+
+def test_data_reports_on_a_folder_and_writes_a_picture(tmp_path, capsys):
+    folder = write_digits(tmp_path / "digits")
+    shutil.copy(folder / "0" / "00.png", folder / "0" / "01.png")
+    assert main(["data", str(folder), f"--out={tmp_path / 'grid.png'}"]) == 0
+    said = capsys.readouterr()
+    assert "digits: 16 images to train on, 4 held out, 2 classes" in said.out and "grid.png is written" in said.err
+    assert "1 held-out image is trained on, too" in said.out and "0/00.png" in said.out
+    assert (tmp_path / "grid.png").read_bytes()[:4] == b"\x89PNG"
+    assert "grid.png is there already" in refused(capsys, "data", str(folder), f"--out={tmp_path / 'grid.png'}")
+    assert main(["data", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["copies"]["across_parts"] == [["0/01.png", "0/00.png"]]
+
+    assert main(["train", str(folder), "--epochs=1", "--resolution=32", f"--out={tmp_path / 'run'}"]) == 0
+    assert "held-out images that are exact copies of images to train on: 1." in capsys.readouterr().err
+    shutil.rmtree(folder / "0")
+    shutil.copytree(folder / "1", folder / "0")
+    for path in folder.rglob("*.png"):
+        path.write_bytes((folder / "1" / "01.png").read_bytes())
+    assert "was trained on all of these images" in refused(capsys, "evaluate", tmp_path / "run", folder, "--all")
 
 
 def test_preview_writes_over_nothing(tmp_path, monkeypatch, capsys):

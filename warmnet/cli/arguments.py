@@ -45,6 +45,14 @@ def share(text: str) -> float:
     return number
 
 
+def share_to_hold_out(text: str) -> float:
+    """A number above 0 and below 1."""
+    number = _number(text)
+    if number is None or not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1, such as 0.2")
+    return number
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)
@@ -103,14 +111,6 @@ def check_free(files: Iterable[Path], force: bool) -> None:
         check_writable(file)
         if file.exists() and not force:
             raise InputError(f"{file} is there already. Name another file, or write over it with --force.")
-
-
-def add_reading(parser: Options) -> None:
-    """Add the options of commands that read images, see `images.read_images`."""
-    parser.add_argument("--strict", action="store_true", help="refuse a folder with unreadable images instead of skipping them")
-    parser.add_argument(
-        "--workers", type=whole_number(0), default=0, metavar="N", help="processes that read images. Default: 0, this one"
-    )
 
 
 def add_device(parser: Options) -> None:

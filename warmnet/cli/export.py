@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from .. import deployment
 from ..authoring.user_networks import load_network
 from ..errors import InputError
-from .arguments import add_force, add_lineage, add_model, add_reading, check_free, share
-from .images import check_outside, read_images
+from .arguments import add_force, add_lineage, add_model, check_free, share
+from .images import add_images, check_outside, print_reading, read_images
 
 if TYPE_CHECKING:
     from ..data import Data
@@ -20,9 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("run", metavar="RUN", help="a run folder, a weights file, a name such as lite0 or a Hugging Face Hub id")
     add("out", metavar="OUT", help="the file to write; its ending, such as .onnx, may be left out")
-    add("folder", nargs="?", metavar="FOLDER", help="images as for training, to compare on; int8 is calibrated on them. "
-        "Default: synthetic images")  # fmt: skip
-    add_reading(parser.add_argument_group("images"))
+    add_images(parser, "images as for training, to compare on; int8 is calibrated on them. Default: synthetic images")
     network = parser.add_argument_group("network")
     add_model(network)
     add_lineage(network)
@@ -43,6 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     check_free(deployment.exported_files(out, to), arguments.force)
     deployment.check_precision(to, arguments.precision)
     data = read_images(arguments) if arguments.folder else None
+    if data:
+        print_reading(data)
     model = load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
     if arguments.precision == "int8" and not arguments.folder:
         data = _digits_for(model, arguments)

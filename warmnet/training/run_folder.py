@@ -15,8 +15,9 @@ from ..data.files import replacing, write_csv, write_pickle
 from ..data.samples import Data
 from ..data.split_csv import SPLIT, digest_of, split_of, write_split
 from ..errors import InputError
+from .confusion_plot import plot_confusion
 from .metrics import Epoch
-from .plots import plot_confusion, plot_learning
+from .plots import plot_learning
 from .resumption import check_same_run
 from .steps import Training
 
@@ -104,7 +105,8 @@ class RunFolder:
     def draw(self, training: Training) -> None:
         """The pictures of what there is so far."""
         if training.confusion is not None and self.fabric.is_global_zero:
-            plot_learning(training.history, self.data.name, self.path / "learning-curve.png")
+            kept = training.best if training.recipe.patience else len(training.history)
+            plot_learning(training.history, self.data.name, self.path / "learning-curve.png", kept)
             plot_confusion(training.confusion, self.data.classes, self.path / "confusion-matrix.png")
 
     def finish(self) -> None:
