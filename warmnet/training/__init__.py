@@ -1,6 +1,7 @@
 """Training: recipes, data sets, and a run on Lightning Fabric. It needs `warmnet[train]`."""
 
 from ..data import Data, Images, digits, folder, shards
+from ..data.split_csv import trained_on
 from .batch_norm_statistics import recalibrate_batch_norm
 from .checks import check_run, source_resolution
 from .evaluation import evaluate
@@ -12,7 +13,7 @@ from .initial_network import digest, load_source
 from .recipe import DIGITS, PHOTOS, RECIPES, Recipe
 from .resumption import CHECKPOINT, read_checkpoint, saved_step
 from .run import Run, fit
-from .run_folder import check_can_be_written, check_free, new_folder, trained_on
+from .run_folder import check_can_be_written, check_free, new_folder
 from .run_record import FACTS, from_json, read_record
 from .run_record import FILE as RECORD
 from .sample_images import check_preview, preview, write_samples

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.files import replacing
+from ..data.files import replacing, write_csv
 from ..data.samples import open_image
 from ..errors import extra
+from ..text import one_line, shortened
 from .evaluation_result import ClassRow, Evaluation, Mistake
 from .image_grid import plot_grid
 from .plots import plot_calibration, plot_confusion
-from .text import one_line
 
 with extra("train"):
     from PIL.Image import Image
@@ -34,8 +33,7 @@ def report(evaluation: Evaluation, folder: Path) -> list[Path]:
     *paths, mistakes_path = report_files(folder)
     with replacing(paths[0]) as path:
         path.write_text(json.dumps(evaluation.to_dict(), allow_nan=False) + "\n")
-    with replacing(paths[1]) as path, open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        csv.writer(file).writerows([ClassRow._fields, *evaluation.per_class])
+    write_csv(paths[1], [ClassRow._fields, *evaluation.per_class])
     plot_calibration(evaluation.bins, paths[2])
     _plot_confusion(evaluation, paths[3])
     if evaluation.mistakes:
@@ -58,7 +56,7 @@ def _plot_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
     worst = mistakes[:MOST_MISTAKES]
     tiles: list[tuple[Image, str]] = []
     for (image, _), true, predicted, probability, _ in worst:
-        caption = f"{one_line(true)}\ntaken for {one_line(predicted)}\n{probability:.0%} sure"
+        caption = f"{shortened(one_line(true), 24)}\ntaken for {shortened(one_line(predicted), 24)}\n{probability:.0%} sure"
         tiles.append((image if isinstance(image, Image) else open_image(image), caption))
     title = "All mistakes, the most confident first"
     if len(worst) < len(mistakes):

@@ -30,7 +30,7 @@ from .metrics import Epoch
 from .progress import Progress
 from .recipe import Recipe
 from .run_folder import RunFolder, check_free
-from .run_record import digest_of, new_record, run_settings
+from .run_record import new_record, run_settings
 from .signals import Signals
 from .steps import Training
 
@@ -91,7 +91,6 @@ def fit(
             training.class_weights = fabric.to_device(data.class_weights())
         code = find_source_code(type(model))
         settings = run_settings(recipe, model.variant_name, seed, code, weights_digest)
-        settings["split"] = digest_of(data.split())
         run = RunFolder(folder, data, settings, new_record(settings, data, execution, options or {}), fabric, code)
         if resume:
             run.load(training)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
-from PIL.Image import Image
 
 from .. import weights
 from ..authoring.source_code import SourceCode
-from ..data.files import replacing, write_pickle
-from ..data.samples import SPLIT, Data, Sample, file_of, read_split
+from ..data.files import replacing, write_csv, write_pickle
+from ..data.samples import Data
+from ..data.split_csv import SPLIT, digest_of, split_of, write_split
 from ..errors import InputError
 from .metrics import Epoch
 from .plots import plot_confusion, plot_learning
@@ -59,21 +57,16 @@ def check_can_be_written(path: Path) -> None:
         raise InputError(f"{parent} cannot be written to: {error.strerror}. Choose another --out.") from error
 
 
-def trained_on(run: Path, samples: Sequence[Sample]) -> list[Sample]:
-    """Those of the samples that a run was trained on, by its split.csv, if it has one."""
-    names = {file for part, _, file, _ in read_split(run) if part == "train"}
-    return [sample for sample in samples if not isinstance(sample.image, Image) and file_of(sample.image)[0] in names]
-
-
 class RunFolder:
     """The folder of a run; the first process alone writes into it, and every file is whole at any moment."""
 
     def __init__(
         self, path: Path, data: Data, settings: dict[str, Any], record: dict[str, Any], fabric: Fabric, code: SourceCode | None
     ):
-        self.path, self.data, self.settings, self.record = path, data, settings, record
+        self.path, self.data, self.record = path, data, record
         self.fabric, self.code = fabric, code
-        self.split = data.split()
+        self.split = split_of(data)
+        self.settings = {**settings, "split": digest_of(self.split)}
         self.tensorboard: Any = None
 
     def start(self, training: Training) -> None:
@@ -102,7 +95,7 @@ class RunFolder:
             with replacing(self.path / CHECKPOINT) as path:
                 write_pickle({**training.state_dict(), "settings": self.settings}, path)
             if not (self.path / SPLIT).exists():
-                self._write_csv(SPLIT, [("part", "class", "file", "bytes"), *self.split])
+                write_split(self.path, self.split)
             if self.code and self.code.file and not (self.path / self.code.file).exists():
                 with replacing(self.path / self.code.file) as path:
                     path.write_bytes(self.code.text)
@@ -119,7 +112,7 @@ class RunFolder:
                     weights.save(model, self.path / weights.FILE, **metadata)
                 if training.best == last.epoch:
                     weights.save(model, self.path / BEST, **metadata)
-            self._write_csv("metrics.csv", [Epoch._fields, *training.history])
+            write_csv(self.path / "metrics.csv", [Epoch._fields, *training.history])
             self._write_tensorboard(last, training.step)
         self.save(training)
 
@@ -158,10 +151,3 @@ class RunFolder:
         for name, value in epoch._asdict().items():
             self.tensorboard.add_scalar(name, value, step)
         self.tensorboard.flush()
-
-    def _write_csv(self, name: str, rows: Any) -> None:
-        with (
-            replacing(self.path / name) as path,
-            open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-        ):
-            csv.writer(file).writerows(rows)

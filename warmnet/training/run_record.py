@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
@@ -44,11 +43,6 @@ def run_settings(
     }  # fmt: skip
 
 
-def digest_of(split: Sequence[tuple[Any, ...]]) -> str:
-    """The SHA-256 of `Data.split()`, in hexadecimal digits."""
-    return hashlib.sha256(ascii(split).encode()).hexdigest()
-
-
 def new_record(settings: Mapping[str, Any], data: Data, execution: Execution, options: Mapping[str, Any]) -> dict[str, Any]:
     """The content of run.json when a run begins: `settings` as compared on resume, and all that a command takes to repeat it.
 
@@ -62,7 +56,7 @@ def new_record(settings: Mapping[str, Any], data: Data, execution: Execution, op
         **asdict(execution),
         "source_code": settings["network"],
         "weights_sha256": settings["weights"],
-        "images": {"name": data.name, "train": len(data.train), "held out": len(data.held_out), "split": settings["split"]},
+        "images": {"name": data.name, "train": len(data.train), "held out": len(data.held_out)},
         "classes": list(data.classes),
         "versions": versions(),
         "command": sys.argv,
