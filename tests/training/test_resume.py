@@ -98,10 +98,10 @@ def test_killed_at_random_moments_it_still_ends_with_the_same_bytes(tmp_path, co
     whole, run, places = tmp_path / "whole", tmp_path / "run", []
     uninterrupted = Command(words(folder, whole, epochs=epochs), whole, since="checkpoint.pt")
     assert uninterrupted.end() == (0, "")
-    two_epochs = 2 * uninterrupted.files // epochs
+    three_epochs = 3 * uninterrupted.files // epochs
     for n in range(count + 1):
         more = ["--resume"] if (run / "checkpoint.pt").exists() else []
-        moment = rng.randrange(two_epochs) if n < count else -1
+        moment = rng.randrange(three_epochs) if n < count else -1
         process = Command(words(folder, run, *more, epochs=epochs), tmp_path / str(n), moment, since="checkpoint.pt")
         code, said = process.end()
         assert code == (-signal.SIGKILL if n < count else 0), said

@@ -83,7 +83,7 @@ class RunFolder:
         self.record["extended"] = self.settings["extended"] = extended(state)
         if (self.path / RECORD).exists():
             before = read_record(self.path / RECORD)
-            self.record |= {key: before[key] for key in ("command", "started") if key in before}
+            self.record |= {key: before[key] for key in ("command_line", "started") if key in before}
         self._write_record()
 
     def save(self, training: Training) -> None:
