@@ -4,7 +4,9 @@ import csv
 import os
 import random
 import shlex
+import shutil
 import signal
+import tarfile
 from dataclasses import replace
 from functools import cache
 
@@ -156,6 +158,23 @@ def test_a_folder_that_changed_is_named_and_nothing_is_lost(begun):
     assert (run / "checkpoint.pt").read_bytes() == checkpoint
     lost.write_bytes(content)
     assert len(training.fit(training.folder(folder), replace(SHORT, batch_size=8), run, variant=TINY, resume=True).history) == 3
+
+
+def pack(folder):
+    """A tar of a folder, which is removed."""
+    tar = folder.with_name("all.tar")
+    with tarfile.open(tar, "w") as file:
+        file.add(folder, "digits")
+    shutil.rmtree(folder)
+    return training.shards(str(tar))
+
+
+@pytest.mark.parametrize("place", [lambda folder: training.folder(folder.rename(folder.with_name("moved"))), pack])
+def test_a_run_goes_on_with_the_same_images_elsewhere(begun, place):
+    folder, run = begun
+    data = place(folder)
+    assert not folder.exists() and len(data.train) == 38
+    assert len(training.fit(data, replace(SHORT, batch_size=8), run, variant=TINY, resume=True).history) == 3
 
 
 def test_other_settings_are_named(begun):

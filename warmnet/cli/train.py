@@ -19,8 +19,8 @@ from ..networks.families import NAMES, find_family
 from ..networks.names import choose_one
 from ..weights.identification import identify
 from ..weights.reading import read
-from .arguments import add_device, add_lineage, add_model, add_reading, positive, setting, whole_number
-from .images import check_outside, read_images
+from .arguments import add_device, add_lineage, add_model, positive, setting, whole_number
+from .images import add_images, check_outside, print_reading, read_images
 from .messages import model_file_traceback, warn
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("folder", nargs="?", metavar="FOLDER", help="FOLDER/cat/1.jpg, FOLDER/dog/1.jpg, ...; or the same below FOLDER/train "
-        "and FOLDER/val; or train-{000..009}.tar. Without val a fifth is held out")  # fmt: skip
+    add_images(parser)
     add("--out", metavar="RUN", help="the run folder to make. Default: runs/NAME-1, -2, ...")
     add(
         "--variant",
@@ -64,7 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     checkpointing = "compute activations again going back: less memory, slower"
     add("--activation-checkpointing", action="store_true", help=checkpointing)
     add("--compile", action="store_true", help="by torch.compile; the first steps take minutes")
-    add_reading(parser)
     add_device(parser)
 
 
@@ -170,12 +168,15 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
 
 def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, source: Classifier | None) -> None:
     """Say what is trained on what, how, and which files were left out."""
-    for message in data.skipped:
-        warn(message)
-    if data.skipped:
-        warn(f"unreadable images, skipped: {len(data.skipped)}. With --strict they are refused.")
-    if data.ignored:
-        warn(f"files not named like images, ignored: {data.ignored}.")
+    from ..data.copies import held_out_copies
+
+    print_reading(data)
+    copies = held_out_copies(data)
+    if copies:
+        warn(
+            f"held-out images that are exact copies of images to train on: {len(copies):,}. Accuracy will look better than it "
+            f"is. `warmnet data`, of the same folder, names them."
+        )
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
     variant = source.variant_name if source else arguments.variant
     names = [arguments.model, variant] if arguments.model else [variant or "b0"]
