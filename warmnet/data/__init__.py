@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .errors import DataError, ImageError
+from .errors import DataError, ImageError, WorkerError
 from .images import read_image, to_image
 from .preprocessing import Preprocessing
 from .samples import Data, Sample
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .tar_shards import shards
 
 __all__ = [
-    "Augmentation", "Batches", "Data", "DataError", "ImageError", "Images", "Preprocessing", "Sample", "arrays", "digits",
-    "folder", "loader", "read_image", "shards", "to_image",
+    "Augmentation", "Batches", "Data", "DataError", "ImageError", "Images", "Preprocessing", "Sample", "WorkerError", "arrays",
+    "digits", "folder", "loader", "read_image", "shards", "to_image",
 ]  # fmt: skip
 
 _FILES = {  # that need packages which `import warmnet` does not import

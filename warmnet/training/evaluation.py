@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..data.errors import ImageError
-from ..data.loading import loader
+from ..data.loading import loader, worker_errors
 from ..data.preprocessing import Preprocessing
 from ..data.samples import Sample
 from ..deployment.devices import find_device
@@ -72,7 +72,7 @@ def evaluate(
     predictions: list[_Predictions] = []
     skipped: list[str] = []
     network_seconds = 0.0
-    with computing(model, device) as logits_of:
+    with computing(model, device) as logits_of, worker_errors():
         side = preprocessing.resolution
         logits_of(np.zeros((1, side, side, 3), np.uint8))  # what only the first call costs
         start = time.perf_counter()
