@@ -40,6 +40,8 @@ class Recipe:
     - `network`: options of the network. `zero_classifier`: start the classifier at zero.
     - `label_smoothing`; `class_weights`: rare classes count more in the loss, in inverse proportion to their images.
     - `frozen_norm`: batch normalization keeps its statistics. `layer_decay`: each stage learns so much slower than the next.
+    - `freeze`: the last part of the network that keeps its weights and statistics, such as 'stage_3', and all before it do;
+      with 'all' the classifier alone learns. Default: none.
     - `unfreeze`: epochs until all stages learn; before, one after the other from the last. 0: all at once.
     """
 
@@ -73,6 +75,7 @@ class Recipe:
     class_weights: bool = False
     frozen_norm: bool = False
     layer_decay: float = 1.0
+    freeze: str | None = None
     unfreeze: int = 0
 
     def __post_init__(self) -> None:
@@ -89,6 +92,11 @@ class Recipe:
         _check_area(self.area)
         if self.epochs is not None and self.unfreeze > self.epochs:
             raise InputError(f"unfreeze is {self.unfreeze}: after {self.epochs} epochs some stages would not have learned.")
+        if self.freeze is not None and self.unfreeze:
+            raise InputError(
+                f"freeze is {self.freeze!r} and unfreeze {self.unfreeze}: one keeps stages as they are, by the other all learn "
+                f"in the end. Choose one."
+            )
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -149,7 +157,7 @@ class Recipe:
             f"Recipe {self.name}: {self.epochs} epochs, batch {self.batch_size}, {self.optimizer} {self.lr:.2g} "
             f"({self.schedule})"
         )
-        settings = {name: getattr(self, name) for name in ("augment", "ema", "mixup", "cutmix", "erase", "patience")}
+        settings = {name: getattr(self, name) for name in ("augment", "ema", "mixup", "cutmix", "erase", "patience", "freeze")}
         for name, value in {**settings, **self.network}.items():
             if value:
                 text += f", {name} {value}"
