@@ -55,10 +55,11 @@ def table(
     limit = _together(natural) if width is None else max(width, LEAST)
     shown = _shown(columns, least, limit)
     widths = _fitted(natural, least, shown, limit)
-    for i in shown:
-        if widths[i] < natural[i]:
-            labels = distinct(texts[i], widths[i])
-            texts[i] = [labels[text] for text in texts[i]]
+    shortened = [i for i in shown if widths[i] < natural[i]]
+    names = [text for i in shortened for text in texts[i]]  # one may stand in two columns
+    for i in shortened:
+        labels = distinct(names, widths[i])
+        texts[i] = [labels[text] for text in texts[i]]
     lines = [_line(cells_of, columns, widths, shown) for cells_of in zip(*texts)]
     rule = "─" * max(map(cells, lines))
     if totals:

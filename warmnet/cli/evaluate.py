@@ -61,6 +61,8 @@ def _samples(arguments: argparse.Namespace, data: Data) -> list[Sample]:
     if seen and len(seen) == len(samples):
         raise InputError(f"{arguments.run} was trained on all of these images. Evaluate it on others, which it has not seen.")
     if seen:
-        warn(f"{len(seen)} of these images were trained on, such as {seen[0].image}: they are left out.")
+        file = data.facts_of(seen[0].image).file
+        example = f", such as {file}" if file else ""
+        warn(f"{len(seen):,} of these images were trained on{example}: they are left out.")
     left_out = {id(sample) for sample in seen}
     return [sample for sample in samples if id(sample) not in left_out]
