@@ -95,6 +95,20 @@ def test_a_relative_is_trained_by_name_and_its_run_is_used(tmp_path, capsys):
     assert warmnet.WarmMobileNetV2.from_pretrained(out).variant == 0.5
 
 
+def test_summary_goes_as_deep_as_it_is_told_fits_the_terminal_and_says_what_is_not_shown(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = {}
+    for depth in "0", "2", "all":
+        assert main(["summary", "b0", "--depth", depth]) == 0
+        rows[depth] = capsys.readouterr().out.splitlines()
+        assert max(map(len, rows[depth])) <= 60 and "left out at 60 columns: calls, stride, MB put out" in rows[depth]
+    assert len(rows["0"]) < len(rows["2"]) < len(rows["all"])
+    assert rows["2"][-1] == "198 rows are deeper: --depth 3, or --depth all" and "deeper" not in rows["all"][-1]
+    with pytest.raises(SystemExit):
+        main(["summary", "b0", "--depth", "x"])
+    assert "'x' is not a whole number from 0 to 100, or all" in capsys.readouterr().err
+
+
 def test_summary_needs_no_extra():
     needed = "import sys, warmnet.cli.main; warmnet.cli.main.main(['summary', 'b0']); print(sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", needed], capture_output=True, text=True, check=True).stdout
