@@ -1,12 +1,13 @@
 """Images/s of `warmnet predict` on 10,000 files beside timm's inference script, alternately: python benchmarks/predict.py
 
-Both predict the same JPEG files of 500x375, parts of the real photographs that scikit-learn and scikit-image bring, by the same
-network and weights, lite0 and timm's tf_efficientnet_lite0, and write the five most probable classes of each into a CSV. Both
-prepare images as timm does: the short side to 256, then the central 224x224. timm's does what its inference.py does: create_dataset, create_loader with its workers, model, softmax, topk; with the memory format
-channels_last too, which is faster on a CPU. Each measurement is a process of its own: its seconds are those of the whole
-command, from reading the weights to the last row, without the imports; its memory is the peak of the process, and of the
-largest of its workers. A round is one of each; a first round, of one batch, warms the files up. Medians and minima of seconds
-are written to predict.json. It needs the peers in constraints.txt, see CONTRIBUTING.md, and beside them scikit-image and what
+Both predict the same JPEG files of 500x375, parts of the real photographs that scikit-learn and scikit-image bring, by the
+same network and weights, lite0 and timm's tf_efficientnet_lite0, and write the five most probable classes of each into a
+CSV. Both prepare images as timm does: the short side to 256, then the central 224x224. timm's does what its inference.py
+does: create_dataset, create_loader with its workers, model, softmax, topk; with the memory format channels_last too, which
+is faster on a CPU. Each measurement is a process of its own: its seconds are those of the whole command, from reading the
+weights to the last row, without the imports; its memory is the peak of the process, and of the largest of its workers. A
+round is one of each; a first round, of one batch, warms the files up. Medians and minima of seconds are written to
+predict.json. It needs the peers in constraints.txt, see CONTRIBUTING.md, and beside them scikit-image and what
 `warmnet[lite,train]` does.
 """
 

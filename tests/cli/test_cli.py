@@ -323,7 +323,7 @@ def test_predict_refuses_what_is_not_a_run(trained, image, tmp_path, capsys):
     (tmp_path / "part").write_bytes((trained / weights.FILE).read_bytes()[:-1])
     weights.save(warmnet.WarmEfficientNet(num_classes=0, seed=0), tmp_path / "headless")
     for path, message in [
-        ("missing", "does not exist"), ("images", "is a folder of images, and RUN comes first"), ("text", "is text, which begins with"),
+        ("missing", "does not exist"), ("images", "is a folder of images"), ("text", "is text, which begins with"),
         ("part", "not whole"), ("headless", "classes"),
     ]:  # fmt: skip
         assert message in refused(capsys, "predict", tmp_path / path, image)
