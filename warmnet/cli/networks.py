@@ -28,7 +28,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 def open_network(arguments: argparse.Namespace) -> Classifier | Predictor:
     """The exported network in RUN, or the model of a run or of weights; an InputError with what to do if RUN is neither."""
     if not is_exported(arguments.run):
-        check_run(arguments)
+        _check_run(arguments)
         return load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
     if arguments.lineage:
         raise InputError(f"{arguments.run} is an exported network, which has no lineage. Leave out --lineage.")
@@ -37,7 +37,7 @@ def open_network(arguments: argparse.Namespace) -> Classifier | Predictor:
     return open_exported(arguments.run, trust=arguments.trust)
 
 
-def check_run(arguments: argparse.Namespace) -> None:
+def _check_run(arguments: argparse.Namespace) -> None:
     """Raise InputError if RUN is an image, or a folder of images with no weights beside them."""
     command, *others = arguments.words
     cure = f"and RUN comes first, the network, such as: {shlex.join(['warmnet', command, 'lite0', *others])}"

@@ -21,7 +21,7 @@ from ..networks.classifier import Classifier
 from .arguments import add_device, add_force, check_free, whole_number
 from .image_files import image_files
 from .messages import warn
-from .networks import add_network, check_run, open_network
+from .networks import add_network, open_network
 from .predictions import TOP, Csv, Json, Table, Writer
 from .progress import with_bar
 
@@ -31,8 +31,9 @@ MOST_THREADS = 8  # that read, by default
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network(parser)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="a file, a folder with images anywhere below it, a pattern "
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a file, a folder with images anywhere below it, a pattern "
                         "such as 'pets/**/*.jpg', or - for names on stdin")  # fmt: skip
+    parser.usage = "%(prog)s RUN IMAGE... [OPTIONS]"
     parser.epilog = "example: warmnet predict lite0 photos --csv photos.csv"
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    _check_words(arguments)
+    _check_csv(arguments)
     network = open_network(arguments)
     check_can_predict(network)
     files = image_files(arguments.images)
@@ -74,16 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _check_words(arguments: argparse.Namespace) -> None:
-    """Raise what the arguments alone can tell."""
+def _check_csv(arguments: argparse.Namespace) -> None:
+    """Raise InputError if --csv names no CSV, or one that is there."""
     csv = arguments.csv
     if csv not in (None, STDOUT):
         if not csv.endswith(".csv"):
             raise InputError(f"--csv {csv} does not end in .csv. Name a file that does, or end with --csv to write to stdout.")
         check_free([Path(csv)], arguments.force)
-    if not arguments.images:
-        check_run(arguments)
-        arguments.parser.error(f"the following arguments are required: IMAGE, such as: warmnet predict {arguments.run} cat.jpg")
 
 
 @contextmanager
