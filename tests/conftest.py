@@ -2,6 +2,7 @@ import os
 import socket
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: in small tensors threads only wait for each other
+os.environ.pop("COLUMNS", None)  # pytest-xdist's: tables are as they are in a pipe
 
 import pytest  # noqa: E402
 

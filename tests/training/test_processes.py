@@ -261,7 +261,7 @@ def test_an_image_that_one_process_cannot_read_ends_both_soon_and_is_named(start
     lost.unlink()
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode
-    assert f"warmnet: {lost}: No such file or directory" in err.splitlines()
+    assert f"warmnet: {lost}: No such file or directory." in err.splitlines()
     assert (run / "checkpoint.pt").exists() and f"{run} holds the run as far as it came" in err
 
 

@@ -160,7 +160,7 @@ def test_an_image_that_is_lost_in_the_middle_is_named_in_one_line(tmp_path, work
     lost.unlink()
     with pytest.raises(ImageError) as raised:
         training.fit(data, SHORT, tmp_path / "run", variant=TINY, execution=training.Execution(workers=workers))
-    assert str(raised.value) == f"{lost}: No such file or directory"
+    assert str(raised.value) == f"{lost}: No such file or directory."
 
 
 def test_an_error_in_the_middle_leaves_the_epochs_before_it(tmp_path, monkeypatch):
