@@ -447,7 +447,7 @@ def test_predict_takes_other_libraries_files(trained, image, tmp_path, capsys):
 
 
 def test_evaluate_prints_a_table_or_json_and_writes_pictures(trained, tmp_path, capsys):
-    folder = write_digits(tmp_path / "digits", classes=(0, 1, 2), count=6)
+    folder = write_digits(tmp_path / "digits", classes=(0, 1, 2), count=6, skip=100)
     assert main(["evaluate", str(trained), str(folder), f"--out={tmp_path / 'report'}", "--all"]) == 0
     said = capsys.readouterr()
     assert "18" in said.out and "top-1" in said.out.lower() and "calibration.png is written" in said.err
@@ -502,6 +502,11 @@ def test_what_was_trained_on_is_not_evaluated(tmp_path, capsys):
     said = capsys.readouterr()
     assert "of these images were trained on, such as" in said.err
     assert json.loads(said.out)["images"] < 4
+
+    folder.rename(tmp_path / "elsewhere")
+    assert main(["evaluate", str(out / "weights.safetensors"), str(tmp_path / "elsewhere"), "--all", "--json"]) == 0
+    said = capsys.readouterr()
+    assert "17 of these images were trained on" in said.err and json.loads(said.out)["images"] == 4
 
 
 def test_preview_writes_over_nothing(tmp_path, monkeypatch, capsys):

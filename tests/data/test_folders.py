@@ -1,5 +1,3 @@
-import csv
-
 import pytest
 from pictures import truncate, write_digits
 
@@ -64,19 +62,6 @@ def test_worker_processes_find_the_same_unreadable_images(tmp_path):
         truncate(tmp_path / name)
     assert len(folder(tmp_path).skipped) == 3
     assert folder(tmp_path, workers=2) == folder(tmp_path)
-
-
-def test_images_of_a_run_that_goes_on_are_not_decoded_again(tmp_path):
-    data = folder(write_digits(tmp_path / "digits"))
-    (tmp_path / "run").mkdir()
-    with open(tmp_path / "run" / "split.csv", "w", newline="") as file:
-        csv.writer(file).writerows([("part", "class", "file", "bytes"), *data.split()])
-    damaged = data.train[3].image
-    damaged.write_bytes(bytes(len(damaged.read_bytes())))
-    assert folder(tmp_path / "digits", run=tmp_path / "run") == data
-    assert len(folder(tmp_path / "digits").skipped) == 1
-    damaged.write_bytes(b"shorter")
-    assert len(folder(tmp_path / "digits", run=tmp_path / "run").skipped) == 1
 
 
 def mixed(root):

@@ -57,7 +57,7 @@ def _samples(arguments: argparse.Namespace, data: Data) -> list[Sample]:
     from ..training import trained_on
 
     samples = [*data.train, *data.held_out] if arguments.all else data.held_out
-    seen = trained_on(Path(arguments.run), samples)
+    seen = trained_on(Path(arguments.run), data, samples)
     if seen:
         warn(f"{len(seen)} of these images were trained on, such as {seen[0].image}: they are left out.")
     left_out = {id(sample) for sample in seen}

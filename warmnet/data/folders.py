@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from .decoding import find_unreadable
+from .decoding import decode
 from .errors import DataError, first_of
 from .samples import SUFFIXES, Data, Sample, hold_out
 
@@ -19,7 +19,7 @@ def folder(root: str | os.PathLike[str], strict: bool = False, workers: int = 0,
     that training does not end on an unreadable one: those are left out and named in `skipped`, or with `strict` an error.
 
     - `workers`: processes that read them; 0 is this one.
-    - `run`: a run folder to go on with. Images that its split.csv has are not decoded again.
+    - `run`: a run folder to go on with. Images that its split.csv has, and that did not change, are not decoded again.
     """
     root = Path(root)
     if not root.is_dir():
@@ -30,7 +30,7 @@ def folder(root: str | os.PathLike[str], strict: bool = False, workers: int = 0,
     _check_not_mixed(root, has_val)
     files = [_image_files(part, classes) for part in parts]
     paths = [path for files_of_part in files for path, _ in files_of_part]
-    unreadable = find_unreadable(paths, workers, run)
+    facts, unreadable = decode(paths, root, workers, run)
     if unreadable and strict:
         raise DataError(f"unreadable image, which --strict refuses: {first_of(unreadable.values())}")
     samples = [[Sample(path, label) for path, label in files_of_part if path not in unreadable] for files_of_part in files]
@@ -38,7 +38,7 @@ def folder(root: str | os.PathLike[str], strict: bool = False, workers: int = 0,
         _check_counts(part, classes, samples_of_part, least=1 if has_val else 2)
     train, held_out = samples if has_val else hold_out(samples[0])
     ignored = sum(path.is_file() for part in parts for path in part.rglob("*")) - len(paths)
-    return Data(root.resolve().name, classes, train, held_out, tuple(unreadable.values()), ignored)
+    return Data(root.resolve().name, classes, train, held_out, tuple(unreadable.values()), ignored, facts)
 
 
 def _classes(root: Path, parts: Sequence[Path]) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -19,13 +21,20 @@ ORIENTATION = 0x0112  # the EXIF tag
 
 def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
     """The image in a file, upright and in RGB; decoded to its end, so that a truncated one is an ImageError here."""
+    with opened_image(path) as image:
+        return upright_rgb(image)
+
+
+@contextmanager
+def opened_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image]:
+    """The image in a file as Pillow opens it, not decoded yet. What goes wrong with it in the block is an ImageError."""
     with extra("train"):
         from PIL import Image as images
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, say
             with images.open(path) as image:
-                return upright_rgb(image)
+                yield image
     except images.UnidentifiedImageError as error:
         raise ImageError(f"{path}: not an image of a known format, or damaged at its start.") from error
     except Exception as error:  # Pillow's decoders raise anything from SyntaxError to struct.error

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .errors import DataError
+from .image_facts import ImageFacts, facts_of_pixels, read_facts
 from .images import read_image
 from .tar_members import Member
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}  # of image files
-SPLIT = "split.csv"  # of a run folder: which image is in which part
 
 
 class Sample(NamedTuple):
@@ -32,7 +30,10 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Data:
-    """Two lists of samples, and what was left out of them: messages on unreadable images, a count of files of other kinds."""
+    """Two lists of samples, and what was left out of them: messages on unreadable images, a count of files of other kinds.
+
+    - `facts`: what decoding found out of each image that is a file, see `facts_of`.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -40,15 +41,19 @@ class Data:
     held_out: list[Sample]
     skipped: tuple[str, ...] = ()
     ignored: int = 0
+    facts: Mapping[Path | Member, ImageFacts] = field(default_factory=dict)
 
-    def split(self) -> list[tuple[str, str, str, int]]:
-        """Which image is in which part: (part, class, file or number, bytes) of each."""
-        rows = []
-        for part, samples in ("train", self.train), ("held out", self.held_out):
-            for number, (image, label) in enumerate(samples):
-                name, size = file_of(image) if isinstance(image, (Path, Member)) else (str(number), 0)
-                rows.append((part, self.classes[label], name, size))
-        return rows
+    def facts_of(self, image: Path | Member | Image) -> ImageFacts:
+        """What is known of an image of a sample; a file that was not decoded yet is decoded for it."""
+        if not isinstance(image, (Path, Member)):
+            return facts_of_pixels(image)
+        return self.facts.get(image) or read_facts(image, Path())
+
+    @property
+    def median_short_side(self) -> float:
+        """The median of the shorter sides of the images to train on, in pixels."""
+        facts = [self.facts_of(sample.image) for sample in self.train]
+        return statistics.median(min(image.width, image.height) for image in facts)
 
     def class_weights(self) -> Tensor:
         """(classes,): how much an image of a class counts, so that all classes count the same, and an image 1 in the mean."""
@@ -76,21 +81,3 @@ def open_image(image: Path | Member | Image) -> Image:
     if isinstance(image, Member):
         return read_image(image.open())
     return image.convert("RGB")
-
-
-def file_of(image: Path | Member) -> tuple[str, int]:
-    """The name of an image's file, and its size in bytes."""
-    if isinstance(image, Path):
-        return os.path.abspath(image), image.stat().st_size if image.exists() else 0
-    return f"{os.path.abspath(image.tar)}: {image.name}", image.size
-
-
-def read_split(run: Path) -> list[tuple[str, ...]]:
-    """The rows of a run's split.csv, if it has one: (part, class, file, bytes) of each image."""
-    if not (run / SPLIT).is_file():
-        return []
-    with open(run / SPLIT, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        rows = [tuple(row) for row in csv.reader(file)][1:]
-    if any(len(row) != 4 for row in rows):
-        raise DataError(f"{run / SPLIT} is damaged: a row of it has other than four fields, part, class, file, bytes.")
-    return rows

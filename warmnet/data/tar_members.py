@@ -29,17 +29,17 @@ class Member(NamedTuple):
             raise DataError(f"{self}: {len(data)} of {self.size} bytes are left. The shard has changed since it was indexed.")
         return data
 
-    def open(self) -> OpenMember:
+    def open(self) -> FileInMemory:
         """A file in memory of its bytes, as Pillow opens it."""
-        file = OpenMember(self.read())
-        file.name = str(self)
-        return file
+        return FileInMemory(self.read(), str(self))
 
 
-class OpenMember(io.BytesIO):
-    """A member's bytes, to be read like a file; as text it is 'shard.tar: member.jpg', for messages."""
+class FileInMemory(io.BytesIO):
+    """Bytes to be read like a file; as text it is the name of where they are from, for messages: 'shard.tar: member.jpg'."""
 
-    name: str
+    def __init__(self, content: bytes, name: str):
+        super().__init__(content)
+        self.name = name
 
     def __str__(self) -> str:
         return self.name

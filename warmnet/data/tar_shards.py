@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from ..errors import extra
-from .decoding import find_unreadable
+from .decoding import decode
 from .errors import DataError, ShardError, first_of
 from .samples import SUFFIXES, Data, Sample, hold_out
 from .tar_members import Member, list_members
@@ -46,13 +46,14 @@ def shards(pattern: str | Sequence[str], strict: bool = False, workers: int = 0,
     ignored = 0
     for path in track(paths, "reading shards", transient=True, disable=not sys.stdout.isatty()):
         ignored += _read_shard(path, labelled, skipped)
-    unreadable = find_unreadable([image for image, _ in labelled], workers, run)
+    root = Path(os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths]))
+    facts, unreadable = decode([image for image, _ in labelled], root, workers, run)
     labelled = [(image, name) for image, name in labelled if image not in unreadable]
     skipped += unreadable.values()
     if skipped and strict:
         raise DataError(f"--strict refuses: {first_of(skipped)}")
     classes, train, held_out = _split(labelled, paths)
-    return Data(Path(paths[0]).resolve().parent.name, classes, train, held_out, tuple(skipped), ignored)
+    return Data(Path(paths[0]).resolve().parent.name, classes, train, held_out, tuple(skipped), ignored, facts)
 
 
 def find_shards(patterns: Sequence[str]) -> list[str]:

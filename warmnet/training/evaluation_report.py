@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.files import replacing
+from ..data.files import replacing, write_csv
 from ..data.samples import open_image
 from ..errors import extra
 from .evaluation_result import ClassRow, Evaluation, Mistake
@@ -34,8 +33,7 @@ def report(evaluation: Evaluation, folder: Path) -> list[Path]:
     *paths, mistakes_path = report_files(folder)
     with replacing(paths[0]) as path:
         path.write_text(json.dumps(evaluation.to_dict(), allow_nan=False) + "\n")
-    with replacing(paths[1]) as path, open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        csv.writer(file).writerows([ClassRow._fields, *evaluation.per_class])
+    write_csv(paths[1], [ClassRow._fields, *evaluation.per_class])
     plot_calibration(evaluation.bins, paths[2])
     _plot_confusion(evaluation, paths[3])
     if evaluation.mistakes:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..authoring.source_code import SourceCode
-from ..data.samples import SPLIT, read_split
+from ..data.split_csv import SPLIT, SplitRow, read_split
 from ..errors import InputError
 
 
-def check_same_run(folder: Path, before: dict[str, Any], now: dict[str, Any], split: Sequence[tuple[Any, ...]]) -> None:
+def check_same_run(folder: Path, before: dict[str, Any], now: dict[str, Any], split: Sequence[SplitRow]) -> None:
     """Raise an InputError on what differs between the settings of a run as it was started and as it shall go on.
 
-    - `split`: `Data.split()`, whose digest is in `now`.
+    - `split`: of the images as they are now, whose digest is in `now`.
     """
     if before["split"] != now["split"]:
         raise InputError(_images_differ(folder, split))
@@ -27,16 +28,18 @@ def check_same_run(folder: Path, before: dict[str, Any], now: dict[str, Any], sp
         raise InputError(f"The run in {folder} was started otherwise: {changes}. Go on with what it was started with.")
 
 
-def _images_differ(folder: Path, split: Sequence[tuple[Any, ...]]) -> str:
-    before = {tuple(map(str, row[1:])) for row in read_split(folder)}
-    now = {tuple(map(str, row[1:])) for row in split}
+def _images_differ(folder: Path, split: Sequence[SplitRow]) -> str:
+    """Which images of the run have gone, and which are new; an image is known by its class and its content."""
+    rows = read_split(folder)
+    before, now = (Counter((row.class_name, row.facts.digest) for row in part) for part in (rows, split))
+    files = {(row.class_name, row.facts.digest): row.facts.file for row in (*rows, *split)}
     changes = []
-    for rows, change in (sorted(before - now), "gone or changed"), (sorted(now - before), "new"):
-        if rows:
-            changes.append(f"{len(rows)} {change}, such as {rows[0][1]}")
+    for images, change in (before - now, "gone or changed"), (now - before, "new"):
+        if images:
+            changes.append(f"{images.total():,} {change}, such as {min(files[image] for image in images)}")
     return (
         f"The images are not those that the run in {folder} was started with: "
-        f"{'; '.join(changes) or 'in another order'}. Put them back as {folder / SPLIT} has them, or start a new run."
+        f"{'; '.join(changes) or 'in another order, or split otherwise'}. Put them back as {folder / SPLIT} has them, or start a new run."
     )
 
 

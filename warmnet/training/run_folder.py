@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from PIL.Image import Image
 
 from .. import weights
 from ..authoring.source_code import SourceCode
-from ..data.files import replacing, write_pickle
-from ..data.samples import SPLIT, Data, Sample, file_of, read_split
+from ..data.files import replacing, write_csv, write_pickle
+from ..data.samples import Data
+from ..data.split_csv import SPLIT, digest_of, split_of, write_split
 from ..errors import InputError
 from .metrics import Epoch
 from .plots import plot_confusion, plot_learning
@@ -50,20 +47,13 @@ def check_free(folder: Path) -> None:
         raise InputError(f"{parent} cannot be written to: {error.strerror}. Choose another --out.") from error
 
 
-def trained_on(run: Path, samples: Sequence[Sample]) -> list[Sample]:
-    """Those of the samples that a run was trained on, by its split.csv, if it has one."""
-    names = {file for part, _, file, _ in read_split(run) if part == "train"}
-    return [sample for sample in samples if not isinstance(sample.image, Image) and file_of(sample.image)[0] in names]
-
-
 class RunFolder:
     """The folder of a run; the first process alone writes into it, and every file is whole at any moment."""
 
     def __init__(self, path: Path, data: Data, settings: dict[str, Any], fabric: Fabric, code: SourceCode | None):
         self.path, self.data, self.fabric, self.code = path, data, fabric, code
-        self.split = data.split()
-        digest = hashlib.sha256(ascii(self.split).encode()).hexdigest()
-        self.settings = {**settings, "split": digest, "network": code and str(code)}
+        self.split = split_of(data)
+        self.settings = {**settings, "split": digest_of(self.split), "network": code and str(code)}
         self.tensorboard: Any = None
 
     def load(self, training: Training) -> None:
@@ -85,7 +75,7 @@ class RunFolder:
             with replacing(self.path / CHECKPOINT) as path:
                 write_pickle({**training.state_dict(), "settings": self.settings}, path)
             if not (self.path / SPLIT).exists():
-                self._write_csv(SPLIT, [("part", "class", "file", "bytes"), *self.split])
+                write_split(self.path, self.split)
             if self.code and self.code.file and not (self.path / self.code.file).exists():
                 with replacing(self.path / self.code.file) as path:
                     path.write_bytes(self.code.text)
@@ -101,7 +91,7 @@ class RunFolder:
                 weights.save(model, self.path / weights.FILE, **metadata)
                 if training.best == last.epoch:
                     weights.save(model, self.path / BEST, **metadata)
-            self._write_csv("metrics.csv", [Epoch._fields, *training.history])
+            write_csv(self.path / "metrics.csv", [Epoch._fields, *training.history])
             self._write_tensorboard(last, training.step)
         self.save(training)
 
@@ -134,10 +124,3 @@ class RunFolder:
         for name, value in epoch._asdict().items():
             self.tensorboard.add_scalar(name, value, step)
         self.tensorboard.flush()
-
-    def _write_csv(self, name: str, rows: Any) -> None:
-        with (
-            replacing(self.path / name) as path,
-            open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-        ):
-            csv.writer(file).writerows(rows)
