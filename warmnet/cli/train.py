@@ -83,8 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     execution.fabric()  # the processes of a run find each other, so that they share the reading
     data = read_images(arguments, run=Path(arguments.out) if arguments.resume else None)
-    resolution = recipe.resolution or _resolution(source, network, arguments.variant)
-    sized = recipe.sized(len(data.train), resolution)
+    model = source or _empty_network(network, arguments.variant)
+    sized = recipe.sized_for(model, data, from_weights=source is not None)
     if arguments.preview:
         path = training.preview(data, sized, arguments.seed, arguments.out or "preview.png")
         print(f"{path} is written. Look at it.")
@@ -144,15 +144,9 @@ def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classif
     return load_network(arguments.weights, None, arguments.words, arguments.lineage)
 
 
-def _resolution(source: Classifier | None, network: type[Classifier], variant: str | None) -> int:
-    """The side of the images that the weights to start from are for, or else the network."""
-    if source and source.preprocessing:
-        return source.preprocessing.resolution
-    settings: dict[str, Any] = {"device": "meta"}
-    if variant:
-        settings["variant"] = variant
-    model = source or network(**settings)
-    return model.resolution
+def _empty_network(network: type[Classifier], variant: str | None) -> Classifier:
+    """A network without weights, to know what it is for."""
+    return network(variant, device="meta") if variant else network(device="meta")
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
@@ -181,8 +175,15 @@ def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, sour
     names = [arguments.model, variant] if arguments.model else [variant or "b0"]
     start = f"from {arguments.weights}" if source else "from scratch"
     side = recipe.resolution
-    print(f"{' '.join(filter(None, names))} {start} on {data.name}: {counts}, {side}x{side}.")
+    reason = "" if arguments.resolution else _reason(data, source)
+    print(f"{' '.join(filter(None, names))} {start} on {data.name}: {counts}, {side}x{side}{reason}.")
     print(f"{recipe}\n")
+
+
+def _reason(data: Data, source: Classifier | None) -> str:
+    """Why the images have the side that they have, if nobody chose it."""
+    reason = "as the weights" if source else f"the median short side is {data.median_short_side:.0f}"
+    return f" ({reason}; another: --resolution N)"
 
 
 def _print_result(result: Run, recipe: Recipe, seconds: float) -> None:

@@ -8,8 +8,11 @@ from typing import Any
 
 from ..data.augmentation import POLICIES, SAMPLINGS, Augmentation
 from ..data.preprocessing import INTERPOLATIONS, Preprocessing
+from ..data.samples import Data
 from ..errors import InputError
+from ..networks.classifier import Classifier
 from . import schedule
+from .resolution import STRIDE, choose_area, choose_crop, choose_resolution
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class Recipe:
 
     The images:
 
-    - `resolution` (default: the network's), `crop`, `interpolation`: of `Preprocessing`. With the interpolation 'random',
-      images that are trained on are bilinear or bicubic, and the others bicubic.
-    - `sampling`, `area`, `shift`, `flip`, `augment`, `magnitude`, `erase`: of `Augmentation`.
+    - `resolution`, `crop`, `interpolation`: of `Preprocessing`; defaults: by the size of the images, see resolution.py. With the
+      interpolation 'random', images that are trained on are bilinear or bicubic, and the others bicubic.
+    - `sampling`, `area` (default: by the size of the images), `shift`, `flip`, `augment`, `magnitude`, `erase`: of `Augmentation`.
     - `mixup`, `cutmix`: their alpha, each for half of the steps if both.
 
     The network:
@@ -59,7 +62,7 @@ class Recipe:
     patience: int | None = None
     label_smoothing: float = 0.1
     sampling: str = "shift"
-    area: tuple[float, float] = (0.25, 1.0)
+    area: tuple[float, float] | None = None
     shift: float = 0.0
     flip: bool = False
     augment: str | None = None
@@ -85,7 +88,8 @@ class Recipe:
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be True or False.")
         if not isinstance(self.network, Mapping):
             raise InputError(f"network is {self.network!r}; it must be options of the network, {{'dropout': 0.5}}.")
-        _check_area(self.area)
+        if self.area is not None:
+            _check_area(self.area)
         if self.epochs is not None and self.unfreeze > self.epochs:
             raise InputError(f"unfreeze is {self.unfreeze}: after {self.epochs} epochs some stages would not have learned.")
 
@@ -93,36 +97,54 @@ class Recipe:
     def preprocessing(self) -> Preprocessing:
         """How images are evaluated."""
         if self.resolution is None:
-            raise InputError("The recipe's resolution is not settled. Call sized() first.")
+            raise InputError("The recipe's resolution is not chosen yet. Call sized() first.")
         return Preprocessing(self.resolution, self.crop, "bicubic" if self.interpolation == "random" else self.interpolation)
 
     @property
     def augmentation(self) -> Augmentation:
         """How images are trained on."""
+        if self.area is None:
+            raise InputError("The recipe's area is not chosen yet. Call sized() first.")
         return Augmentation(
             self.sampling, self.area, self.shift, self.interpolation == "random",
             self.flip, self.augment, self.magnitude, self.erase,
         )  # fmt: skip
 
-    def sized(self, images: int, resolution: int = 224) -> Recipe:
-        """This recipe for training on so many images, its defaults filled in.
+    def sized(
+        self, images: int, short_side: float = 375, resolution: int = 224, stride: int = STRIDE, from_weights: bool = False
+    ) -> Recipe:
+        """This recipe for training on so many images, its defaults filled in. The recipe's own settings go before.
 
-        - `resolution`: what the network, or its weights, are for; the recipe's own goes before.
+        - `short_side`: the median of the images' short sides. Default: as ImageNet's.
+        - `resolution`, `stride`: what the network is for, and its total stride. Defaults: those of b0.
+        - `from_weights`: the network starts from weights, and `resolution` is theirs: it is kept.
 
         >>> from warmnet.training import RECIPES
         >>> recipe = RECIPES['paper'].sized(images=1_281_167)
         >>> recipe.batch_size, recipe.lr, recipe.resolution
         (4096, 0.256, 224)
+        >>> RECIPES['small'].sized(images=60_000, short_side=28).resolution
+        64
         """
         batch_size = min(self.batch_size or min(64, max(8, images // 8)), images)
         steps = max(1, round(images / batch_size))
+        if not from_weights:
+            resolution = choose_resolution(short_side, resolution, stride)
+        resolution = self.resolution or resolution
         return replace(
             self,
-            resolution=self.resolution or resolution,
+            resolution=resolution,
+            crop=self.crop or choose_crop(short_side, resolution),
+            area=self.area or choose_area(short_side),
             batch_size=batch_size,
             epochs=self.epochs or min(40, max(8, round(2500 / steps))),
             lr=self.base_lr * batch_size / 256 if self.lr is None else self.lr,
         )
+
+    def sized_for(self, model: Classifier, data: Data, from_weights: bool) -> Recipe:
+        """This recipe for training the model on the data, its defaults filled in."""
+        resolution = model.preprocessing.resolution if model.preprocessing else model.resolution
+        return self.sized(len(data.train), data.median_short_side, resolution, model.reduction, from_weights)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
         """This recipe with other settings. Raises InputError for one that recipes do not have."""
@@ -196,8 +218,8 @@ RANGES: dict[str, tuple[type, float, float]] = {
 # 220 steps, ten epochs of digits, 11 % of each is still its start at 0 or 1, layer upon layer; the same weights that get 99.2 %
 # of the held-out digits right with 0.1 get 88.5 % with 0.01. And the classifier starts at zero: the official start,
 # U(-1, 1) / sqrt(classes), fits 1,000 classes; for 10 it is ten times as large, and the first epochs go into undoing it.
-DIGITS = Recipe("small", epochs=16, resolution=32, crop=1.0, shift=1 / 16, network={"momentum": 0.1}, zero_classifier=True)
-PHOTOS = replace(DIGITS, epochs=30, resolution=64, crop=None, sampling="part", flip=True)
+DIGITS = Recipe("small", epochs=16, shift=1 / 16, network={"momentum": 0.1}, zero_classifier=True)
+PHOTOS = replace(DIGITS, epochs=30, sampling="part", flip=True)
 
 # The paper's, to the constants of tensorflow/tpu, models/official/efficientnet: main.py, utils.py, preprocessing.py.
 PAPER = Recipe(
@@ -224,7 +246,7 @@ SGD = Recipe(
 # shown 50 of 5 to 9, got 85, 84 and 86 % of the others right with 0.001, 0.002 and 0.004, and 61 % with 0.004 for 256 images
 # and in proportion; shown 500, 96, 97 and 98 %. Weights that took longer to learn would lose more by the largest.
 FINETUNE = Recipe(
-    "finetune", epochs=None, lr=0.002, weight_decay=0.01, sampling="part", area=(0.35, 1.0), flip=True, patience=8,
+    "finetune", epochs=None, lr=0.002, weight_decay=0.01, sampling="part", flip=True, patience=8,
     zero_classifier=True, class_weights=True, frozen_norm=True, layer_decay=0.75,
 )  # fmt: skip
 

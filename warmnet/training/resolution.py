@@ -1,0 +1,28 @@
+"""What a recipe leaves open for the size of the images to decide: the side to train at, and how much of each image is seen."""
+
+from __future__ import annotations
+
+import math
+
+SMALL = 64  # pixels; images with a shorter side are seen whole
+STRIDE = 32  # of every variant
+
+
+def choose_resolution(short_side: float, most: int, stride: int = STRIDE) -> int:
+    """The side for training from scratch: twice the median short side, up to the next multiple of 32, and at most `most`.
+
+    - `most`: what the network is for.
+    - `stride`: the network's total stride, if it is larger than 32.
+    """
+    step = max(stride, STRIDE)
+    return max(step, min(step * math.ceil(2 * short_side / step), most))
+
+
+def choose_area(short_side: float) -> tuple[float, float]:
+    """The least and the largest share of an image's area that is trained on."""
+    return (0.7, 1.0) if short_side < SMALL else (0.35, 1.0)
+
+
+def choose_crop(short_side: float, resolution: int) -> float:
+    """The central square's share of the short side for evaluation: all of a small image, else the paper's, 0.875 at least."""
+    return 1.0 if short_side < SMALL else max(0.875, resolution / (resolution + 32))
