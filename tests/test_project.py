@@ -15,6 +15,8 @@ FLOORS = (  # from the ground up; a file imports from lower floors, or from its 
     "errors",
     "version",
     "checks",
+    "text",
+    "terminal",
     "kernels",
     "data",
     "engine",

@@ -410,14 +410,23 @@ def test_the_text_shows_every_row_down_to_a_depth_and_the_totals():
         assert given.split(maxsplit=1) == ["input", "(1, 3, 224, 224)"]
         assert [line.split()[0] for line in lines] == [row.path.rpartition(".")[2] for row in shown]
         assert total.split() == ["total", "5,288,548", "385,814,752", "53.94"] and biases.split()[2:] == ["385,825,092"]
-    assert str(table) == repr(table) == table.text(2)
+    deeper = sum(row.path.count(".") >= 2 for row in table.rows)
+    assert str(table) == repr(table) == f"{table.text(2)}\n{deeper} rows are deeper: text(depth=None)"
 
 
-def test_the_text_is_aligned_and_fits_a_terminal():
+@pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
+def test_the_text_fits_the_width_and_says_what_it_left_out(width):
     for variant in ("b0", "l2"):
-        lines = table_of(variant).text(None).splitlines()
-        assert max(map(len, lines)) <= 140
-        assert not any(line.endswith(" ") for line in lines)
+        table = table_of(variant)
+        lines = table.text(None, width).splitlines()
+        assert max(map(len, lines)) <= width
+        total = next(line for line in lines if line.startswith("total"))
+        assert f"{table.parameters:,}" in total and f"{table.macs:,}" in total
+        left_out = [name for name in ("stride", "MB put out") if name not in lines[0]]
+        assert all(name in lines[-1] for name in left_out) and (lines[-1].startswith("left out") or width > 80)
+
+
+def test_the_text_is_aligned():
     title, _, given, *lines = table_of("b0").text(1).splitlines()
     ends = [title.index(word) + len(word) for word in ("output", "stride", "parameters", "multiply-adds")]
     assert len(given) == ends[0]
@@ -427,8 +436,8 @@ def test_the_text_is_aligned_and_fits_a_terminal():
 
 def test_bars_in_the_text_are_shares_of_the_total():
     lines = {line.split()[0]: line for line in table_of("b0").text(1).splitlines()}
-    assert "2,026,348 █▏" in lines["stage_6"], "38 % of three characters"
-    assert lines["stage_2"].endswith("20.47 █▏") and "16,714   " in lines["stage_2"]
+    assert "2,026,348  █▏" in lines["stage_6"], "38 % of three characters"
+    assert lines["stage_2"].endswith("20.47  █▏") and "16,714   " in lines["stage_2"]
 
 
 def test_a_layer_that_is_not_called_or_has_no_numbers_leaves_its_cells_empty():

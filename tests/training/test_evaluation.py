@@ -233,7 +233,7 @@ def test_of_many_classes_the_worst_are_shown():
 def test_names_of_any_kind_stay_in_their_line_and_column():
     names = ["a\nb", b"\xff".decode(errors="surrogateescape"), "x" * 300, "猫" * 8, ""]
     lines = str(made(torch.eye(5, dtype=torch.long), names)).splitlines()[-5:]
-    assert lines[0].startswith("a?b ") and lines[1].startswith("? ") and "x" * 23 + "… " in lines[2]
+    assert lines[0].startswith("a?b ") and lines[1].startswith("? ") and "x" * 300 + " " in lines[2]
     assert all(line.endswith("1      1  100.0%     100.0%") for line in lines)
     str(made(torch.eye(5, dtype=torch.long), names)).encode()
 

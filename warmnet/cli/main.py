@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from ..errors import InputError, MissingExtra
+from ..terminal import STAND_INS
 from ..version import __version__
 from . import bench, convert, evaluate, export, new, notebook, predict, pretrained, summary, train
 from .messages import is_out_of_memory, model_file_traceback, warn
@@ -45,7 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
         arguments.parser.print_help()
         return 0
     handler = signal.signal(signal.SIGTERM, _terminate)
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a file's name may hold anything
+    sys.stdout.reconfigure(errors=STAND_INS)  # type: ignore[union-attr] # a file's name may hold anything
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: warn(message)

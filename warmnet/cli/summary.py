@@ -8,6 +8,7 @@ from typing import Any
 from ..authoring.user_networks import find_network
 from ..errors import InputError
 from ..networks.families import NAMES
+from ..terminal import terminal_width
 from .arguments import variant_or_model_file, whole_number
 
 
@@ -16,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=variant_or_model_file, metavar="VARIANT", help=names)
     parser.add_argument(
         "--resolution", type=whole_number(1, 10_000), metavar="N", help="side of the input. Default: the variant's own"
+    )
+    parser.add_argument(
+        "--depth", type=_depth, default=2, metavar="N", help="blocks in blocks down to the N-th, or all. Default: 2"
     )
     parser.add_argument(
         "--num-classes", type=whole_number(0), default=1000, metavar="N", help="0 for no classifier. Default: 1000"
@@ -32,6 +36,15 @@ def run(arguments: argparse.Namespace) -> None:
         model = find_network(arguments.model)(**settings)
     side = arguments.resolution or model.resolution
     try:
-        print(tabulate(model, (1, model.in_channels, side, side)))
+        table = tabulate(model, (1, model.in_channels, side, side))
     except ValueError as error:
         raise InputError(str(error).partition("\n")[0]) from error  # without the lines of code below it
+    print(table.text(arguments.depth, terminal_width()))
+    deeper = table.deeper_than(arguments.depth)
+    if deeper:
+        print(f"{deeper:,} rows are deeper: --depth {arguments.depth + 1}, or --depth all")
+
+
+def _depth(text: str) -> int | None:
+    """The type of --depth: None is all."""
+    return None if text == "all" else whole_number(0)(text)

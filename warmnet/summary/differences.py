@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, NamedTuple
 
+from ..terminal import Column, table, terminal_width
+from ..text import count, indented, last_name, shortened
 from .html import column_widths, folding_rows, name_cell
 from .tables import Row, Table
-from .text import aligned, count, indented, last_name, shortened
 
-COLUMNS = "output", "→", "parameters", "→", "change", "multiply-adds", "→", "change"
+HEAD = "output", "parameters", "change", "multiply-adds", "change"
 
 
 class Change(NamedTuple):
@@ -42,35 +44,38 @@ class Difference:
     settings: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return self.text()
+        return self.text(terminal_width())
 
-    def text(self) -> str:
+    def text(self, width: int | None = None) -> str:
         """The changes as aligned columns, + and - before their names, without what is in new or lost blocks; the totals.
 
-        One line if figures are the same.
+        One line if figures are the same. `width` is as in `Table.text`.
         """
         if not self._differs():
             return f"{self._title()}, {self.before.inputs[0]}: {self._notes()[0]}"
         new_or_gone = {change.path for change in self.changes if change.mark in ("+", "-")}
         visible = [change for change in self.changes if change.path.rpartition(".")[0] not in new_or_gone]
-        lines = aligned(
+        lines = table(
             [
-                ("", self._title(), *COLUMNS),
-                *((change.mark, indented(change.path), *_text_cells(change)) for change in visible),
-                ("", "total", *_text_cells(self._total())),
+                Column(""), Column(self._title(), least=14),
+                Column("output", right=True, drop=3), Column("→", right=True, drop=3, called=""),
+                Column("parameters", right=True), Column("→", right=True, drop=1, called="parameters after"),
+                Column("change", right=True),
+                Column("multiply-adds", right=True, drop=4), Column("→", right=True, drop=2, called="multiply-adds after"),
+                Column("change", right=True, drop=4),
             ],
-            left=2,
-        )
-        rule = "─" * max(map(len, lines))
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *self._notes()])
+            [(change.mark, indented(change.path), *_text_cells(change)) for change in visible],
+            width,
+            totals=[("", "total", *_text_cells(self._total()))],
+        )  # fmt: skip
+        return "\n".join([*lines, *self._notes()])
 
     def _repr_html_(self) -> str:
         """The changes, those of a block folded into it if it is new or gone, or there are many."""
         if not self._differs():
             return f"<div>{escape(self.text())}</div>"
-        head = [title for title in COLUMNS if title != "→"]
         total = _html_texts(self._total())
-        rows, figures = [], [head, total]
+        rows, figures = [], [HEAD, total]
         for change in self.changes:
             texts = _html_texts(change)
             rows.append((change.path, name_cell(f"{change.mark} {last_name(change.path)}".strip()) + _html_cells(texts)))
@@ -80,7 +85,7 @@ class Difference:
             unfolded = {change.path for change in self.changes if change.mark not in ("+", "-")}
         return folding_rows(
             column_widths(figures),
-            name_cell(self._title()) + _html_cells(head),
+            name_cell(self._title()) + _html_cells(HEAD),
             rows,
             name_cell("total") + _html_cells(total),
             self._notes(),
@@ -154,7 +159,7 @@ def _counts(before: int, after: int) -> Comparison:
 
 
 def _text_cells(change: Change) -> list[str]:
-    """The cells of a row below COLUMNS."""
+    """The cells of a row of the text after its mark and name."""
     shape, *counts = _comparisons(change)
     cells = [shape.before, shape.after]
     for figure in counts:
@@ -181,7 +186,7 @@ def _edit(before: str, after: str) -> str:
     return f"{shortened(before, 40)} → {shortened(after, 40)}"
 
 
-def _html_cells(texts: list[str]) -> str:
+def _html_cells(texts: Sequence[str]) -> str:
     """Cells as HTML, those that say by how much in the colour of more or less."""
     classes = {"+": ' class="p"', "-": ' class="m"'}
     return "".join(f"<i{classes.get(text[:1], '')}>{text}</i>" for text in texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from html import escape
 
-from .text import indented
+from ..text import indented
 
 STYLE = """
 .warmnet{font-size:12px;font-variant-numeric:tabular-nums;overflow-x:auto;color:var(--jp-content-font-color1,inherit);

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..terminal import Column, table, terminal_width
+from ..text import bar, count, indented, last_name, megabytes, number
 from .html import call_cell, cell, column_widths, folding_rows, name_cell
-from .text import aligned, bar, count, indented, last_name, megabytes, number, shortened
 
 HEAD = "output", "stride", "parameters", "multiply-adds", "MB put out"
 
@@ -43,29 +44,44 @@ class Table:
     activations: int
 
     def __repr__(self) -> str:
-        return self.text()
+        deeper = self.deeper_than(2)
+        note = f"\n{deeper:,} rows are deeper: text(depth=None)" if deeper else ""
+        return self.text(2, terminal_width()) + note
 
-    def text(self, depth: int | None = 2) -> str:
-        """The rows down to `depth` names in a path, or all for None, as aligned columns, and the totals."""
-        room = " " * 4  # where other rows have their bars
-        *left, parameters, macs, activations = HEAD
-        lines = aligned(
+    def text(self, depth: int | None = 2, width: int | None = None) -> str:
+        """The rows down to `depth` names in a path, or all for None, as aligned columns, and the totals.
+
+        - `width`: of the terminal that it is to fit. Columns are shortened or left out for it, and the last line names those.
+        """
+        parameters, macs, activations = self._totals()
+        lines = table(
             [
-                (self.call, "", *left, parameters + room, macs + room, activations + room),
-                *(("input", "", str(shape), "", "", "", "") for shape in self.inputs),
-                *(self._text_cells(row) for row in self.rows if depth is None or row.path.count(".") < depth),
-                ("total", "", "", "", *(text + room for text in self._totals())),
-                ("with biases", "", "", "", "", f"{self.macs_with_bias:,}{room}", ""),
+                Column(self.call, least=14), Column("", drop=2, least=18, called="calls"),
+                Column("output", right=True, drop=5), Column("stride", right=True, drop=3),
+                Column("parameters", right=True), Column("", drop=1),
+                Column("multiply-adds", right=True, drop=6), Column("", drop=1),
+                Column("MB put out", right=True, drop=4), Column("", drop=1),
             ],
-            left=2,
-        )
-        rule = "─" * max(map(len, lines))
-        return "\n".join([lines[0], rule, *lines[1:-2], rule, *lines[-2:]])
+            [
+                *(("input", "", str(shape), *[""] * 7) for shape in self.inputs),
+                *(self._text_cells(row) for row in self.rows if depth is None or row.path.count(".") < depth),
+            ],
+            width,
+            totals=[
+                ("total", "", "", "", parameters, "", macs, "", activations, ""),
+                ("with biases", "", "", "", "", "", f"{self.macs_with_bias:,}", "", "", ""),
+            ],
+        )  # fmt: skip
+        return "\n".join(lines)
+
+    def deeper_than(self, depth: int | None) -> int:
+        """How many rows `text` leaves out at that depth."""
+        return 0 if depth is None else sum(row.path.count(".") >= depth for row in self.rows)
 
     def _text_cells(self, row: Row) -> list[str]:
-        cells = [indented(row.path), shortened(row.call, 26), str(row.shape or ""), number(row.stride)]
+        cells = [indented(row.path), row.call, str(row.shape or ""), number(row.stride)]
         for text, share in self._shares(row):
-            cells.append(f"{text} {bar(share)}" if text else "")
+            cells += [text, bar(share) if text else ""]
         return cells
 
     def _repr_html_(self) -> str:

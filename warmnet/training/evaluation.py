@@ -19,9 +19,9 @@ from ..data.samples import Sample
 from ..errors import InputError, extra
 from ..kernels.memory import keep_memory
 from ..networks.classifier import Classifier
+from ..text import first_ten
 from .evaluation_result import BINS, Bin, Evaluation, Mistake, ratio
 from .execution import find_device
-from .text import first_ten
 
 with extra("train"):
     from rich.progress import track

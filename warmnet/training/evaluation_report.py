@@ -9,10 +9,10 @@ from pathlib import Path
 from ..data.files import replacing, write_csv
 from ..data.samples import open_image
 from ..errors import extra
+from ..text import one_line, shortened
 from .evaluation_result import ClassRow, Evaluation, Mistake
 from .image_grid import plot_grid
 from .plots import plot_calibration, plot_confusion
-from .text import one_line
 
 with extra("train"):
     from PIL.Image import Image
@@ -56,7 +56,7 @@ def _plot_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
     worst = mistakes[:MOST_MISTAKES]
     tiles: list[tuple[Image, str]] = []
     for (image, _), true, predicted, probability, _ in worst:
-        caption = f"{one_line(true)}\ntaken for {one_line(predicted)}\n{probability:.0%} sure"
+        caption = f"{shortened(one_line(true), 24)}\ntaken for {shortened(one_line(predicted), 24)}\n{probability:.0%} sure"
         tiles.append((image if isinstance(image, Image) else open_image(image), caption))
     title = "All mistakes, the most confident first"
     if len(worst) < len(mistakes):

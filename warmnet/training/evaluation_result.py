@@ -10,14 +10,19 @@ from torch import Tensor
 
 from ..data.samples import Sample
 from ..errors import extra
-from .text import aligned, one_line, percent
+from ..terminal import Column, table, terminal_width
+from ..text import one_line, percent
 
 with extra("train"):
     from PIL.Image import Image
-    from rich.cells import cell_len
 
 BINS = 15  # as Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599
 MOST_ROWS = 20  # of classes in the text
+COLUMNS = (
+    Column("class", least=12), Column("images", right=True, drop=3), Column("right", right=True, drop=1),
+    Column("recall", right=True), Column("precision", right=True, drop=4), Column("most often taken for", least=12, drop=5),
+    Column("times", right=True, drop=2),
+)  # fmt: skip
 
 
 class ClassRow(NamedTuple):
@@ -153,7 +158,7 @@ def _summary(evaluation: Evaluation) -> Iterator[str]:
         ("calibration", f"{evaluation.calibration_error:.1%}", error),
         ("speed", f"{evaluation.images_per_second:,.0f}", network_speed),
     ]
-    yield from aligned(rows, [str.ljust, str.rjust, str.ljust])
+    yield from table([Column(""), Column("", right=True), Column("", least=20)], rows, terminal_width())
 
 
 def _table(evaluation: Evaluation) -> Iterator[str]:
@@ -162,10 +167,7 @@ def _table(evaluation: Evaluation) -> Iterator[str]:
     count, without = len(rows), len(evaluation.classes) - len(rows)
     if count > MOST_ROWS:
         rows.sort(key=lambda row: row.recall or 0)
-    head = ("class", "images", "right", "recall", "precision", "most often taken for", "times")
-    cells = [_cells(row) for row in rows[:MOST_ROWS]]
-    title, *lines = aligned([head, *cells], [str.ljust, *[str.rjust] * 4, str.ljust, str.rjust])
-    yield from (title, "─" * cell_len(title), *lines)
+    yield from table(COLUMNS, [_cells(row) for row in rows[:MOST_ROWS]], terminal_width())
     if count > MOST_ROWS:
         yield f"... and {count - MOST_ROWS:,} more classes, with a recall of {percent(rows[MOST_ROWS].recall)} or above"
     if without:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..data.files import replacing
 from ..errors import extra
-from .text import one_line
+from ..text import one_line, shortened
 
 with extra("train"):
     from matplotlib.font_manager import findfont
@@ -34,7 +34,7 @@ def plot_grid(tiles: Sequence[tuple[Image.Image, str]], path: Path, title: str, 
     fitted = [_tile(image, caption, side, font) for image, caption in tiles]
     rows = [fitted[first : first + columns] for first in range(0, len(fitted), columns)]
     below = 6 + LINE * max(len(tile.caption) for tile in fitted) + GAP
-    title = one_line(title, 100)
+    title = shortened(one_line(title), 100)
     width = max(columns * (side + GAP), math.ceil(heading.getlength(title)) + GAP) + GAP
     sheet = Image.new("RGB", (width, TOP + sum(_height(row) + below for row in rows)), "white")
     draw = ImageDraw.Draw(sheet)
@@ -77,7 +77,7 @@ def _sized(image: Image.Image, side: int) -> Image.Image:
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """The text in one line, its end cut off where it is wider than `width` pixels."""
-    text = one_line(text, 200)
+    text = shortened(one_line(text), 200)
     while font.getlength(text) > width:
         text = text[:-2] + "…"
     return text

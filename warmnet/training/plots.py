@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ..data.files import replacing
 from ..errors import extra
+from ..text import one_line, shortened
 from .evaluation_result import Bin
 from .metrics import Epoch
-from .text import one_line
 
 with extra("train"):
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def plot_learning(history: Sequence[Epoch], name: str, path: Path) -> None:
         axes.legend(frameon=False, loc="upper right" if metric == "loss" else "lower right")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     result = f"{history[-1].held_out_accuracy:.1%} of the held-out images right after epoch {epochs[-1]}"
-    figure.suptitle(f"{one_line(name)}: {result}", parse_math=False)
+    figure.suptitle(f"{shortened(one_line(name), 24)}: {result}", parse_math=False)
     _write(figure, path)
 
 
@@ -51,7 +51,7 @@ def plot_confusion(confusion: Tensor, classes: Sequence[str], path: Path, of: st
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, shrink=0.7, format=PercentFormatter(1), label="share of the class")
     step = -(-count // 75)  # as many names as can be read
-    names = [one_line(name) for name in classes][::step]
+    names = [shortened(one_line(name), 24) for name in classes][::step]
     axes.set_xticks(range(0, count, step), names, rotation=0 if max(map(len, names)) < 3 else 90, parse_math=False)
     axes.set_yticks(range(0, count, step), names, parse_math=False)
     right, total = int(confusion.trace()), int(confusion.sum())

@@ -5,11 +5,15 @@ from __future__ import annotations
 from html import escape
 from typing import Any, NamedTuple
 
-from ..summary.text import aligned
+from ..terminal import Column, table, terminal_width
 from . import hub, packages
 from .checkpoints import CHECKPOINTS, NamedCheckpoint
 
-HEAD = ("name", "source", "top1", "px", "licence")
+HEAD = "name", "source", "top1", "px", "licence"
+COLUMNS = (
+    Column(" name"), Column("source", drop=1), Column("top1", right=True), Column("px", right=True, drop=2),
+    Column("licence", drop=3),
+)  # fmt: skip
 
 
 class Pretrained(NamedTuple):
@@ -35,12 +39,12 @@ class PretrainedTable(tuple[Pretrained, ...]):
     """The rows; it shows as text, in Jupyter as HTML."""
 
     def __repr__(self) -> str:
-        """A line a name, in 80 columns, those at hand marked; and where the figures were read."""
-        head, *lines = aligned([HEAD, *map(_cells, self)], left=2)
-        marks = ["*" if row.is_at_hand else " " for row in self]
+        """A line a name, those at hand marked; and where the figures were read."""
+        rows = [_cells(row) for row in self]
+        marked = [(f"{'*' if row.is_at_hand else ' '}{name}", *others) for row, (name, *others) in zip(self, rows)]
+        lines = table(COLUMNS, marked, terminal_width())
         where = [f"Top-1 of {names}: {source}" for source, names in self._top1_sources().items()]
-        lines = [f"{mark}{line}" for mark, line in zip(marks, lines)]
-        return "\n".join([f" {head}", *lines, "", "* at hand. Top-1 is in percent of ImageNet's validation images.", *where])
+        return "\n".join([*lines, "", "* at hand. Top-1 is in percent of ImageNet's validation images.", *where])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{text}</th>" for text in (*HEAD, "at hand"))
