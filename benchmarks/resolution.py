@@ -13,7 +13,6 @@ import io
 import json
 import platform
 import random
-import statistics
 import sys
 import tempfile
 import time
@@ -116,24 +115,23 @@ def rows(data, network, recipe, areas, sides, seeds):
 
 SHORTER = replace(FINETUNE, epochs=10, patience=None)
 PARTS = {
-    "tiny": [
-        *rows("fashion-50", "tiny", PHOTOS, (WIDE, NARROW), (64,), (0,)),
-        *rows("fashion-50", "tiny", PHOTOS, (NARROW,), (32, 128), (0,)),
-        *rows("digits", "tiny", DIGITS, (NARROW,), (32, 64), (0,)),
-        *rows("stamps", "tiny", PHOTOS, (NARROW,), SIDES, (0,)),
-        *rows("fashion-50", "tiny", PHOTOS, (WIDE, NARROW), (64,), (1,)),
-        *rows("fashion-50", "tiny", PHOTOS, (NARROW,), (32, 128), (1,)),
-        *rows("fashion-50", "tiny", PHOTOS, (NARROW,), (224,), (0,)),
+    "digits": rows("digits", "tiny", DIGITS, (NARROW,), (32, 64), (0, 1)),
+    "fashion": [
+        *rows("fashion-50", "tiny", PHOTOS, (WIDE, NARROW), (64,), (0, 1)),
+        *rows("fashion-50", "tiny", PHOTOS, (NARROW,), SIDES, (0, 1)),
     ],
-    "area": rows("stamps", "tiny", PHOTOS, (WIDE,), (64, 128), (0,)),
+    "stamps": [
+        *rows("stamps", "tiny", PHOTOS, (WIDE, NARROW), (64, 128), (0,)),
+        *rows("stamps", "tiny", PHOTOS, (NARROW,), (224, 128, 64, 32), (0, 1)),
+    ],
     "b0": [
-        *rows("fashion-50", "b0", PHOTOS, (NARROW,), (32, 64, 128), (0,)),
-        *rows("stamps", "b0", PHOTOS, (NARROW,), (64, 128), (0,)),
+        *rows("fashion-50", "b0", PHOTOS, (NARROW,), (32, 64), (0,)),
         *rows("digits", "b0", DIGITS, (NARROW,), (32, 64), (0,)),
+        *rows("stamps", "b0", PHOTOS, (NARROW,), (64, 128), (0,)),
     ],
     "finetune": [
-        *rows("fashion-20", "lite0", SHORTER, (NARROW,), (64, 128, 224, 32), (0,)),
-        *rows("stamps", "lite0", SHORTER, (NARROW,), (64, 128, 224), (0,)),
+        *rows("fashion-20", "lite0", SHORTER, (NARROW,), SIDES, (0,)),
+        *rows("stamps", "lite0", SHORTER, (NARROW,), SIDES, (0,)),
     ],
 }
 

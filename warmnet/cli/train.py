@@ -91,7 +91,8 @@ def run(arguments: argparse.Namespace) -> None:
         return
     folder = Path(arguments.out) if arguments.out else training.new_folder(data.name)
     if _is_first_process():
-        _print_start(arguments, data, sized, source)
+        reason = "" if recipe.resolution else _reason(data, source)
+        _print_start(arguments, data, sized, source, reason)
     start = time.perf_counter()
     try:
         result = training.fit(
@@ -146,7 +147,10 @@ def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classif
 
 def _empty_network(network: type[Classifier], variant: str | None) -> Classifier:
     """A network without weights, to know what it is for."""
-    return network(variant, device="meta") if variant else network(device="meta")
+    settings: dict[str, Any] = {"device": "meta"}
+    if variant:
+        settings["variant"] = variant
+    return network(**settings)
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
@@ -162,7 +166,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     return recipe.with_settings(given | dict(arguments.set))
 
 
-def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, source: Classifier | None) -> None:
+def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, source: Classifier | None, reason: str) -> None:
     """Say what is trained on what, how, and which files were left out."""
     for message in data.skipped:
         warn(message)
@@ -175,7 +179,6 @@ def _print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, sour
     names = [arguments.model, variant] if arguments.model else [variant or "b0"]
     start = f"from {arguments.weights}" if source else "from scratch"
     side = recipe.resolution
-    reason = "" if arguments.resolution else _reason(data, source)
     print(f"{' '.join(filter(None, names))} {start} on {data.name}: {counts}, {side}x{side}{reason}.")
     print(f"{recipe}\n")
 
