@@ -117,6 +117,7 @@ SHORTER = replace(FINETUNE, epochs=10, patience=None)
 PARTS = {
     "digits": rows("digits", "tiny", DIGITS, (NARROW,), (32, 64), (0, 1)),
     "fashion": [
+        *rows("fashion-20", "tiny", PHOTOS, (NARROW,), (64, 224), (0,)),
         *rows("fashion-50", "tiny", PHOTOS, (WIDE, NARROW), (64,), (0, 1)),
         *rows("fashion-50", "tiny", PHOTOS, (NARROW,), SIDES, (0, 1)),
     ],
