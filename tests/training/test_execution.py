@@ -34,8 +34,8 @@ ONE_BLOCK = {"stages": [[8, 1, 3, 1, 1]], "stem": 8, "head": 16, "momentum": 0.1
         Execution(),
         Execution(precision="bf16"),
         Execution(accumulate=3),
-        Execution(checkpointing=True),
-        Execution(precision="bf16", accumulate=2, checkpointing=True),
+        Execution(activation_checkpointing=True),
+        Execution(precision="bf16", accumulate=2, activation_checkpointing=True),
     ],
     ids=["plain", "bf16", "accumulate", "checkpointing", "all of them"],
 )
@@ -105,7 +105,13 @@ def test_checkpointing_changes_no_bit(tmp_path):
     recipe = replace(SHORT, ema="paper", network={"momentum": 0.1, "drop_connect": 0.5})
     deep = TINY._replace(depth=0.6)
     for checkpointing in False, True:
-        training.fit(FEW, recipe, tmp_path / str(checkpointing), variant=deep, execution=Execution(checkpointing=checkpointing))
+        training.fit(
+            FEW,
+            recipe,
+            tmp_path / str(checkpointing),
+            variant=deep,
+            execution=Execution(activation_checkpointing=checkpointing),
+        )
     assert (tmp_path / "True" / weights.FILE).read_bytes() == (tmp_path / "False" / weights.FILE).read_bytes()
 
 

@@ -144,9 +144,12 @@ def test_it_stops_when_held_out_loss_only_grows_and_keeps_the_best_epochs_weight
     losses = [epoch.held_out_loss for epoch in run.history]
     assert run.best == 1 and len(losses) == 3 and losses == sorted(losses)
     model = loaded(tmp_path)
+    labels = torch.tensor([label for _, label in wrong.held_out])
     with torch.no_grad():
         logits = model(torch.stack([model.preprocessing(image) for image, _ in wrong.held_out]))
-    loss = F.cross_entropy(logits, torch.tensor([label for _, label in wrong.held_out]), label_smoothing=0.1)
+    assert run.kept == 1 and run.confusion.trace() == (logits.argmax(1) == labels).sum()
+    assert run.confusion.trace() == round(run.history[0].held_out_accuracy * len(labels))
+    loss = F.cross_entropy(logits, labels, label_smoothing=0.1)
     assert loss.item() == pytest.approx(losses[0], abs=1e-5) and model.metadata["epoch"] == 1
 
 

@@ -12,7 +12,7 @@ from warmnet.training.plots import plot_calibration, plot_confusion, plot_learni
 @pytest.mark.parametrize("epochs", [1, 2, 300])
 def test_a_learning_curve_is_a_png_of_one_size(tmp_path, epochs):
     history = [Epoch(n, 0.01, 2 / n, 2.2 / n, 1 - 1 / n, 1 - 1.1 / n, 1.0) for n in range(1, epochs + 1)]
-    plot_learning(history, "digits", tmp_path / "curve.png")
+    plot_learning(history, "digits", tmp_path / "curve.png", 1)
     assert Image.open(tmp_path / "curve.png").size == (1080, 456)
 
 
@@ -30,7 +30,7 @@ def test_a_confusion_matrix_grows_with_its_classes_up_to_a_limit(tmp_path, class
 def test_classes_may_have_any_name(tmp_path, recwarn):
     names = [r"$\oops$", "猫", "x" * 300, b"\xff".decode(errors="surrogateescape"), "a\nb"]
     plot_confusion(torch.eye(5, dtype=torch.long), names, tmp_path / "confusion.png")
-    plot_learning([Epoch(1, 0.1, 1, 1, 0, 0, 1)], names[0], tmp_path / "curve.png")
+    plot_learning([Epoch(1, 0.1, 1, 1, 0, 0, 1)], names[0], tmp_path / "curve.png", 1)
     assert not recwarn.list
     assert Image.open(tmp_path / "confusion.png").size[0] < 1000
 

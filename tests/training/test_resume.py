@@ -79,7 +79,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, monkeypatch, whol
         assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes()
     rows = [metrics(folder) for folder in (whole, tmp_path / "run")]
     assert [row[:-1] for row in rows[0]] == [row[:-1] for row in rows[1]], "all but the seconds"
-    assert len(run.history) == 3 and not (tmp_path / "run" / "checkpoint.pt").exists()
+    assert len(run.history) == 3
 
 
 def metrics(run):
@@ -175,9 +175,6 @@ def test_other_settings_are_named(begun):
 def test_there_must_be_something_to_go_on_with(tmp_path):
     with pytest.raises(InputError, match=r"holds no run to go on with.*without --resume"):
         training.fit(FEW, SHORT, tmp_path / "none", variant=TINY, resume=True)
-    training.fit(FEW, replace(SHORT, epochs=1), tmp_path / "run", variant=TINY)
-    with pytest.raises(InputError, match="is finished"):
-        training.fit(FEW, replace(SHORT, epochs=1), tmp_path / "run", variant=TINY, resume=True)
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_was(tmp_path, monkeypatch):
@@ -195,3 +192,39 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_was(tmp_path, monk
     kept = warmnet.WarmEfficientNet.from_pretrained(tmp_path)
     assert kept.metadata["epoch"] == 1 and all(tensor.isfinite().all() for tensor in kept.state_dict().values())
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 6
+
+
+def test_a_finished_run_goes_on_to_more_epochs_by_the_learning_rate_of_the_longer_run(tmp_path):
+    recipe = replace(SHORT, epochs=2)
+    for number in 1, 2:  # twice, with the same bytes
+        training.fit(FEW, recipe, tmp_path / str(number), variant=TINY)
+        before = metrics(tmp_path / str(number))
+        run = training.fit(FEW, replace(recipe, epochs=4), tmp_path / str(number), variant=TINY, resume=True)
+        assert len(run.history) == run.kept == 4 and metrics(tmp_path / str(number))[:3] == before
+    assert (tmp_path / "1" / weights.FILE).read_bytes() == (tmp_path / "2" / weights.FILE).read_bytes()
+    rates = [epoch.lr for epoch in run.history]
+    longer = replace(recipe, epochs=4).sized(len(FEW.train))
+    assert rates[2:] == [longer.rate(step, 24, len(FEW.train)) for step in (12, 18)]
+    record = training.read_record(tmp_path / "1" / "run.json")
+    assert record["extended"] == [2] and record["recipe"]["epochs"] == record["results"]["epochs"] == 4
+
+
+def test_a_finished_run_says_how_it_goes_on(tmp_path):
+    recipe = replace(SHORT, epochs=2)
+    training.fit(FEW, recipe, tmp_path, variant=TINY)
+    for epochs, message in (2, "is finished: all its 2 epochs are done.*--resume --epochs 4"), (1, "epochs was 2 and is 1"):
+        with pytest.raises(InputError, match=message):
+            training.fit(FEW, replace(recipe, epochs=epochs), tmp_path, variant=TINY, resume=True)
+
+
+def test_other_weights_to_start_from_are_named(tmp_path, monkeypatch):
+    start, other = (warmnet.WarmEfficientNet(TINY, 10, seed=seed) for seed in (0, 1))
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        stopped(patch, 8, save=False)
+        training.fit(FEW, SHORT, tmp_path, source=start)
+    for source in other, None:
+        with pytest.raises(
+            InputError, match=r"started from weights whose SHA-256 begins with \w{8}, not from (weights|random)"
+        ):
+            training.fit(FEW, SHORT, tmp_path, source=source, variant=TINY, resume=True)
+    assert len(training.fit(FEW, SHORT, tmp_path, source=start, resume=True).history) == 3

@@ -68,8 +68,8 @@ def test_metrics_csv_is_the_history(run):
 
 def test_a_run_folder_holds_weights_metrics_and_pictures_and_no_more(run):
     assert sorted(path.name for path in run.folder.iterdir()) == [
-        "best.safetensors", "confusion-matrix.png", "learning-curve.png", "metrics.csv", "split.csv", "tensorboard",
-        "weights.safetensors",
+        "best.safetensors", "checkpoint.pt", "confusion-matrix.png", "learning-curve.png", "metrics.csv", "run.json",
+        "split.csv", "tensorboard", "weights.safetensors",
     ]  # fmt: skip
 
 

@@ -68,12 +68,12 @@ def variant_or_model_file(text: str) -> str:
     return text
 
 
-def add_model(parser: argparse.ArgumentParser, purpose: str = "the network that RUN is of, if it is your own") -> None:
+def add_model(parser: argparse._ActionsContainer, purpose: str = "the network that RUN is of, if it is your own") -> None:
     """Add --model, a network of the user's own."""
     parser.add_argument("--model", metavar="FILE.py:CLASS", help=f"{purpose}, such as mymodel.py:Net; the file is run")
 
 
-def add_lineage(parser: argparse.ArgumentParser, source: str = "RUN") -> None:
+def add_lineage(parser: argparse._ActionsContainer, source: str = "RUN") -> None:
     """Add --lineage, of a command that reads weights."""
     parser.add_argument(
         "--lineage", choices=LINEAGES, help=f"whose names and layout {source} has. Default: told from it where it can be"
@@ -92,7 +92,7 @@ def check_free(files: Iterable[Path], force: bool) -> None:
             raise InputError(f"{file} is there already. Name another file, or write over it with --force.")
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
+def add_reading(parser: argparse._ActionsContainer) -> None:
     """Add the options of commands that read images, see `images.read_images`."""
     parser.add_argument("--strict", action="store_true", help="refuse a folder with unreadable images instead of skipping them")
     parser.add_argument(
@@ -100,6 +100,6 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
+def add_device(parser: argparse._ActionsContainer) -> None:
     """Add --device."""
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: the best there is")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .errors import DataError, ImageError
+from .errors import DataError, ImageError, WorkerError
 from .images import read_image
 from .preprocessing import Preprocessing
 from .samples import Data, Sample
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .tar_shards import shards
 
 __all__ = [
-    "Augmentation", "Batches", "Data", "DataError", "ImageError", "Images", "Preprocessing", "Sample", "digits", "folder",
-    "loader", "read_image", "shards",
+    "Augmentation", "Batches", "Data", "DataError", "ImageError", "Images", "Preprocessing", "Sample", "WorkerError", "digits",
+    "folder", "loader", "read_image", "shards",
 ]  # fmt: skip
 
 _FILES = {  # that need packages which `import warmnet` does not import

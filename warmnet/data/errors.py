@@ -11,6 +11,10 @@ class ImageError(InputError):
     """A file that is not a readable image."""
 
 
+class WorkerError(InputError):
+    """A process that reads images has ended, which only less of it, or more memory, can mend."""
+
+
 class DataError(InputError):
     """A folder, or shards, that cannot be trained on."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..errors import InputError
 from .augmentation import Augmentation
+from .errors import ImageError, WorkerError
 from .preprocessing import Preprocessing
 from .samples import Sample, open_image
 
@@ -77,6 +80,22 @@ class Batches(Sampler[Any]):
 def loader(images: Dataset[Any], workers: int, **options: Any) -> DataLoader[Any]:
     """A DataLoader whose worker processes do not hear the signals that are sent to all: this process ends them."""
     return DataLoader(images, num_workers=workers, worker_init_fn=_ignore_signals, persistent_workers=workers > 0, **options)
+
+
+@contextmanager
+def worker_errors() -> Iterator[None]:
+    """What goes wrong in a worker process, or with it, as an error of a line: an ImageError, or a WorkerError."""
+    try:
+        yield
+    except ImageError as error:  # a file that was there at first; from a worker process it comes with a traceback
+        raise ImageError(str(error).strip().rpartition("ImageError: ")[2]) from None
+    except RuntimeError as error:
+        if not re.search(r"DataLoader worker|shared memory|torch_shm_manager|/torch_\d+", str(error)):
+            raise
+        raise WorkerError(
+            f"A process that reads images ended: {str(error).partition(chr(10))[0]} Mostly memory is short, or the shared "
+            f"memory of /dev/shm: fewer --workers take less of both, and with --workers 0 this process reads alone."
+        ) from None
 
 
 def _ignore_signals(worker: int) -> None:

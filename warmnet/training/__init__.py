@@ -3,17 +3,25 @@
 from ..data import Data, Images, digits, folder, shards
 from ..data.split_csv import trained_on
 from .batch_norm_statistics import recalibrate_batch_norm
+from .checks import check_run
 from .evaluation import evaluate
 from .evaluation_report import report, report_files
 from .evaluation_result import Evaluation
 from .execution import Execution
+from .freezing import count_learning
+from .initial_network import digest, load_source
 from .recipe import DIGITS, PHOTOS, RECIPES, Recipe
+from .resumption import CHECKPOINT, read_checkpoint, saved_step
 from .run import Run, fit
-from .run_folder import CHECKPOINT, check_free, new_folder
-from .sample_images import preview, write_samples
+from .run_folder import check_can_be_written, check_free, new_folder
+from .run_record import FACTS, from_json, read_record
+from .run_record import FILE as RECORD
+from .sample_images import check_preview, preview, write_samples
 
 __all__ = [
-    "CHECKPOINT", "DIGITS", "PHOTOS", "RECIPES", "Data", "Evaluation", "Execution", "Images", "Recipe", "Run", "check_free",
-    "digits", "evaluate", "fit", "folder", "new_folder", "preview", "recalibrate_batch_norm", "report", "report_files",
-    "shards", "trained_on", "write_samples",
+    "CHECKPOINT", "DIGITS", "FACTS", "PHOTOS", "RECIPES", "RECORD", "Data", "Evaluation", "Execution", "Images", "Recipe",
+    "Run", "check_can_be_written", "check_free", "check_preview", "check_run", "count_learning", "digest", "digits", "evaluate",
+    "fit", "folder", "from_json", "load_source", "new_folder", "preview", "read_checkpoint", "read_record",
+    "recalibrate_batch_norm", "report", "report_files", "saved_step", "shards", "trained_on",
+    "write_samples",
 ]  # fmt: skip

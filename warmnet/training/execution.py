@@ -34,7 +34,7 @@ class Execution:
     - `device`: 'auto', 'cpu', 'cuda' or 'mps'. `workers`: processes that read images.
     - `precision`: 'fp32', or 'bf16' for all that autocast takes in bfloat16; weights stay float32.
     - `accumulate`: gradient accumulation: parts that a step is computed in, one after the other, for less memory.
-    - `checkpointing`: of activations: blocks keep their input alone, and compute the rest again going back, for less memory.
+    - `activation_checkpointing`: blocks keep their input alone, and compute the rest again going back, for less memory.
     - `compile`: by torch.compile; the first steps take minutes.
     """
 
@@ -42,7 +42,7 @@ class Execution:
     workers: int = 0
     precision: str = "fp32"
     accumulate: int = 1
-    checkpointing: bool = False
+    activation_checkpointing: bool = False
     compile: bool = False
 
     def fabric(self) -> Fabric:

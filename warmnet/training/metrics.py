@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +24,16 @@ class Epoch(NamedTuple):
     train_accuracy: float
     held_out_accuracy: float
     seconds: float
+
+
+def best_epoch(history: Sequence[Epoch]) -> int:
+    """The epoch, from 1 on, with the lowest held-out loss; 0 if there is none."""
+    return min(history, key=lambda epoch: epoch.held_out_loss).epoch if history else 0
+
+
+def is_over(history: Sequence[Epoch], epochs: int, patience: int | None) -> bool:
+    """Whether so many epochs are done, or so many without a lower held-out loss."""
+    return len(history) >= epochs or (patience is not None and len(history) - best_epoch(history) >= patience)
 
 
 class Metrics:

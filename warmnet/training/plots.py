@@ -22,13 +22,14 @@ TRAINED, HELD_OUT = "#7a8ba3", "#d1495b"
 DPI = 120
 
 
-def plot_learning(history: Sequence[Epoch], name: str, path: Path) -> None:
-    """A PNG of loss and accuracy over epochs, on the images trained on and on those held out."""
+def plot_learning(history: Sequence[Epoch], name: str, path: Path, kept: int) -> None:
+    """A PNG of loss and accuracy over epochs, on the images trained on and on those held out; a line marks the epoch `kept`."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     epochs = [epoch.epoch for epoch in history]
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy")):
         for part, label, color in ("train", "trained on", TRAINED), ("held_out", "held out", HELD_OUT):
             axes.plot(epochs, [getattr(epoch, f"{part}_{metric}") for epoch in history], ".-", color=color, label=label)
+        axes.axvline(kept, color="#bbbbbb", zorder=0)
         axes.set(xlabel="epoch", title=metric, xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_ylim(0, None if metric == "loss" else 1.02)
@@ -36,7 +37,7 @@ def plot_learning(history: Sequence[Epoch], name: str, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, loc="upper right" if metric == "loss" else "lower right")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    result = f"{history[-1].held_out_accuracy:.1%} of the held-out images right after epoch {epochs[-1]}"
+    result = f"{history[kept - 1].held_out_accuracy:.1%} of the held-out images right after epoch {kept}, which is kept"
     figure.suptitle(f"{shortened(one_line(name), 24)}: {result}", parse_math=False)
     _write(figure, path)
 

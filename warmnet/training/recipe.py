@@ -12,7 +12,7 @@ from ..data.samples import Data
 from ..errors import InputError
 from ..networks.classifier import Classifier
 from . import schedule
-from .resolution import STRIDE, choose_area, choose_crop, choose_resolution
+from .resolution import STRIDE, choose_area, choose_crop, choose_resolution, network_resolution
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ class Recipe:
 
     The images:
 
-    - `resolution`, `crop`, `interpolation`: of `Preprocessing`; defaults: by the size of the images, see resolution.py. With the
-      interpolation 'random', images that are trained on are bilinear or bicubic, and the others bicubic.
-    - `sampling`, `area` (default: by the size of the images), `shift`, `flip`, `augment`, `magnitude`, `erase`: of `Augmentation`.
+    - `resolution`, `crop`, `interpolation`: of `Preprocessing`. With the interpolation 'random', images that are trained on are
+      bilinear or bicubic, and the others bicubic.
+    - `sampling`, `area`, `shift`, `flip`, `augment`, `magnitude`, `erase`: of `Augmentation`.
+    - The defaults of `resolution`, `crop` and `area` depend on the size of the images, see resolution.py.
     - `mixup`, `cutmix`: their alpha, each for half of the steps if both.
 
     The network:
@@ -42,6 +43,8 @@ class Recipe:
     - `network`: options of the network. `zero_classifier`: start the classifier at zero.
     - `label_smoothing`; `class_weights`: rare classes count more in the loss, in inverse proportion to their images.
     - `frozen_norm`: batch normalization keeps its statistics. `layer_decay`: each stage learns so much slower than the next.
+    - `freeze`: the last part of the network that keeps its weights and statistics, such as 'stage_3', and all before it do;
+      with 'all' the classifier alone learns. Default: none.
     - `unfreeze`: epochs until all stages learn; before, one after the other from the last. 0: all at once.
     """
 
@@ -75,6 +78,7 @@ class Recipe:
     class_weights: bool = False
     frozen_norm: bool = False
     layer_decay: float = 1.0
+    freeze: str | None = None
     unfreeze: int = 0
 
     def __post_init__(self) -> None:
@@ -92,6 +96,11 @@ class Recipe:
             _check_area(self.area)
         if self.epochs is not None and self.unfreeze > self.epochs:
             raise InputError(f"unfreeze is {self.unfreeze}: after {self.epochs} epochs some stages would not have learned.")
+        if self.freeze is not None and self.unfreeze:
+            raise InputError(
+                f"freeze is {self.freeze!r} and unfreeze {self.unfreeze}: one keeps stages as they are, by the other all learn "
+                f"in the end. Choose one."
+            )
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -143,7 +152,7 @@ class Recipe:
 
     def sized_for(self, model: Classifier, data: Data, from_weights: bool) -> Recipe:
         """This recipe for training the model on the data, its defaults filled in."""
-        resolution = model.preprocessing.resolution if model.preprocessing else model.resolution
+        resolution = network_resolution(model)
         return self.sized(len(data.train), data.median_short_side, resolution, model.reduction, from_weights)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
@@ -170,7 +179,7 @@ class Recipe:
             f"Recipe {self.name}: {self.epochs} epochs, batch {self.batch_size}, {self.optimizer} {self.lr:.2g} "
             f"({self.schedule})"
         )
-        settings = {name: getattr(self, name) for name in ("augment", "ema", "mixup", "cutmix", "erase", "patience")}
+        settings = {name: getattr(self, name) for name in ("augment", "ema", "mixup", "cutmix", "erase", "patience", "freeze")}
         for name, value in {**settings, **self.network}.items():
             if value:
                 text += f", {name} {value}"

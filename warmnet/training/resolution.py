@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import math
 
+from ..networks.classifier import Classifier
+
 SMALL = 64  # pixels; images with a shorter side are seen whole
 STRIDE = 32  # of every variant
+
+
+def network_resolution(model: Classifier) -> int:
+    """The side that a network's weights are for, or without weights the network."""
+    return model.preprocessing.resolution if model.preprocessing else model.resolution
 
 
 def choose_resolution(short_side: float, most: int, stride: int = STRIDE) -> int:

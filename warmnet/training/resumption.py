@@ -1,31 +1,123 @@
-"""Whether a run that goes on is the one that was started: the same images, network and settings."""
+"""Whether a run that goes on is the one that was started: the same images, network, weights and settings."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ..authoring.source_code import SourceCode
 from ..data.split_csv import SPLIT, SplitRow, read_split
 from ..errors import InputError
+from .metrics import Epoch, is_over
+from .run_record import plain
+
+CHECKPOINT = "checkpoint.pt"  # the newest state of a run
+APART = "recipe", "split", "network", "weights", "extended"  # what is not compared as one of many settings
+MAY_GROW = "epochs", "patience"  # of a run that is finished
 
 
-def check_same_run(folder: Path, before: dict[str, Any], now: dict[str, Any], split: Sequence[SplitRow]) -> None:
-    """Raise an InputError on what differs between the settings of a run as it was started and as it shall go on.
+def read_checkpoint(folder: Path, lazily: bool = False) -> dict[str, Any]:
+    """The newest state of the run in a folder; if `lazily`, its tensors are read when they are used.
 
-    - `split`: of the images as they are now, whose digest is in `now`.
+    Raises InputError if there is none.
+    """
+    if not (folder / CHECKPOINT).exists():
+        raise InputError(f"{folder} holds no run to go on with: it has no {CHECKPOINT}. Start it without --resume.")
+    state: dict[str, Any] = torch.load(folder / CHECKPOINT, "cpu", weights_only=True, mmap=lazily)
+    return state
+
+
+def saved_step(folder: Path) -> int:
+    """The step that the run in a folder was saved at last; 0 if it was not."""
+    return int(read_checkpoint(folder, lazily=True)["step"]) if (folder / CHECKPOINT).exists() else 0
+
+
+def check_resume(folder: Path, settings: Mapping[str, Any]) -> str:
+    """What there is to say of the run in `folder` that shall go on, before an image is read; '' if it was interrupted.
+
+    - `settings`: as of `RunFolder`, but for the split. What the recipe does not settle yet is None.
+
+    Raises InputError if there is no such run, settings differ, or it is finished and shall not be longer.
+    """
+    state = read_checkpoint(folder, lazily=True)
+    before = state["settings"]["recipe"]
+    recipe = {name: before.get(name) if value is None else value for name, value in settings["recipe"].items()}
+    check_settings(folder, state, {**settings, "recipe": recipe})
+    if not _is_over(state, before):
+        return ""
+    done, epochs = len(state["history"]), recipe["epochs"]
+    return (
+        f"The run in {folder} was finished after {done} epochs and goes on to {epochs}. Its learning rate is from here on that "
+        f"of a run of {epochs} epochs, so that it jumps; its weights will not be those of a run of {epochs} from the start."
+    )
+
+
+def check_settings(folder: Path, state: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise an InputError on what differs between the settings of a run as it was saved and as it shall go on.
+
+    A run that is finished must be made longer, by more epochs or patience.
+    """
+    before = state["settings"]
+    finished = _is_over(state, before["recipe"])
+    if before["network"] != now["network"]:
+        raise InputError(_networks_differ(folder, before["network"], now["network"]))
+    if before["weights"] != now["weights"]:
+        raise InputError(
+            f"The run in {folder} was started from {_start(before)}, not from {_start(now)}. Go on with the --weights that it "
+            f"was started with, or start a new run."
+        )
+    old, new = plain(_flat(before)), plain(_flat(now))
+    changes = []
+    for name in {**old, **new}:
+        is_longer = finished and name in MAY_GROW and (new[name] or 0) > (old[name] or 0) > 0
+        if old.get(name) != new.get(name) and not is_longer:
+            changes.append(f"{name} was {old.get(name)} and is {new.get(name)}")
+    if changes:
+        advice = "Go on with what it was started with."
+        if not finished and old["epochs"] != new["epochs"]:
+            advice += " Once it is finished, --resume and more --epochs make it longer."
+        raise InputError(f"The run in {folder} was started otherwise: {'; '.join(changes)}. {advice}")
+    if _is_over(state, now["recipe"]):
+        raise InputError(_finished(folder, len(state["history"]), before["recipe"]))
+
+
+def extended(state: Mapping[str, Any]) -> list[int]:
+    """After how many epochs the run that a checkpoint is of was finished, and made longer, as it is now."""
+    before: list[int] = state["settings"]["extended"]
+    return [*before, len(state["history"])] if _is_over(state, state["settings"]["recipe"]) else before
+
+
+def check_same_images(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], split: Sequence[SplitRow]) -> None:
+    """Raise an InputError if the images of a run are not those that it was started with.
+
+    - `split`: of the images as they are now, whose digest is in the settings `now`.
     """
     if before["split"] != now["split"]:
         raise InputError(_images_differ(folder, split))
-    if before.get("network") != now["network"]:
-        raise InputError(_networks_differ(folder, before.get("network"), now["network"]))
-    before, now = _flat(before), _flat(now)
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    if names:
-        changes = "; ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in names)
-        raise InputError(f"The run in {folder} was started otherwise: {changes}. Go on with what it was started with.")
+
+
+def _is_over(state: Mapping[str, Any], recipe: Mapping[str, Any]) -> bool:
+    """Whether the epochs that a checkpoint has are all those of a recipe."""
+    return is_over([Epoch(*row) for row in state["history"]], recipe["epochs"], recipe["patience"])
+
+
+def _finished(folder: Path, epochs: int, recipe: Mapping[str, Any]) -> str:
+    if epochs < recipe["epochs"]:
+        patience = recipe["patience"]
+        reason = f"after {epochs} of {recipe['epochs']} epochs its patience of {patience} was over"
+        cure = f"--patience {2 * patience}"
+    else:
+        reason, cure = f"all its {epochs} epochs are done", f"--epochs {2 * epochs}"
+    return f"The run in {folder} is finished: {reason}. It goes on with more of them: --resume {cure}."
+
+
+def _start(settings: Mapping[str, Any]) -> str:
+    digest = settings["weights"]
+    return f"weights whose SHA-256 begins with {digest[:8]}" if digest else "random weights"
 
 
 def _images_differ(folder: Path, split: Sequence[SplitRow]) -> str:
@@ -39,7 +131,8 @@ def _images_differ(folder: Path, split: Sequence[SplitRow]) -> str:
             changes.append(f"{images.total():,} {change}, such as {min(files[image] for image in images)}")
     return (
         f"The images are not those that the run in {folder} was started with: "
-        f"{'; '.join(changes) or 'in another order, or split otherwise'}. Put them back as {folder / SPLIT} has them, or start a new run."
+        f"{'; '.join(changes) or 'in another order, or split otherwise'}. Put them back as {folder / SPLIT} has them, or start "
+        f"a new run."
     )
 
 
@@ -58,6 +151,6 @@ def _networks_differ(folder: Path, before: str | None, now: str | None) -> str:
     )
 
 
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's settings beside the others."""
-    return {**settings["recipe"], **settings, "recipe": None}
+    return {**settings["recipe"], **{name: value for name, value in settings.items() if name not in APART}}

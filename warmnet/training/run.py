@@ -7,30 +7,30 @@ a run that goes on from a checkpoint ends with the very weights of one that was 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..authoring.source_code import find_source_code
-from ..data.errors import ImageError
-from ..data.loading import Batches, Images, loader
+from ..data.loading import Batches, Images, loader, worker_errors
 from ..data.samples import Data
-from ..errors import InputError
 from ..kernels.memory import keep_memory
-from ..networks.classifier import CLASSIFIER, Classifier
-from ..networks.families import find_family
+from ..networks.classifier import Classifier
 from ..weights.reading import Source
+from .checks import check_freeze, check_resolution
 from .execution import Execution
+from .initial_network import build_network, digest, load_source, take_over, zero_classifier
 from .metrics import Epoch
 from .progress import Progress
 from .recipe import Recipe
 from .run_folder import RunFolder, check_free
+from .run_record import new_record, run_settings
 from .signals import Signals
 from .steps import Training
 
@@ -41,29 +41,34 @@ SAVE_EVERY = 600  # seconds, in long epochs
 class Run:
     """A finished run; `confusion[i, j]` counts the held-out images of class i that were taken for class j.
 
-    `best` is the epoch with the lowest held-out loss; its weights are the run's if the recipe has patience, else the last's.
+    `best` is the epoch with the lowest held-out loss, `kept` that whose weights are the run's, and whose confusion this is: the
+    best if the recipe has patience, else the last.
     """
 
     folder: Path
     history: list[Epoch]
     confusion: Tensor
     best: int
+    kept: int
 
 
 def fit(
     data: Data, recipe: Recipe, folder: str | Path, *,
     variant: Any = None, source: Source | None = None, seed: int = 0, execution: Execution | None = None,
-    resume: bool = False, network: type[Classifier] | None = None,
+    resume: bool = False, network: type[Classifier] | None = None, options: Mapping[str, Any] | None = None,
 ) -> Run:  # fmt: skip
-    """A network trained on `data`. Its weights, metrics.csv and pictures are in `folder`, which was empty or new.
+    """A network trained on `data`. Its weights, run.json, metrics.csv and pictures are in `folder`, which was empty or new.
 
     The same seed gives the same weights bit for bit, on the same device with the same number of threads.
 
     - `variant`: of the network, such as 'b0' or 'resnet18'. Default: the network's own.
-    - `source`: weights to start from, of any variant: anything that `network.from_pretrained` takes. Default: from scratch.
-    - `resume`: go on with the run in `folder` from where it was last saved.
+    - `source`: weights to start from: anything that `network.from_pretrained` takes, of the `variant`, if one is given. Rows
+      of the classifier stay with the classes that have the same names; the others are new. Default: from scratch.
+    - `resume`: go on with the run in `folder` from where it was last saved; if it is finished, to more `epochs` of the recipe.
+      Then the learning rate is from there on that of a run so long, and the weights are not those of one from the start.
     - `network`: the class to train, a `Classifier`, such as one of your own; the file that it is written in is copied
       into `folder`; a notebook's is not. Default: the class of the weights, or of the variant's name.
+    - `options`: what else run.json shall hold, such as the folder of the images.
 
     SIGTERM and Ctrl-C finish the step and save before they end the process.
     """
@@ -74,59 +79,53 @@ def fit(
     if fabric.device.type == "cpu":
         keep_memory()
     with _repeatable(seed):
-        model = _network(network, len(data.classes), recipe, variant, source, seed)
+        model, weights_digest = _network(network, data, recipe, variant, source, seed)
         recipe = recipe.sized_for(model, data, from_weights=source is not None)
         batches = Batches(
             len(data.train), recipe.batch_size or 1, seed, fabric.global_rank, fabric.world_size, execution.accumulate
         )
         _prepare(model, recipe, data)
         training = Training(fabric, model, recipe, batches, seed, execution)
-        settings = {"recipe": asdict(recipe), "variant": model.variant_name, "seed": seed}
-        run = RunFolder(folder, data, settings, fabric, find_source_code(type(model)))
         if recipe.class_weights:
             training.class_weights = fabric.to_device(data.class_weights())
+        code = find_source_code(type(model))
+        settings = run_settings(recipe, model.variant_name, seed, code, weights_digest)
+        run = RunFolder(folder, data, settings, new_record(settings, data, execution, options or {}), fabric, code)
         if resume:
             run.load(training)
         else:
-            run.save(training)
+            run.start(training)
         try:
-            _train(training, data, run, execution.workers)
-        except ImageError as error:  # a file that was there at first; from a worker process it comes with a traceback
-            raise ImageError(str(error).strip().rpartition("ImageError: ")[2]) from None
+            with worker_errors():
+                _train(training, data, run, execution.workers)
+        except Exception:
+            if not training.step:
+                run.discard()
+            raise
         finally:
             run.draw(training)
-    if recipe.patience and training.best != len(training.history):
-        run.choose_best()
-    run.finish()
-    assert training.confusion is not None  # of the last epoch
-    return Run(folder, training.history, training.confusion, training.best)
+    run.finish(training)
+    assert training.confusion is not None  # of an epoch
+    return Run(folder, training.history, training.confusion, training.best, training.kept)
 
 
 def _network(
-    network: type[Classifier] | None, classes: int, recipe: Recipe, variant: Any, source: Source | None, seed: int
-) -> Classifier:
-    """A new network, or that of the source, for so many classes."""
-    settings: dict[str, Any] = {"num_classes": classes, "seed": seed, "device": "cpu", **recipe.network}
-    try:
-        if source is not None:
-            return (network or Classifier).from_pretrained(source, **settings)
-        network = network or find_family(variant)
-        return network(**settings) if variant is None else network(variant, **settings)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, InputError) or not recipe.network:
-            raise
-        advice = "A recipe without options of the network: replace(recipe, network={}), or --set network={}."
-        raise InputError(f"network is {dict(recipe.network)}: {error}\n{advice}") from error
+    network: type[Classifier] | None, data: Data, recipe: Recipe, variant: Any, source: Source | None, seed: int
+) -> tuple[Classifier, str | None]:
+    """A new network, or that of the source with its weights, for the classes of the data; the digest of these weights."""
+    if source is None:
+        model = build_network(network, variant, recipe, num_classes=len(data.classes), seed=seed, device="cpu")
+        if recipe.zero_classifier:
+            zero_classifier(model)
+        check_freeze(model, recipe, None)
+        return model, None
+    loaded = load_source(source, network, variant)
+    return take_over(loaded, data.classes, recipe, seed), digest(loaded)
 
 
 def _prepare(model: Classifier, recipe: Recipe, data: Data) -> None:
-    """Make the network what it is when training starts; images keep the colours that its weights are used to."""
-    if (recipe.resolution or 0) < model.reduction:
-        raise InputError(f"resolution is {recipe.resolution}; the network's total stride, {model.reduction}, is the least.")
-    if recipe.zero_classifier and model.classes != tuple(data.classes):
-        for name, parameter in model.named_parameters():
-            if name in CLASSIFIER:
-                nn.init.zeros_(parameter)
+    """Give the network its classes and its preprocessing: images keep the colours that its weights are used to."""
+    check_resolution(model, recipe.resolution or 0)
     before, model.classes, model.preprocessing = model.preprocessing, tuple(data.classes), recipe.preprocessing
     if before is not None:
         model.preprocessing = replace(recipe.preprocessing, mean=before.mean, std=before.std)
@@ -139,7 +138,7 @@ def _train(training: Training, data: Data, run: RunFolder, workers: int) -> None
     progress = Progress(training.steps, training.step, recipe.epochs or 0, visible=fabric.is_global_zero)
     with progress, Signals(fabric) as signals:
         last_save = time.monotonic()
-        while training.step < training.steps and not training.patience_is_over():
+        while not training.is_over():
             batches.step = training.step
             training.start_epoch()
             parts: list[tuple[Tensor, Tensor]] = []

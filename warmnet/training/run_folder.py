@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 
 from .. import weights
@@ -17,11 +16,12 @@ from ..data.split_csv import SPLIT, digest_of, split_of, write_split
 from ..errors import InputError
 from .metrics import Epoch
 from .plots import plot_confusion, plot_learning
-from .resumption import check_same_run
+from .resumption import CHECKPOINT, check_same_images, check_settings, extended, read_checkpoint
+from .run_record import FILE as RECORD
+from .run_record import read_record, results, to_json
 from .steps import Training
 
 BEST = "best.safetensors"  # the weights of the epoch with the lowest held-out loss
-CHECKPOINT = "checkpoint.pt"  # the newest state of a run that is not finished
 
 
 def new_folder(name: str) -> Path:
@@ -38,9 +38,19 @@ def new_folder(name: str) -> Path:
 
 def check_free(folder: Path) -> None:
     """Raise if a run folder cannot be made there, or there is anything; an empty folder, or half a file, is nothing."""
+    if (folder / CHECKPOINT).exists():
+        raise InputError(
+            f"{folder} is there already, with a run, and nothing is written over. Go on with it by --resume, choose another "
+            f"--out, or remove it."
+        )
     if folder.exists() and (not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir())):
         raise InputError(f"{folder} is there already, and nothing is written over. Choose another --out, or remove it.")
-    parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    check_can_be_written(folder)
+
+
+def check_can_be_written(path: Path) -> None:
+    """Raise if nothing can be written at a path, which may not be there yet."""
+    parent = next(path for path in (path, *path.absolute().parents) if path.exists())
     try:
         tempfile.TemporaryDirectory(prefix=".", dir=parent).cleanup()
     except OSError as error:
@@ -50,21 +60,31 @@ def check_free(folder: Path) -> None:
 class RunFolder:
     """The folder of a run; the first process alone writes into it, and every file is whole at any moment."""
 
-    def __init__(self, path: Path, data: Data, settings: dict[str, Any], fabric: Fabric, code: SourceCode | None):
-        self.path, self.data, self.fabric, self.code = path, data, fabric, code
+    def __init__(
+        self, path: Path, data: Data, settings: dict[str, Any], record: dict[str, Any], fabric: Fabric, code: SourceCode | None
+    ):
+        self.path, self.data, self.record = path, data, record
+        self.fabric, self.code = fabric, code
         self.split = split_of(data)
-        self.settings = {**settings, "split": digest_of(self.split), "network": code and str(code)}
+        self.settings = {**settings, "split": digest_of(self.split)}
         self.tensorboard: Any = None
+
+    def start(self, training: Training) -> None:
+        """Begin a run here."""
+        self.save(training)
+        self._write_record()
 
     def load(self, training: Training) -> None:
         """Go on with what was saved here."""
-        if not (self.path / CHECKPOINT).exists():
-            if (self.path / weights.FILE).exists():
-                raise InputError(f"The run in {self.path} is finished. There is nothing to go on with.")
-            raise InputError(f"{self.path} holds no run to go on with: it has no {CHECKPOINT}. Start it without --resume.")
-        state = torch.load(self.path / CHECKPOINT, "cpu", weights_only=True)
-        check_same_run(self.path, state["settings"], self.settings, self.split)
+        state = read_checkpoint(self.path)
+        check_same_images(self.path, state["settings"], self.settings, self.split)
+        check_settings(self.path, state, self.settings)
         training.load_state_dict(state)
+        self.record["extended"] = self.settings["extended"] = extended(state)
+        if (self.path / RECORD).exists():
+            before = read_record(self.path / RECORD)
+            self.record |= {key: before[key] for key in ("command", "started") if key in before}
+        self._write_record()
 
     def save(self, training: Training) -> None:
         """Keep the newest state of the run."""
@@ -88,30 +108,37 @@ class RunFolder:
             metadata = {"epoch": last.epoch, "held_out_accuracy": last.held_out_accuracy}
             metadata |= {key: self.settings[key] for key in ("recipe", "seed", "network")}
             with training.weights_to_save() as model:
-                weights.save(model, self.path / weights.FILE, **metadata)
+                if training.kept == last.epoch:
+                    weights.save(model, self.path / weights.FILE, **metadata)
                 if training.best == last.epoch:
                     weights.save(model, self.path / BEST, **metadata)
             write_csv(self.path / "metrics.csv", [Epoch._fields, *training.history])
             self._write_tensorboard(last, training.step)
         self.save(training)
 
-    def choose_best(self) -> None:
-        """Make the best epoch's weights those of the run."""
-        if self.fabric.is_global_zero:
-            with replacing(self.path / weights.FILE) as path:
-                path.write_bytes((self.path / BEST).read_bytes())
-
     def draw(self, training: Training) -> None:
         """The pictures of what there is so far."""
         if training.confusion is not None and self.fabric.is_global_zero:
-            plot_learning(training.history, self.data.name, self.path / "learning-curve.png")
+            plot_learning(training.history, self.data.name, self.path / "learning-curve.png", training.kept)
             plot_confusion(training.confusion, self.data.classes, self.path / "confusion-matrix.png")
 
-    def finish(self) -> None:
-        """Remove what only a run that is not finished needs."""
-        if self.fabric.is_global_zero:
-            (self.path / CHECKPOINT).unlink(missing_ok=True)
+    def finish(self, training: Training) -> None:
+        """Say what came of the run. The newest state stays, from which it can be made longer."""
+        self.record["results"] = results(training.history, training.best, training.kept)
+        self._write_record()
         self.fabric.barrier()
+
+    def discard(self) -> None:
+        """Remove what `start` wrote."""
+        if self.fabric.is_global_zero:
+            for name in CHECKPOINT, SPLIT, RECORD, self.code and self.code.file:
+                if name:
+                    (self.path / name).unlink(missing_ok=True)
+
+    def _write_record(self) -> None:
+        if self.fabric.is_global_zero:
+            with replacing(self.path / RECORD) as path:
+                path.write_text(to_json(self.record), encoding="utf-8")
 
     def _write_tensorboard(self, epoch: Epoch, step: int) -> None:
         """Give an epoch's figures to TensorBoard, if it is installed."""

@@ -14,6 +14,7 @@ from ..data.samples import Data, open_image
 from ..errors import InputError, extra
 from .image_grid import plot_grid
 from .recipe import Recipe
+from .run_folder import check_can_be_written
 
 with extra("train"):
     from PIL.Image import Image
@@ -21,11 +22,17 @@ with extra("train"):
 IMAGES, VERSIONS = 8, 5  # of a preview
 
 
+def check_preview(path: Path) -> None:
+    """Raise if a preview cannot be written at that path."""
+    if path.exists():
+        raise InputError(f"{path} is there already, and nothing is written over. Name another file with --out, or remove it.")
+    check_can_be_written(path)
+
+
 def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[str] = "preview.png") -> Path:
     """A picture of images as they are trained on: eight of the set, each as it is and five times augmented."""
     path = Path(path)
-    if path.exists():
-        raise InputError(f"{path} is there already, and nothing is written over. Name another file with --out, or remove it.")
+    check_preview(path)
     tiles: list[tuple[Image, str]] = []
     for index in torch.linspace(0, len(data.train) - 1, IMAGES).long().tolist():
         image, label = data.train[index]

@@ -18,9 +18,11 @@ from ..data.loading import Batches, derive_seed
 from ..errors import InputError
 from ..networks.classifier import Classifier
 from .activation_checkpointing import checkpoint_blocks
+from .checks import check_logits
 from .ema import EMA
 from .execution import Execution
-from .metrics import Epoch, Metrics
+from .freezing import first_to_learn
+from .metrics import Epoch, Metrics, best_epoch, is_over
 from .mixing import mix
 from .optimizer import build_optimizer, depth, part_depths
 from .recipe import Recipe
@@ -40,7 +42,7 @@ class Training:
         self.fabric, self.recipe, self.batches, self.seed, self.execution = fabric, recipe, batches, seed, execution
         self.images, self.steps, self.step = batches.images, (recipe.epochs or 0) * batches.steps, 0
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if execution.checkpointing:
+        if execution.activation_checkpointing:
             checkpoint_blocks(model)
         if fabric.device.type == "cuda" and fabric.world_size > 1:  # torch has none on the CPU
             nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -48,10 +50,11 @@ class Training:
         self.ema = EMA(fabric.to_device(model), constant=recipe.ema == "constant") if recipe.ema else None
         self.class_weights: Tensor | None = None
         self.history: list[Epoch] = []
-        self.confusion: Tensor | None = None  # of the last epoch's held-out images
+        self.confusion: Tensor | None = None  # of the held-out images, by the weights that are kept
         self.metrics, self.epoch_start = Metrics(), time.perf_counter()
         self.depths = part_depths(model)
-        self.shallowest = -1  # the depth from which on the network learns
+        self.first_to_learn = first_to_learn(model, recipe.freeze)  # the depth from which on the network ever learns
+        self.shallowest = -1  # and now
         self._wrap()
 
     def start_epoch(self) -> None:
@@ -83,7 +86,9 @@ class Training:
         images = images.contiguous(memory_format=torch.channels_last)
         seed = derive_seed(self.seed, self.step, 1)
         images, targets = mix(images, labels, self.model.num_classes, self.recipe, seed)
-        logits = self.wrapped(images).float()
+        logits = self.wrapped(images)
+        check_logits(logits, len(images), self.model.num_classes)
+        logits = logits.float()
         losses = self._loss(logits, targets)
         self.metrics.add(losses, logits, labels)
         return losses
@@ -107,7 +112,7 @@ class Training:
         held_out_loss, held_out_accuracy = held_out_metrics.means(self.fabric)
         if not math.isfinite(held_out_loss):
             raise self._diverged("on the images held out")
-        self.confusion = held_out_metrics.confusion(self.model.num_classes, self.fabric)
+        confusion = held_out_metrics.confusion(self.model.num_classes, self.fabric)
         epoch = Epoch(
             epoch=len(self.history) + 1,
             lr=self.recipe.rate(max(0, self.step - self.batches.steps), self.steps, self.images),
@@ -118,6 +123,8 @@ class Training:
             seconds=time.perf_counter() - self.epoch_start,
         )
         self.history.append(epoch)
+        if self.kept == epoch.epoch:
+            self.confusion = confusion
         self.metrics = Metrics()
 
     def _evaluate(self, held_out: DataLoader[Any]) -> Metrics:
@@ -157,10 +164,16 @@ class Training:
     @property
     def best(self) -> int:
         """The epoch, from 1 on, with the lowest held-out loss."""
-        return min(self.history, key=lambda epoch: epoch.held_out_loss).epoch if self.history else 0
+        return best_epoch(self.history)
 
-    def patience_is_over(self) -> bool:
-        return bool(self.recipe.patience) and len(self.history) - self.best >= (self.recipe.patience or 0)
+    @property
+    def kept(self) -> int:
+        """The epoch whose weights are the run's: the best if the recipe has patience, else the last."""
+        return self.best if self.recipe.patience else len(self.history)
+
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or the patience is over."""
+        return is_over(self.history, self.recipe.epochs or 0, self.recipe.patience)
 
     def check_finite(self) -> None:
         """Raise if the last loss was no number."""
@@ -201,7 +214,7 @@ class Training:
 
     def _unfreeze(self) -> None:
         """Let the stages learn whose turn it is: the classifier at once, the stem when `unfreeze` epochs are over."""
-        shallowest = 0
+        shallowest = self.first_to_learn
         if self.recipe.unfreeze:
             deepest = max(self.depths.values())
             shallowest = max(0, round(deepest * (1 - len(self.history) / self.recipe.unfreeze)))

@@ -1,0 +1,80 @@
+"""Options from a JSON file: the run.json of a run, or one of the user's own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..networks.names import choose_one
+
+RECORDED = "folder", "strict", "model", "weights", "lineage"  # options that run.json has beside what the run itself knows
+PATHS = "folder", "model", "weights"
+NOT_IN_FILES = "help", "config", "set", "resume", "preview"
+
+
+def add_config(arguments: argparse.Namespace, file: Path) -> argparse.Namespace:
+    """The arguments with the options of a file, before which those go that were given.
+
+    `recipe_settings` are all settings of a recipe, if the file has them, as run.json does.
+    """
+    from .. import training
+
+    content = training.read_record(file)
+    recipe = content.get("recipe")
+    settings = content.pop("recipe") if isinstance(recipe, dict) else {}
+    _check_code(arguments, content, file)
+    words = _words(content, arguments.parser, file)
+    words = [*words, *arguments.words[1:]]
+    if content.get("folder") and not arguments.folder:
+        words.append(content["folder"])
+    both = arguments.parser.parse_args(words)
+    both.words, both.rest = arguments.words, arguments.rest
+    both.recipe_settings = {} if arguments.recipe else settings
+    both.weights_sha256 = None if arguments.weights else content.get("weights_sha256")
+    both.extended = content.get("extended")
+    return both
+
+
+def _check_code(arguments: argparse.Namespace, content: Mapping[str, Any], file: Path) -> None:
+    """Raise InputError if the file names code of the user's, which runs only if its user names it."""
+    if content.get("model") and not arguments.model:
+        raise InputError(
+            f"{file} is of {content['model']}, and code runs only if you name it. Do so if you trust it: "
+            f"--model {content['model']}"
+        )
+
+
+def _words(content: Mapping[str, Any], parser: argparse.ArgumentParser, file: Path) -> list[str]:
+    """The words of the command line that stand for the options of a file, but for its FOLDER and facts."""
+    from ..training import FACTS, Recipe
+
+    options = {action.dest: action for action in parser._actions if action.dest not in NOT_IN_FILES}
+    names = [*options, *(field.name for field in fields(Recipe) if field.name != "name")]
+    words = []
+    for key, value in content.items():
+        name = key.replace("-", "_")
+        if name not in (*names, *FACTS):
+            raise InputError(f"{file} has {key!r}, and there is no such option. {choose_one(name, dict.fromkeys(names))}.")
+        if name in FACTS or name in ("folder", "model") or value in (None, False):
+            continue
+        if name not in options:
+            words.append(f"--set={name}={value!r}")
+        elif options[name].nargs == 0:
+            words.append(options[name].option_strings[-1])
+        else:
+            words.append(f"{options[name].option_strings[-1]}={value}")
+    return words
+
+
+def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options that run.json has beside what the run itself knows. Paths are absolute, so that they hold anywhere."""
+    options = {name: getattr(arguments, name) for name in RECORDED}
+    for name in PATHS:
+        if options[name] and Path(options[name].partition(":")[0]).exists():
+            options[name] = os.path.abspath(options[name])
+    return options
