@@ -3,7 +3,7 @@
 scikit-learn's digits, Fashion-MNIST and tuxpaint's stamps, small on purpose: from scratch by the recipe small, and from lite0's
 weights by finetune. A seed decides the images that are trained on and the initial weights, and is the same for each side, so
 that differences are paired. Every network is evaluated with several central crops. One thread; accuracies go to resolution.json
-after each run, and a run that is there is not made again. `--table` prints the means that training/resolution.py quotes.
+after each run, and a run that is there is not made again. Without --part the table of what is there is printed.
 """
 
 import argparse
@@ -84,7 +84,8 @@ def stamps(seed):
     return tuple(names), train, test
 
 
-DATA = {"digits": digits, "fashion-20": fashion(20), "fashion-50": fashion(50), "fashion-200": fashion(200), "stamps": stamps}
+DATA = {"digits": digits, "fashion-20": fashion(20), "fashion-50": fashion(50), "stamps": stamps}
+TESTED = {"digits": 364, "fashion-20": 1000, "fashion-50": 1000, "stamps": 354}  # images
 
 
 def run(data, network, recipe, seed):
@@ -141,7 +142,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--seconds", type=float, default=1e9, help="no run starts later")
-    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     began = time.perf_counter()
@@ -152,6 +152,25 @@ def main():
             accuracies = run(*settings)
             write({**read(), name: accuracies})
             print(f"{time.perf_counter() - began:4.0f} s, {name}: {accuracies}", flush=True)
+    print(table(read()))
+
+
+def table(runs):
+    """The accuracies in percent, with the standard error of so many test images, in Markdown."""
+    lines = [
+        "| images | network | side | area | seed | the paper's crop | crop 0.875 | all |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in sorted(runs):
+        data, network, side, area, seed = name.split(" | ")
+        papers = str(round(int(side) / (int(side) + 32), 3))
+        shares = [percent(runs[name][crop], TESTED[data]) for crop in (papers, "0.875", "1.0")]
+        lines.append(f"| {' | '.join([data, network, side, area.split()[1], seed.split()[1], *shares])} |")
+    return "\n".join(lines)
+
+
+def percent(share, images):
+    return f"{100 * share:.1f} ± {100 * (share * (1 - share) / images) ** 0.5:.1f}"
 
 
 def read():
