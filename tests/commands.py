@@ -69,7 +69,7 @@ def _work(words, path, kill_at, since):
     begun, numbers = [], count()
 
     def heard(event, arguments):
-        if event.startswith(FILES) and (begun or since in str(arguments)):
+        if event.startswith(FILES) and "site-packages" not in str(arguments) and (begun or since in str(arguments)):
             begun.append(event)
             if next(numbers) == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)

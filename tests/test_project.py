@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (  # from the ground up; a file imports from lower floors, or from its own
     "errors",
     "version",
+    "spelling",
     "checks",
     "text",
     "terminal",

@@ -24,10 +24,11 @@ def test_a_split_of_other_columns_is_refused(tmp_path, text):
         read_split(tmp_path)
 
 
-def test_the_order_counts_and_the_place_does_not(tmp_path):
+def test_the_order_counts_and_the_names_of_files_do_not(tmp_path):
     root = write_digits(tmp_path / "digits")
     rows = split_of(folder(root))
     shutil.copytree(root, tmp_path / "copy")
+    (tmp_path / "copy" / "0" / "05.png").rename(tmp_path / "copy" / "0" / "05 (1).png")
     assert digest_of(split_of(folder(tmp_path / "copy"))) == digest_of(rows)
     assert digest_of(rows[::-1]) != digest_of(rows)
 
@@ -48,7 +49,9 @@ def test_what_was_trained_on_is_known_wherever_it_lies(tmp_path):
     copied = folder(tmp_path / "copy")
     for other in packed, copied:
         assert len(trained_on(run, other, other.train + other.held_out)) == trained
-        assert len(trained_on(run / "weights.safetensors", other, other.train + other.held_out)) == trained
+        assert trained_on(run / "weights.safetensors", other, other.train) == [], "which is not there"
+        (run / "best.safetensors").touch()
+        assert len(trained_on(run / "best.safetensors", other, other.train + other.held_out)) == trained
     assert trained_on(tmp_path, data, data.train) == []
 
 

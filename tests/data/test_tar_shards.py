@@ -61,10 +61,20 @@ def everything(data):
 def test_shards_that_webdataset_wrote_hold_what_its_own_reader_reads(tmp_path):
     with webdataset.ShardWriter(f"{tmp_path}/train-%03d.tar", maxcount=5, verbose=0) as writer:
         for k, name, jpeg in PHOTOGRAPHS:
-            writer.write({"__key__": k, "jpg": jpeg, "cls": name, "json": {"label": "not this one"}, "txt": "a caption"})
+            writer.write(
+                {
+                    "__key__": k,
+                    "jpg": jpeg,
+                    "cls": name,
+                    "json": {"label": "not this one"},
+                    "txt": "a caption",
+                    "url": "example.org",
+                }
+            )
     data = shards(f"{tmp_path}/train-{{000..002}}.tar")
     assert data.name == tmp_path.name and data.classes == ("china", "flower")
-    assert everything(data) == sorted(PHOTOGRAPHS) and not data.skipped and data.ignored == len(PHOTOGRAPHS)
+    assert everything(data) == sorted(PHOTOGRAPHS) and not data.skipped
+    assert data.left_out == {".url": len(PHOTOGRAPHS)}
     pattern = f"{tmp_path}/train-{{000..002}}.tar"
     theirs = webdataset.WebDataset(pattern, shardshuffle=False).to_tuple("__key__", "cls", "jpg")
     assert everything(data) == sorted((k, name.decode(), jpeg) for k, name, jpeg in theirs)
@@ -97,19 +107,41 @@ def in_folders(json=None):
     [
         (photo_files(), ("china", "flower")),
         (photo_files(lambda k, name: {f"{k}.CLS": f"{name}\n".encode()}), ("china", "flower")),
+        (photo_files(lambda k, name: {f"{k}.txt": f"{name}\r\n".encode()}), ("china", "flower")),
+        (photo_files(lambda k, name: {f"{k}.label": name.encode()}), ("china", "flower")),
         (photo_files(as_json), ("china", "flower")),
+        (photo_files(lambda k, name: {f"{k}.json": json.dumps({"class": name}).encode()}), ("china", "flower")),
+        (photo_files(lambda k, name: {f"{k}.json": json.dumps({"cls": len(name)}).encode()}), ("5", "6")),
         (photo_files(lambda k, name: {f"{k}.json": json.dumps({"label": len(name)}).encode()}), ("5", "6")),
         (in_folders(), ("china", "flower")),
         (in_folders(b'{"url": "example.org"}'), ("china", "flower")),
         (in_folders(b"[1]"), ("china", "flower")),
     ],
-    ids=["cls", "CLS, a line", "json", "json, a number", "folder", "folder, json without a label", "folder, json of a list"],
+    ids=[
+        "cls",
+        "CLS, a line",
+        "txt",
+        "label",
+        "json",
+        "json, class",
+        "json, cls",
+        "json, a number",
+        "folder",
+        "folder, json without a label",
+        "folder, json of a list",
+    ],
 )
 def test_a_class_is_what_cls_says_or_json_or_the_folder(tmp_path, files, classes):
     data = shards(write(tmp_path / "x.tar", files))
     assert data.classes == classes and len(data.train + data.held_out) == len(PHOTOGRAPHS) and not data.skipped
     number = {name: label for label, name in enumerate(sorted({name for _, name, _ in PHOTOGRAPHS}))}
     assert all(number[key(image)[:-3]] == label for image, label in data.train + data.held_out)
+
+
+def test_names_of_images_in_folders_may_have_dots(tmp_path):
+    files = {f"{name}/Photo 10.30.{n}.jpg": jpeg for n, (_, name, jpeg) in enumerate(PHOTOGRAPHS)}
+    data = shards(write(tmp_path / "x.tar", files), strict=True)
+    assert data.classes == ("china", "flower") and len(data.train + data.held_out) == len(PHOTOGRAPHS) and not data.left_out
 
 
 def test_numbers_as_classes_are_sorted_as_numbers(tmp_path):
@@ -141,6 +173,37 @@ def test_val_shards_are_held_out(tmp_path):
     assert len(shards(f"{tmp_path}/train-*.tar").held_out) == 2, "only what is named is read"
 
 
+@pytest.mark.parametrize(
+    "train, val",
+    [
+        ("imagenet1k-train-0001", "imagenet1k-validation-0001"),
+        ("Train_00", "Valid_00"),
+        ("x-train", "x-test"),
+        ("train/0", "dev/0"),
+    ],
+)
+def test_shards_are_held_out_by_the_words_of_folders(tmp_path, train, val):
+    for name, photos in (train, PHOTOGRAPHS[:8]), (val, PHOTOGRAPHS[8:]):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path / f"{name}.tar", photo_files(photos=photos))
+    data = shards([f"{tmp_path}/{train}.tar", f"{tmp_path}/{val}.tar"])
+    assert [key(image) for image, _ in data.held_out] == [k for k, _, _ in PHOTOGRAPHS[8:]]
+    assert [key(image) for image, _ in data.train] == [k for k, _, _ in PHOTOGRAPHS[:8]]
+
+
+def test_test_shards_beside_val_are_left_alone_and_that_is_said(tmp_path):
+    for name, photos in ("train", PHOTOGRAPHS[:4]), ("val", PHOTOGRAPHS[4:8]), ("test", PHOTOGRAPHS[8:]):
+        write(tmp_path / f"{name}-0.tar", photo_files(photos=photos))
+    data = shards(f"{tmp_path}/*.tar")
+    assert everything(data) == sorted(PHOTOGRAPHS[:8])
+    assert data.notes == ("Left alone, beside the val shards: the test shards.",)
+
+
+def test_a_share_of_shards_is_held_out(tmp_path):
+    data = shards(write(tmp_path / "val-0.tar", photo_files()), val_share=0.5)
+    assert len(data.held_out) == len(PHOTOGRAPHS) // 2
+
+
 @pytest.mark.parametrize("context", [multiprocessing.get_context("fork"), FORKS], ids=["fork", "forkserver"])
 def test_workers_read_members_by_turns_from_one_shard(tmp_path, context):
     members = list_members(write(tmp_path / "x.tar", photo_files()))
@@ -162,9 +225,21 @@ def test_braces_expand_as_webdatasets_do(pattern):
 
 
 def test_files_of_other_kinds_are_counted(tmp_path):
-    files = {"README": b"", "notes.txt": b"", "__MACOSX/._china000.jpg": b"what macOS puts into archives", **photo_files()}
-    data = shards(write(tmp_path / "x.tar", files), strict=True)
-    assert everything(data) == sorted(PHOTOGRAPHS) and data.ignored == 3
+    rest = (
+        "README",
+        "notes.txt",
+        "__MACOSX/._china000.jpg",
+        ".ipynb_checkpoints/0-checkpoint.jpg",
+        "._1.jpg",
+        "2.heic",
+        "china000.mask.png",
+    )
+    data = shards(write(tmp_path / "x.tar", dict.fromkeys(rest, b"") | photo_files()), strict=True)
+    assert everything(data) == sorted(PHOTOGRAPHS)
+    assert data.left_out == {
+        "without a suffix": 1, ".txt": 1, "in __MACOSX": 1, "in .ipynb_checkpoints": 1, "hidden": 1, ".heic": 1,
+        ".png beside the image of a sample": 1,
+    }  # fmt: skip
 
 
 CUT = {
@@ -186,14 +261,16 @@ def test_samples_that_cannot_be_used_are_named_and_left_out_or_refused(tmp_path)
     for what in (
         f"{path}: china000.jpg: ",
         f"{path}: china002 has 0 images, and 1 is expected; there is cls.",
-        f"{path}: china001 has no label.",
-        f"{path}: flower000 has no label.",
-        f"{path}: flower001 has the label 0.5.",
+        f"{path}: china001 has no label; there is jpg, cls.",
+        f"{path}: flower000 has no label; there is jpg.",
+        f"{path}: flower001 has the label 0.5; there is jpg, json.",
         f"{path}: flower002 has an unreadable label",
         f"{path}: flower003 has 2 images, and 1 is expected; there is jpg, cls, png.",
     ):
         assert sum(message.startswith(what) for message in data.skipped) == 1, (what, data.skipped)
-    with pytest.raises(DataError, match=r"strict refuses: .*x\.tar: flower000 has no label.* and 6 more"):
+    with pytest.raises(
+        DataError, match=r"strict refuses images that cannot be used: .*x\.tar: flower000 has no label.* and 6 more"
+    ):
         shards(path, strict=True)
 
 
@@ -217,7 +294,7 @@ def test_a_damaged_shard_is_named_and_left_out_or_refused(tmp_path, damage):
     found = shards([whole, broken])
     assert everything(found) == sorted(PHOTOGRAPHS)
     assert len(found.skipped) == 1 and found.skipped[0].startswith(f"{broken} is truncated or damaged, in or after ")
-    with pytest.raises(DataError, match=r"strict refuses: .*broken\.tar is truncated"):
+    with pytest.raises(DataError, match=r"strict refuses .*broken\.tar is truncated"):
         shards([whole, broken], strict=True)
 
 
@@ -247,9 +324,14 @@ def other_classes(root):
     write(root / "val-0.tar", photo_files(photos=PHOTOGRAPHS[::2]))
 
 
-def third_kind(root):
-    write(root / "test-0.tar", photo_files())
+def no_words(root):
+    write(root / "more-0.tar", photo_files())
     other_classes(root)
+
+
+def no_train(root):
+    for part in "val", "test":
+        write(root / f"{part}-0.tar", photo_files())
 
 
 @pytest.mark.parametrize(
@@ -258,12 +340,13 @@ def third_kind(root):
         (one_class, "y-{0..3}.tar", r"No file matches .*/y-0\.tar\. Shards are tar files"),
         (one_class, "{x,y}*.tar", r"No file matches .*/y\*\.tar"),
         (one_class, "x.tar", r"x\.tar: 1 classes, \['china'\], and 2 is the least"),
-        (class_of_one, "x.tar", "Class flower has 1 readable image"),
+        (class_of_one, "x.tar", "the class flower has 1 readable images, and 2 is the least"),
         (gzipped, "x.tar", r"x\.tar is compressed with gzip, .* gunzip .*x\.tar"),
         (lambda root: (root / "x.tar").write_text("no tar" * 1000), "x.tar", r"x\.tar is not a tar file"),
         (lambda root: (root / "x.tar").touch(), "x.tar", r"x\.tar is not a tar file"),
         (other_classes, "*.tar", "different classes: flower"),
-        (third_kind, "*.tar", r"Beside val-\* shards only train-\* are expected, and there is .*test-0\.tar"),
+        (no_words, "*.tar", r"are parts, such as .*train-0\.tar, which is train, and .*more-0\.tar has none of the words"),
+        (no_train, "*.tar", r"the test shards and the val shards can be held out, and nothing is spelled like train"),
     ],
 )
 def test_shards_that_cannot_be_trained_on_say_why(tmp_path, make, patterns, message):

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -225,13 +227,41 @@ def test_openvino_is_made_ready_for_a_few_shapes_and_once_for_any_other(files, m
     assert shapes == [f"[{batch},64,64,3]" for batch in "31"] + ["[?,64,64,3]"]
 
 
-@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+@pytest.mark.parametrize("engine", FAST)
 def test_one_predictor_serves_many_threads(files, model, engine):
-    from concurrent.futures import ThreadPoolExecutor
-
     predictor = open_exported(files[engine], 2)
     inputs = synthetic_samples(predictor.metadata, 8).inputs
     expected = predictor.logits(inputs)
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(predictor.logits, [inputs] * 12):
             assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("engine", FAST)
+def test_threads_that_call_it_at_once_for_the_first_time_set_it_up_once(files, engine, monkeypatch):
+    predictor, runners = open_exported(files[engine], 1), []
+    inputs = synthetic_samples(predictor.metadata, 1).inputs
+    runner = predictor._network.runner
+    monkeypatch.setattr(predictor._network, "runner", lambda *settings: runners.append(runner(*settings)) or runners[-1])
+    at_once(8, lambda: predictor.logits(inputs))
+    assert len(runners) == 1
+
+
+def at_once(count, call):
+    """Call it in `count` threads that begin together."""
+    barrier = threading.Barrier(count)
+    with ThreadPoolExecutor(count) as pool:
+        for future in [pool.submit(lambda: (barrier.wait(), call())) for _ in range(count)]:
+            future.result()
+
+
+def test_torchs_number_of_threads_is_what_it_was_after_calls_from_many_threads(files):
+    predictor, before = open_exported(files["torch"], 1), torch.get_num_threads()
+    inputs = synthetic_samples(predictor.metadata, 1).inputs
+    torch.set_num_threads(3)
+    try:
+        at_once(8, lambda: [predictor.logits(inputs) for _ in range(5)])
+        with ThreadPoolExecutor(1) as pool:
+            assert [torch.get_num_threads(), pool.submit(torch.get_num_threads).result()] == [3, 3]
+    finally:
+        torch.set_num_threads(before)

@@ -816,7 +816,7 @@ def test_an_endpoint_that_does_not_run_is_refused(small):
 
 
 def test_an_unknown_endpoint_is_refused(small):
-    with pytest.raises(ValueError, match="Unknown endpoint 'stage_1'. Choose among stem, .*logits"):
+    with pytest.raises(ValueError, match="Unknown endpoint 'stage_1'. .*Choose one of stem, .*logits"):
         Endpoints(small, ["stage_1"])
 
 

@@ -234,7 +234,7 @@ def test_strides_of_ones_own_are_kept():
         (
             ("b0",),
             dict(drop_conect=0.1),
-            r"Unknown option 'drop_conect'. Did you mean 'drop_connect'\? Choose among variant, .*padding, eps, ",
+            r"Unknown option 'drop_conect'. Did you mean 'drop_connect'\? Choose one of variant, .*padding, eps, ",
         ),
         (("b0",), dict(padding="valid"), r"padding='valid' is unknown.*'same' or 'symmetric'"),
         (("b0",), dict(output_stride=24), r"output_stride=24 cannot be made of these strides. They can make 16"),

@@ -1,38 +1,173 @@
+import csv
+
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from PIL import Image
 
+from warmnet.training import fonts
+from warmnet.training.confusion_plot import confusion_matrix, confusion_of_many, plot_confusion
 from warmnet.training.evaluation_result import Bin
-from warmnet.training.image_grid import plot_grid
+from warmnet.training.fonts import class_labels, isolated, unreadable
 from warmnet.training.metrics import Epoch
-from warmnet.training.plots import plot_calibration, plot_confusion, plot_learning
+from warmnet.training.plots import calibration_curve, compact, learning_curve, plot_calibration, plot_learning
+
+LONG = [f"a rather long name of a class, number {n}, in a garden" for n in range(60)]
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 300])
-def test_a_learning_curve_is_a_png_of_one_size(tmp_path, epochs):
-    history = [Epoch(n, 0.01, 2 / n, 2.2 / n, 1 - 1 / n, 1 - 1.1 / n, 1.0) for n in range(1, epochs + 1)]
-    plot_learning(history, "digits", tmp_path / "curve.png", 1)
-    assert Image.open(tmp_path / "curve.png").size == (1080, 456)
+def labels_out_of_view(axis):
+    low, high = sorted(axis.get_view_interval())
+    return [tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
+
+
+def texts_of(figure):
+    """The text and the box of each text that can be seen, in pixels."""
+    figure.draw_without_rendering()
+    hidden = [label for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for label in labels_out_of_view(axis)]
+    texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible() and text not in hidden]
+    return [(text.get_text(), text.get_window_extent()) for text in texts]
+
+
+def check_texts(figure):
+    """No text leaves the picture or lies on another."""
+    texts = texts_of(figure)
+    boxes = np.array([box.extents for _, box in texts])
+    within = (boxes[:, :2] > -1).all(1) & (boxes[:, 2:] < figure.bbox.extents[2:] + 1).all(1)
+    assert within.all(), [text for (text, _), inside in zip(texts, within) if not inside]
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    first, second = np.nonzero(np.triu((high - low > 1).all(2), 1))
+    assert not len(first), [(texts[i][0], texts[j][0]) for i, j in zip(first, second)]
+
+
+def check_legend(figure):
+    """The legend lies on no axes."""
+    (legend,) = figure.legends
+    assert not any(Bbox.intersection(legend.get_window_extent(), axes.get_window_extent()) for axes in figure.axes)
+
+
+def history(epochs, loss=lambda n: 2 / n):
+    return [Epoch(n, 0.01, loss(n), 1.1 * loss(n), 1 - 1 / (n + 1), 1 - 1.1 / (n + 1), 1.0) for n in range(1, epochs + 1)]
+
+
+def confusion_of(classes, images=30):
+    confusion = torch.eye(classes, dtype=torch.long) * images
+    confusion[0, 1] = 7
+    return confusion
+
+
+HISTORIES = {
+    "one epoch": history(1),
+    "16 epochs": history(16),
+    "500 epochs": history(500),
+    "a jump": history(16, lambda n: 1e4 if n == 7 else 2 / n),
+    "large losses": history(16, lambda n: 3e4 / n),
+    "no loss": history(3, lambda n: 0.0),
+}
+
+
+@pytest.mark.parametrize("epochs", HISTORIES.values(), ids=HISTORIES)
+def test_a_learning_curve_has_its_texts_and_its_legend_in_free_places(epochs):
+    figure = learning_curve(epochs, "a data set with a name that goes on and on", kept=len(epochs))
+    check_texts(figure)
+    check_legend(figure)
+    assert len({tuple(figure.get_size_inches()) for epochs in HISTORIES.values()}) == 1
+
+
+def test_a_learning_curve_marks_the_epoch_whose_weights_are_kept():
+    epochs = history(16)
+    figure = learning_curve(epochs, "digits", kept=12)
+    texts = [text for text, _ in texts_of(figure)]
+    accuracy = epochs[11].held_out_accuracy
+    assert "epoch 12, kept" in texts
+    assert f"digits: {accuracy:.1%} of the held-out images right by the weights kept, of epoch 12" in texts
+    for axes, value in zip(figure.axes, (epochs[11].held_out_loss, accuracy)):
+        mark = next(line for line in axes.lines if line.get_marker() == "o")
+        assert (mark.get_xdata().item(), mark.get_ydata().item()) == (12, value)
+
+
+def test_a_loss_that_jumps_is_on_a_logarithmic_scale():
+    scales = {name: learning_curve(epochs, "", 1).axes[0].get_yscale() for name, epochs in HISTORIES.items()}
+    assert {name for name, scale in scales.items() if scale == "log"} == {"a jump", "500 epochs"}
+
+
+@pytest.mark.parametrize(
+    "names", [["cat", "dog"], [*"0123456789"], LONG[:2], LONG[:10], LONG], ids=lambda names: f"{len(names)}"
+)
+def test_the_labels_of_a_confusion_matrix_are_different_and_do_not_overlap(names):
+    labels = class_labels(names, 24)
+    assert len({*labels.values()}) == len(names)
+    figure = confusion_matrix(confusion_of(len(names), 12_345), [*labels.values()], "7 of 8 right")
+    check_texts(figure)
+    (axes, _), shown = figure.axes, {text for text, _ in texts_of(figure)}
+    assert shown >= {*labels.values()}
+    width = axes.get_window_extent().width / len(names)
+    assert all(text.get_window_extent().width < width for text in axes.texts)
+
+
+def test_a_thousand_classes_are_numbers_beside_the_confusions_by_name(tmp_path):
+    names = [f"{LONG[n % 60]} {n}" for n in range(1000)]
+    confusion = confusion_of(1000)
+    confusion[500, 900] = 12
+    path, legend = plot_confusion(confusion, names, tmp_path / "confusion.png")
+    assert max(Image.open(path).size) < 2100
+    rows = list(csv.reader(legend.open(encoding="utf-8")))
+    assert rows[501] == ["#500", names[500]] and len(rows) == 1001
+    labels = [*class_labels(names, 24).values()]
+    figure = confusion_of_many(confusion, labels, range(1000), "7 of 8 right", " (numbers: classes.csv)")
+    check_texts(figure)
+    texts = [text for text, _ in texts_of(figure)]
+    assert {"#0", "#900", "12 of 42", "7 of 37"} <= {*texts}
+    assert any(labels[500] in text and labels[900] in text for text in texts)
+    points = figure.axes[0].images[0].get_array()
+    assert points[500 // 5, 900 // 5] == pytest.approx(12 / 42), "no confusion is lost between the points"
+
+
+def test_numbers_are_those_of_all_classes_where_only_some_have_images(tmp_path):
+    names = [*map(str, range(8)), "\U000e0101\U0010fffd"]  # a letter of private use
+    confusion = torch.zeros(9, 9, dtype=torch.long)
+    confusion[8, 8] = confusion[2, 8] = 3
+    _, legend = plot_confusion(confusion, names, tmp_path / "confusion.png")
+    assert [row[0] for row in csv.reader(legend.open(encoding="utf-8"))] == ["number", "#2", "#8"]
+    plot_confusion(confusion[:8, :8] + 1, names[:8], tmp_path / "confusion.png")
+    assert not legend.exists(), "that of an earlier plot"
 
 
 @pytest.mark.parametrize("classes", [2, 10, 40, 200])
 def test_a_confusion_matrix_grows_with_its_classes_up_to_a_limit(tmp_path, classes):
-    confusion = torch.eye(classes, dtype=torch.long) * 30
-    confusion[0, 1] = 7
     names = [f"a rather long name of a class, number {n}" for n in range(classes)]
-    plot_confusion(confusion, names, tmp_path / "confusion.png")
+    plot_confusion(confusion_of(classes), names, tmp_path / "confusion.png")
     image = Image.open(tmp_path / "confusion.png")
-    assert min(image.size) > 500 and max(image.size) <= 3000
+    assert min(image.size) > 500 and max(image.size) <= 3200
     assert len(np.unique(np.asarray(image.convert("L")))) > 20, "it is not empty"
 
 
 def test_classes_may_have_any_name(tmp_path, recwarn):
-    names = [r"$\oops$", "猫", "x" * 300, b"\xff".decode(errors="surrogateescape"), "a\nb"]
-    plot_confusion(torch.eye(5, dtype=torch.long), names, tmp_path / "confusion.png")
+    names = [r"$\oops$", "猫", "x" * 300, b"\xff".decode(errors="surrogateescape"), "a\nb", "قطة", "बिल्ली", "😀", ""]
+    plot_confusion(torch.eye(9, dtype=torch.long), names, tmp_path / "confusion.png")
     plot_learning([Epoch(1, 0.1, 1, 1, 0, 0, 1)], names[0], tmp_path / "curve.png", 1)
     assert not recwarn.list
     assert Image.open(tmp_path / "confusion.png").size[0] < 1000
+
+
+def test_what_no_font_has_is_a_number(monkeypatch):
+    assert unreadable(["cat, été, кот", "\U0010fffd"]) == {"\U0010fffd"}
+    assert class_labels(["cat", "\U0010fffd"], 24) == {"cat": "cat", "\U0010fffd": "#1"}
+    monkeypatch.setattr(fonts, "findSystemFonts", list)
+    fonts._files_beside_first.cache_clear()
+    assert class_labels(["cat", "猫", "बिल्ली"], 24) == {"cat": "cat", "猫": "#1", "बिल्ली": "#2"}, (
+        "with matplotlib's fonts alone"
+    )
+    fonts._files_beside_first.cache_clear()
+
+
+def test_a_font_that_has_the_letters_is_found():
+    for text in "猫", "बिल्ली":
+        if not unreadable([text]):  # where such a font is installed
+            assert fonts.FT2Font(fonts.font_file(text)).get_char_index(ord(text[0])) and len(fonts.families([text])) == 2
+    assert isolated("cat") == "cat" and len(isolated("قطة")) == 5
 
 
 def test_a_class_without_held_out_images_is_an_empty_row(tmp_path):
@@ -40,42 +175,14 @@ def test_a_class_without_held_out_images_is_an_empty_row(tmp_path):
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("sizes", [[(8, 8)], [(640, 427)] * 3, [(8, 8), (900, 1), (1, 900)] * 21 + [(150, 150)]])
-def test_a_grid_holds_every_tile_at_a_bearable_size(tmp_path, sizes):
-    tiles = [(Image.new("RGB", size, (200, n, 0)), f"tile {n}\nof many") for n, size in enumerate(sizes)]
-    plot_grid(tiles, tmp_path / "grid.png", "Tiles")
-    grid = Image.open(tmp_path / "grid.png")
-    assert 300 < grid.width < 1500 and 200 < grid.height < 2200
-    pixels = np.asarray(grid)
-    areas = [((pixels == (200, n, 0)).all(2)).sum() for n in range(len(tiles))]
-    for size, area in zip(sizes, areas):
-        assert area >= 140 * max(1, min(size) * 148 // max(size) - 1)
+def test_numbers_in_little_room_are_short():
+    assert [compact(n) for n in (0, 9999, 12_345, 999_499, 1_234_567)] == ["0", "9999", "12k", "999k", "1.2M"]
 
 
-def test_small_images_are_enlarged_pixel_by_pixel(tmp_path):
-    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4)
-    plot_grid([(image, "")], tmp_path / "grid.png", "")
-    grid = np.asarray(Image.open(tmp_path / "grid.png").convert("L"))
-    rows, columns = np.nonzero(grid == 36)  # the pixel (1, 1)
-    side = np.ptp(rows) + 1
-    assert side == np.ptp(columns) + 1 == 298 // 8 and len(rows) == side * side
-    assert {*np.unique(grid)} == {*range(0, 256, 4), 221, 255}, "no shade that is not in it but frame and paper"
-
-
-@pytest.mark.parametrize("columns, rows", [(None, 2), (1, 4), (4, 1), (9, 1)])
-def test_a_grid_has_as_many_columns_as_asked_for(tmp_path, columns, rows):
-    plot_grid([(Image.new("L", (8, 8)), "black")] * 4, tmp_path / "grid.png", "", columns)
-    grid = np.asarray(Image.open(tmp_path / "grid.png").convert("L"))
-    black = (grid == 0).sum(1) > 100
-    assert (np.diff(black.astype(int)) == 1).sum() == rows
-
-
-def test_captions_of_any_kind_stay_within_their_tile(tmp_path):
-    names = [r"$\oops$", "猫" * 99, "x" * 300, b"\xff".decode(errors="surrogateescape"), "a\tb", "", "العربية", "W" * 40, "i"]
-    plot_grid([(Image.new("L", (8, 8), 255), name) for name in names], tmp_path / "grid.png", "x" * 300)
-    grid = np.asarray(Image.open(tmp_path / "grid.png").convert("L"))[60:]
-    assert grid.shape[1] < 1500
-    assert (grid[:, :16] == 255).all() and all((grid[:, 16 + n * 316 - 14 : 16 + n * 316] == 255).all() for n in (1, 2, 3))
+def test_a_calibration_curve_has_its_texts_and_its_legend_in_free_places():
+    figure = calibration_curve([Bin(None, None, 0)] * 3 + [Bin(n / 15, n / 15, 10 ** (n // 2)) for n in range(3, 15)])
+    check_texts(figure)
+    check_legend(figure)
 
 
 def test_a_calibration_curve_may_have_any_bin_empty(tmp_path, recwarn):
@@ -83,5 +190,6 @@ def test_a_calibration_curve_may_have_any_bin_empty(tmp_path, recwarn):
         plot_calibration([Bin(None, None, 0)] * 14 + [last], tmp_path / f"{n}.png")
     first, second = (np.asarray(Image.open(tmp_path / f"{n}.png").convert("RGB")).astype(int) for n in range(2))
     assert first.shape == second.shape and not recwarn.list
-    high = [np.nonzero(abs(picture - (209, 73, 91)).sum(2) < 9)[0].max() for picture in (first, second)]
+    curves = [picture[:700] for picture in (first, second)]  # without the legend
+    high = [np.nonzero(abs(picture - (209, 73, 91)).sum(2) < 9)[0].max() for picture in curves]
     assert high[0] < 150 < 450 < high[1], "the curve's lowest point is near the top, and at the bottom"

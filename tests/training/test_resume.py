@@ -4,7 +4,9 @@ import csv
 import os
 import random
 import shlex
+import shutil
 import signal
+import tarfile
 from dataclasses import replace
 from functools import cache
 
@@ -94,14 +96,14 @@ def words(folder, out, *more, epochs=4):
 @pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_still_ends_with_the_same_bytes(tmp_path, count):
     """At moments by the number of things done with files, which images are, too: the same in each run of this test."""
-    folder, epochs, rng = write_digits(tmp_path / "digits", count=12), 4 + 2 * count, random.Random(0)
+    folder, epochs, rng = write_digits(tmp_path / "digits", count=12), 4 + 2 * count, random.Random(3)
     whole, run, places = tmp_path / "whole", tmp_path / "run", []
     uninterrupted = Command(words(folder, whole, epochs=epochs), whole, since="checkpoint.pt")
     assert uninterrupted.end() == (0, "")
-    two_epochs = 2 * uninterrupted.files // epochs
+    three_epochs = 3 * uninterrupted.files // epochs
     for n in range(count + 1):
         more = ["--resume"] if (run / "checkpoint.pt").exists() else []
-        moment = rng.randrange(two_epochs) if n < count else -1
+        moment = rng.randrange(three_epochs) if n < count else -1
         process = Command(words(folder, run, *more, epochs=epochs), tmp_path / str(n), moment, since="checkpoint.pt")
         code, said = process.end()
         assert code == (-signal.SIGKILL if n < count else 0), said
@@ -156,6 +158,23 @@ def test_a_folder_that_changed_is_named_and_nothing_is_lost(begun):
     assert (run / "checkpoint.pt").read_bytes() == checkpoint
     lost.write_bytes(content)
     assert len(training.fit(training.folder(folder), replace(SHORT, batch_size=8), run, variant=TINY, resume=True).history) == 3
+
+
+def pack(folder):
+    """A tar of a folder, which is removed."""
+    tar = folder.with_name("all.tar")
+    with tarfile.open(tar, "w") as file:
+        file.add(folder, "digits")
+    shutil.rmtree(folder)
+    return training.shards(str(tar))
+
+
+@pytest.mark.parametrize("place", [lambda folder: training.folder(folder.rename(folder.with_name("moved"))), pack])
+def test_a_run_goes_on_with_the_same_images_elsewhere(begun, place):
+    folder, run = begun
+    data = place(folder)
+    assert not folder.exists() and len(data.train) == 38
+    assert len(training.fit(data, replace(SHORT, batch_size=8), run, variant=TINY, resume=True).history) == 3
 
 
 def test_other_settings_are_named(begun):

@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..networks.classifier import Classifier
 from ..networks.efficientnet import Variant, compound, find_variant
 from ..networks.families import find_family
+from ..spelling import choose_one
 from ..summary import tabulate
 
 __all__ = ["within", "cost"]
@@ -92,7 +93,7 @@ def cost(what: str, variant: str | Variant, **options: Any) -> float:
     (385814752, 4020358)
     """
     if what not in COSTS:
-        raise InputError(f"Unknown cost {what!r}. Choose one of {', '.join(COSTS)}.")
+        raise InputError(f"Unknown cost {what!r}. {choose_one(what, COSTS)}.")
     return COSTS[what](find_family(variant)(variant, **options, device="meta"))
 
 

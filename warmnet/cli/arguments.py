@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from ..data.files import check_writable
 from ..errors import InputError
 from ..networks.families import NAMES
 from ..networks.names import choose_one
 from ..weights import LINEAGES
+
+Options = argparse._ActionsContainer  # a parser, or a group of its options
 
 
 def whole_number(least: int, most: int = 10**9) -> Callable[[str], int]:
@@ -42,6 +45,14 @@ def share(text: str) -> float:
     return number
 
 
+def share_to_hold_out(text: str) -> float:
+    """A number above 0 and below 1."""
+    number = _number(text)
+    if number is None or not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1, such as 0.2")
+    return number
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)
@@ -60,46 +71,49 @@ def setting(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def variant_or_model_file(text: str) -> str:
-    """The name of a variant, or of a network in a Python file."""
-    if text not in NAMES and ".py" not in text:
-        message = f"invalid choice: {text!r}. {choose_one(text, NAMES)}, or mymodel.py:Net"
-        raise argparse.ArgumentTypeError(message)
+def variant(text: str) -> str:
+    """The name of a variant of any family."""
+    if text not in NAMES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no variant. {choose_one(text, NAMES)}")
     return text
 
 
-def add_model(parser: argparse._ActionsContainer, purpose: str = "the network that RUN is of, if it is your own") -> None:
+def variant_or_model_file(text: str) -> str:
+    """The name of a variant, or of a network in a Python file."""
+    if text not in NAMES and ".py" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no variant. {choose_one(text, NAMES)}, or mymodel.py:Net")
+    return text
+
+
+def add_model(parser: Options, purpose: str = "the network that RUN is of, if it is your own") -> None:
     """Add --model, a network of the user's own."""
     parser.add_argument("--model", metavar="FILE.py:CLASS", help=f"{purpose}, such as mymodel.py:Net; the file is run")
 
 
-def add_lineage(parser: argparse._ActionsContainer, source: str = "RUN") -> None:
+def add_lineage(parser: Options, source: str = "RUN") -> None:
     """Add --lineage, of a command that reads weights."""
     parser.add_argument(
-        "--lineage", choices=LINEAGES, help=f"whose names and layout {source} has. Default: told from it where it can be"
+        "--lineage",
+        choices=LINEAGES,
+        metavar="LIBRARY",
+        help=f"whose names and layout {source} has: {', '.join(LINEAGES)}. Default: told from it where it can be",  # fmt: skip
     )
 
 
-def add_force(parser: argparse.ArgumentParser) -> None:
+def add_force(parser: Options) -> None:
     """Add --force, see `check_free`."""
-    parser.add_argument("--force", action="store_true", help="write over files that are there")
+    parser.add_argument("--force", action="store_true", help="write over files that are there. Default: refuse to")
 
 
 def check_free(files: Iterable[Path], force: bool) -> None:
-    """Raise InputError if one of the files that a command writes is there already, unless they are to be written over."""
+    """Raise InputError if one of the files that a command writes cannot be, or is there and is not to be written over."""
     for file in files:
+        check_writable(file)
         if file.exists() and not force:
             raise InputError(f"{file} is there already. Name another file, or write over it with --force.")
 
 
-def add_reading(parser: argparse._ActionsContainer) -> None:
-    """Add the options of commands that read images, see `images.read_images`."""
-    parser.add_argument("--strict", action="store_true", help="refuse a folder with unreadable images instead of skipping them")
-    parser.add_argument(
-        "--workers", type=whole_number(0), default=0, metavar="N", help="processes that read images. Default: 0, this one"
-    )
-
-
-def add_device(parser: argparse._ActionsContainer) -> None:
+def add_device(parser: Options) -> None:
     """Add --device."""
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: the best there is")
+    devices = "auto", "cpu", "cuda", "mps"
+    parser.add_argument("--device", choices=devices, default="auto", help="default: auto, the best there is")

@@ -14,8 +14,11 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All options are the benchmark's own, see `benchmarks/bench.py`."""
-    parser.usage = "%(prog)s [-h] [OPTIONS]"
-    parser.epilog = "OPTIONS are listed here where the peers are installed, and are in parser() of benchmarks/bench.py."
+    parser.usage = "%(prog)s [OPTIONS]"
+    parser.epilog = (
+        "example: warmnet bench --rows build. OPTIONS are listed here where the peers are installed, and are in parser() of "
+        "benchmarks/bench.py."
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

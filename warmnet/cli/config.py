@@ -12,8 +12,17 @@ from typing import Any
 from ..errors import InputError
 from ..networks.names import choose_one
 
-RECORDED = "folder", "strict", "model", "weights", "lineage"  # options that run.json has beside what the run itself knows
-PATHS = "folder", "model", "weights"
+RECORDED = (
+    "folder",
+    "val",
+    "val_share",
+    "labels",
+    "strict",
+    "model",
+    "weights",
+    "lineage",
+)  # options that run.json has beside what the run itself knows
+PATHS = "folder", "val", "labels", "model", "weights"
 NOT_IN_FILES = "help", "config", "set", "resume", "preview"
 
 

@@ -12,17 +12,23 @@ from .arguments import add_force, add_lineage, check_free
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "source",
         metavar="IN",
         help="a weights file or run folder of any of these, a name such as lite0, or a Hugging Face Hub id",
     )
-    add("out", metavar="OUT", help=".safetensors; .pth, torch's; .h5 or .weights.h5, Keras'")
-    add("--to", choices=weights.LIBRARIES, default="warmnet", help="whose layout. Default: warmnet")
-    add("--revision", metavar="REV", help="of a Hub id: a branch, a tag or a commit")
-    add_lineage(parser, "IN")
-    add_force(parser)
+    parser.add_argument("out", metavar="OUT", help=".safetensors; .pth, torch's; .h5 or .weights.h5, Keras'")
+    network = parser.add_argument_group("network")
+    add_lineage(network, "IN")
+    network.add_argument("--revision", metavar="REV", help="of a Hub id: a branch, a tag or a commit. Default: main")
+    output = parser.add_argument_group("output")
+    libraries = ", ".join(weights.LIBRARIES)
+    output.add_argument(
+        "--to", choices=weights.LIBRARIES, default="warmnet", metavar="LIBRARY",
+        help=f"whose names and layout OUT has: {libraries}. Default: warmnet",
+    )  # fmt: skip
+    add_force(output)
+    parser.epilog = "example: warmnet convert lite0 lite0.pth --to timm"
 
 
 def run(arguments: argparse.Namespace) -> None:

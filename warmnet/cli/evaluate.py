@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..authoring.user_networks import load_network
-from .arguments import add_device, add_force, add_lineage, add_model, add_reading, check_free, whole_number
-from .images import check_outside, read_images
+from ..errors import InputError
+from .arguments import add_device, add_force, add_lineage, add_model, check_free, whole_number
+from .images import add_images, check_outside, print_reading, read_images
 from .messages import warn
 
 if TYPE_CHECKING:
@@ -18,15 +19,13 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder, a weights file, or a name such as lite0")
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="as for training: its val is evaluated, or the fifth that "
-                        "training holds out. Default: the digits")  # fmt: skip
+    add_images(parser, "as for training: its val is evaluated, or what training holds out. Default: the digits")
     parser.add_argument("--all", action="store_true", help="evaluate all images of FOLDER")
     parser.add_argument("--out", metavar="DIR", help="write evaluation.json, per-class.csv and pictures there")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--batch-size", type=whole_number(1), default=64, metavar="N", help="default: 64")
     add_model(parser)
     add_lineage(parser)
-    add_reading(parser)
     add_device(parser)
     add_force(parser)
 
@@ -44,7 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
         _samples(arguments, data), data.classes, batch_size=arguments.batch_size, workers=arguments.workers,
         device=arguments.device, strict=arguments.strict,
     )  # fmt: skip
-    for message in (*data.skipped, *evaluation.skipped):
+    print_reading(data)
+    for message in evaluation.skipped:
         warn(message)
     print(json.dumps(evaluation.to_dict()) if arguments.json else evaluation)
     if arguments.out:
@@ -58,6 +58,8 @@ def _samples(arguments: argparse.Namespace, data: Data) -> list[Sample]:
 
     samples = [*data.train, *data.held_out] if arguments.all else data.held_out
     seen = trained_on(Path(arguments.run), data, samples)
+    if seen and len(seen) == len(samples):
+        raise InputError(f"{arguments.run} was trained on all of these images. Evaluate it on others, which it has not seen.")
     if seen:
         warn(f"{len(seen)} of these images were trained on, such as {seen[0].image}: they are left out.")
     left_out = {id(sample) for sample in seen}

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from ..errors import InputError, MissingExtra
 from ..terminal import STAND_INS
 from ..version import __version__
-from . import bench, convert, evaluate, export, new, notebook, predict, pretrained, summary, train
+from . import bench, convert, data, evaluate, export, info, new, notebook, predict, pretrained, summary, train
 from .messages import is_out_of_memory, model_file_traceback, warn
+from .parser import Parser
 
 COMMANDS = (
     new,
     notebook,
     summary,
+    data,
     train,
     evaluate,
     predict,
@@ -32,6 +32,7 @@ COMMANDS = (
     bench,
     convert,
     pretrained,
+    info,
 )  # each: add_arguments(parser), run(arguments)
 
 
@@ -46,6 +47,8 @@ def main(words: Sequence[str] | None = None) -> int:
         arguments.parser.print_help()
         return 0
     handler = signal.signal(signal.SIGTERM, _terminate)
+    if sys.stdout is None:  # it was closed, as by >&-
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     sys.stdout.reconfigure(errors=STAND_INS)  # type: ignore[union-attr] # a file's name may hold anything
     try:
         with warnings.catch_warnings():
@@ -87,13 +90,12 @@ def run(arguments: argparse.Namespace) -> int:
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """A command's arguments, with `words` as they were given and `rest`, those that are for another program."""
     words = [str(word) for word in words]
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     ours, rest = _split(words)
     arguments, unknown = _parser().parse_known_args(ours)
     if unknown:
-        options = re.findall(r"--[\w-]+", arguments.parser.format_usage())
-        near = [close for word in unknown for close in get_close_matches(word.partition("=")[0], options, 1)]
-        hint = f". Did you mean {near[0]}?" if near else ""
-        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        arguments.parser.refuse(unknown)
     arguments.words, arguments.rest = words, rest
     return arguments
 
@@ -108,17 +110,20 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
     return words, []
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     """The parser of all commands. A command's help is the first line of its file."""
-    parser = argparse.ArgumentParser("warmnet", description="EfficientNet on PyWarm: look at it, train it, use it.")
-    parser.add_argument("--version", action="version", version=f"warmnet {__version__}")
+    parser = Parser("warmnet", description="EfficientNet on PyWarm: look at it, train it, use it.")
+    parser.usage = "warmnet COMMAND ..."
+    parser.epilog = "warmnet help COMMAND, or warmnet COMMAND --help, lists what a command takes."
+    parser.add_argument("--version", action="version", version=f"warmnet {__version__}", help="print the version and exit")
     parser.set_defaults(parser=parser)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="warmnet")
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2]
         command_parser = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
         command_parser.set_defaults(command=command, parser=command_parser)
         command.add_arguments(command_parser)
+        command_parser.shorten_usage()
     return parser
 
 

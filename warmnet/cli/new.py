@@ -8,13 +8,15 @@ from pathlib import Path
 
 from ..authoring.model_files import write_model_file
 from ..networks.families import NAMES
-from .arguments import add_force, check_free
+from .arguments import add_force, check_free, variant
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the file to write, such as mymodel.py")
-    parser.add_argument("--network", choices=NAMES, default="b0", metavar="NAME", help=f"{', '.join(NAMES)}. Default: b0")
-    add_force(parser)
+    network = parser.add_argument_group("network")
+    network.add_argument("--network", type=variant, default="b0", metavar="NAME", help=f"{', '.join(NAMES)}. Default: b0")
+    add_force(parser.add_argument_group("output"))
+    parser.epilog = "example: warmnet new mymodel.py --network lite0"
 
 
 def run(arguments: argparse.Namespace) -> None:

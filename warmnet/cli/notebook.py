@@ -10,9 +10,10 @@ from .messages import warn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "%(prog)s [-h] [--copy-only] [FOLDER] [-- --allow-root --port 8889 ...]"
+    parser.usage = "%(prog)s [FOLDER] [OPTIONS] [-- OF JUPYTER]"
     parser.add_argument("folder", nargs="?", default="warmnet-notebooks", metavar="FOLDER", help="default: warmnet-notebooks")
-    parser.add_argument("--copy-only", action="store_true", help="do not start Jupyter")
+    parser.add_argument("--copy-only", action="store_true", help="do not start Jupyter. Default: start it")
+    parser.epilog = "example: warmnet notebook -- --port 8889"
 
 
 def run(arguments: argparse.Namespace) -> None:

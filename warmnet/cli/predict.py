@@ -18,7 +18,7 @@ TOP = 5  # classes in a row of the table
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder, a weights file, a name such as lite0, or an exported network")
-    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="files of images")
     parser.add_argument("--json", action="store_true", help="all probabilities, for programs")
     parser.add_argument(
         "--trust", action="store_true", help="open RUN though it is machine code (.aoti.pt2), which can do anything"

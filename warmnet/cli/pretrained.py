@@ -9,7 +9,8 @@ from ..weights.listing import pretrained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs; with what gets each")
+    parser.add_argument("--json", action="store_true", help="for programs; with what gets each. Default: a table")
+    parser.epilog = "example: warmnet pretrained --json"
 
 
 def run(arguments: argparse.Namespace) -> None:

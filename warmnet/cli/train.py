@@ -14,9 +14,9 @@ from ..errors import InputError
 from ..networks.classifier import Classifier
 from ..networks.families import NAMES, find_family
 from ..networks.names import choose_one
-from .arguments import add_device, add_lineage, add_model, add_reading, positive, setting, whole_number
+from .arguments import add_device, add_lineage, add_model, positive, setting, whole_number
 from .config import add_config, recorded
-from .images import check_outside, read_images
+from .images import add_images, check_outside, read_images
 from .train_words import print_end, print_files, print_result, print_start, resolution_reason
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: warmnet train pets --variant lite0 --epochs 20"
-    _add_images(parser)
+    add_images(parser)
     _add_network(parser)
     _add_recipe(parser)
     _add_computation(parser)
@@ -38,19 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "those that are given here go before")  # fmt: skip
 
 
-def _add_images(parser: argparse.ArgumentParser) -> None:
-    images = parser.add_argument_group("images")
-    images.add_argument("folder", nargs="?", metavar="FOLDER", help="FOLDER/cat/1.jpg, FOLDER/dog/1.jpg, ...; or the same "
-                        "below FOLDER/train and FOLDER/val; or train-{000..009}.tar. Without val a fifth is held out",
-    )  # fmt: skip
-    add_reading(images)
-
-
 def _add_network(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("network").add_argument
+    network = parser.add_argument_group("network")
     names = f"{', '.join(NAMES)}, or one of your own network's. Default: b0, or your network's"
-    add("--variant", metavar="VARIANT", help=names)
-    add_model(parser, "train a network of your own, which `warmnet new mymodel.py` writes")
+    network.add_argument("--variant", metavar="VARIANT", help=names)
+    add_model(network, "train a network of your own, which `warmnet new mymodel.py` writes")
     weights = parser.add_argument_group("weights")
     sources = "start from these: a file, a run folder, a name such as lite0, a Hugging Face Hub id. Default: from scratch"
     weights.add_argument("--weights", metavar="SOURCE", help=sources)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..authoring.source_code import find_source_code
 from ..errors import InputError
 from ..networks.classifier import Classifier
+from .images import print_reading
 from .messages import is_out_of_memory, model_file_traceback, warn
 
 if TYPE_CHECKING:
@@ -26,15 +27,17 @@ def print_start(
 
     - `reason`: of the resolution, if nobody chose it. `note`: on the run that goes on.
     """
+    from ..data.copies import held_out_copies
     from ..training import count_learning
     from ..training.freezing import ALL
 
-    for message in data.skipped:
-        warn(message)
-    if data.skipped:
-        warn(f"unreadable images, skipped: {len(data.skipped)}. With --strict they are refused.")
-    if data.ignored:
-        warn(f"files not named like images, ignored: {data.ignored}.")
+    print_reading(data)
+    copies = held_out_copies(data)
+    if copies:
+        warn(
+            f"held-out images that are exact copies of images to train on: {len(copies):,}. Accuracy will look better than it "
+            f"is. `warmnet data`, of the same folder, names them."
+        )
     if note:
         warn(note)
     if arguments.extended and not arguments.resume:

@@ -13,12 +13,14 @@ from .samples import Data, Sample
 if TYPE_CHECKING:
     from .augmentation import Augmentation
     from .folders import folder
+    from .in_memory import arrays
     from .loading import Batches, Images, loader
     from .scanned_digits import digits
     from .tar_shards import shards
 
 __all__ = [
-    "Augmentation", "Batches", "Data", "DataError", "ImageError", "Images", "Preprocessing", "Sample", "WorkerError", "digits",
+    "Augmentation", "Batches", "Data", "DataError", "ImageError", "Images", "Preprocessing", "Sample", "WorkerError", "arrays",
+    "digits",
     "folder", "loader", "read_image", "shards",
 ]  # fmt: skip
 
@@ -26,6 +28,7 @@ _FILES = {  # that need packages which `import warmnet` does not import
     "Augmentation": "augmentation",
     "Batches": "loading",
     "Images": "loading",
+    "arrays": "in_memory",
     "digits": "scanned_digits",
     "folder": "folders",
     "loader": "loading",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ..errors import InputError, extra
+from ..spelling import choose_one
 from .autoaugment import auto_augment, rand_augment
 from .crop import SMALLEST, official_crop, random_resized_crop
 from .erasing import random_erasing
@@ -55,9 +56,9 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if self.sampling not in SAMPLINGS:
-            raise InputError(f"sampling is {self.sampling!r}. Choose one of {', '.join(SAMPLINGS)}.")
+            raise InputError(f"sampling is {self.sampling!r}. {choose_one(self.sampling, SAMPLINGS)}.")
         if self.augment not in (None, *POLICIES):
-            raise InputError(f"augment is {self.augment!r}. Choose one of None, {', '.join(POLICIES)}.")
+            raise InputError(f"augment is {self.augment!r}. {choose_one(self.augment, (None, *POLICIES))}.")
 
     def __call__(self, image: Image, preprocessing: Preprocessing, rng: random.Random) -> Tensor:
         """(3, resolution, resolution): an RGB image, augmented and normalized."""

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import InputError, extra
+from ..spelling import choose_one
 
 with extra("train"):
     from PIL import Image
@@ -118,7 +119,7 @@ def rand_augment(image: Image.Image, rng: random.Random, magnitude: float, layer
 def apply(operation: str, level: float, x: Pixels, rng: random.Random, reach: Reach = AUTO) -> Pixels:
     """(H, W, 3) uint8 after one operation at a level: 0 to 10, beyond which RandAugment goes. `rng` draws signs and places."""
     if operation not in OPERATIONS:
-        raise InputError(f"Unknown operation {operation!r}. Choose one of {', '.join(OPERATIONS)}.")
+        raise InputError(f"Unknown operation {operation!r}. {choose_one(operation, OPERATIONS)}.")
     if not 0 <= level < math.inf:
         raise InputError(f"level is {level}; it must be 0 or more, and 10 is the highest of AutoAugment.")
     return OPERATIONS[operation](x, level / 10, rng, reach)

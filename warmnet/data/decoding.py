@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from ..errors import extra
 from .errors import ImageError
 from .image_facts import ImageFacts, name_below, read_facts
-from .loading import loader
+from .loading import loader, worker_errors
 from .split_csv import read_split
 from .tar_members import Member
 
@@ -43,8 +43,9 @@ def decode(images: Sequence[Path | Member], root: Path, workers: int = 0, run: P
     share = images[rank::world]
     batches = loader(_Facts(share, root, known), workers, batch_size=64, collate_fn=list)
     found: list[ImageFacts | str] = []
-    for batch in track(batches, "reading images", transient=True, disable=rank > 0 or not sys.stdout.isatty()):
-        found += batch
+    with worker_errors():
+        for batch in track(batches, "reading images", transient=True, disable=rank > 0 or not sys.stdout.isatty()):
+            found += batch
     results = dict(zip(share, found))
     if world > 1:
         results = _gathered(results, world)

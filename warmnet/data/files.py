@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from ..errors import InputError
 
 
 @contextmanager
@@ -28,6 +31,17 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise InputError if `replacing` could not write that file, in a folder that is there or that it would make."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Name a file.")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {folder}: {error.strerror}. Name a file elsewhere.") from error
 
 
 def write_pickle(content: Any, path: Path) -> None:

@@ -1,96 +1,151 @@
-"""Data sets in folders of class folders; what is held out is in a folder `val`, or else decided by `samples.hold_out`."""
+"""Data sets in folders of class folders, or in parts of them: train and val."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
-from .decoding import decode
-from .errors import DataError, first_of
-from .samples import SUFFIXES, Data, Sample, hold_out
+from .assembly import Found, Labelled, assemble, check_same_classes, normalize
+from .errors import DataError
+from .label_files import read_labels
+from .parts import find_parts
+from .samples import Data
+from .splits import parts_of
+from .walk import Files, find_images, list_folder
 
 
-def folder(root: str | os.PathLike[str], strict: bool = False, workers: int = 0, run: Path | None = None) -> Data:
+def folder(
+    root: str | os.PathLike[str], *,
+    val: str | os.PathLike[str] | None = None, val_share: float | None = None, labels: str | os.PathLike[str] | None = None,
+    strict: bool = False, workers: int = 0, run: Path | None = None,
+) -> Data:  # fmt: skip
     """The images of a folder of class folders, or of its train and val, each a folder of the same class folders.
 
-    Without val, the first of every five of a class, in the order of their names, is held out. Every image is decoded once, so
-    that training does not end on an unreadable one: those are left out and named in `skipped`, or with `strict` an error.
+    The parts may be spelled like training, validation, test or val2017. Without val, test is held out, or else the first of
+    every five of a class, in the order of their names. Every image is decoded once, so that training does not end on an
+    unreadable one: those are left out and named in `skipped`, or with `strict` an error.
 
-    - `workers`: processes that read them; 0 is this one.
+    - `val`: another folder of the same class folders, to hold out.
+    - `val_share`: the share of each class to hold out, above 0 and below 1. Default: 0.2.
+    - `labels`: a CSV file with the columns file and label; then the folders in `root` say nothing of classes.
+    - `workers`: processes that read images; 0 is this one.
     - `run`: a run folder to go on with. Images that its split.csv has, and that did not change, are not decoded again.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder." if root.exists() else f"{root} does not exist.")
-    has_val = {"train", "val"} <= {path.name for path in _folders(root)}
-    parts = [root / "train", root / "val"] if has_val else [root]
-    classes = _classes(root, parts)
-    _check_not_mixed(root, has_val)
-    files = [_image_files(part, classes) for part in parts]
-    paths = [path for files_of_part in files for path, _ in files_of_part]
-    facts, unreadable = decode(paths, root, workers, run)
-    if unreadable and strict:
-        raise DataError(f"unreadable image, which --strict refuses: {first_of(unreadable.values())}")
-    samples = [[Sample(path, label) for path, label in files_of_part if path not in unreadable] for files_of_part in files]
-    for part, samples_of_part in zip(parts, samples):
-        _check_counts(part, classes, samples_of_part, least=1 if has_val else 2)
-    train, held_out = samples if has_val else hold_out(samples[0])
-    ignored = sum(path.is_file() for part in parts for path in part.rglob("*")) - len(paths)
-    return Data(root.resolve().name, classes, train, held_out, tuple(unreadable.values()), ignored, facts)
-
-
-def _classes(root: Path, parts: Sequence[Path]) -> tuple[str, ...]:
-    """The names of the class folders, the same in all parts."""
-    classes, *others = [[path.name for path in _folders(part)] for part in parts]
-    if others and classes != others[0]:
-        raise DataError(f"{root}: train and val hold different classes: {', '.join(sorted({*classes} ^ {*others[0]}))}.")
-    if "train" in classes and {*classes} <= {"train", "test", "val", "valid", "validation"}:
-        raise DataError(
-            f"{root} holds {', '.join(classes)}. What is held out is expected in {root / 'val'}, beside {root / 'train'}."
-        )
-    if len(classes) < 2:
-        raise DataError(
-            f"{root} holds {len(classes)} class folders, {classes}, and 2 is the least. What is expected: "
-            f"{root}/cat/1.jpg, {root}/dog/1.jpg, or the same below {root}/train and {root}/val."
-        )
-    return tuple(classes)
-
-
-def _image_files(part: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
-    """The image files below each class folder, in the order of their names, with the number of the class."""
-    files = []
-    for label, name in enumerate(classes):
-        for path in sorted((part / name).rglob("*")):
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                files.append((path, label))
-    return files
-
-
-def _folders(path: Path) -> list[Path]:
-    """The folders in `path` by name, without hidden ones and what archives leave."""
-    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
-
-
-def _check_not_mixed(root: Path, has_val: bool) -> None:
-    """Raise if there are images beside class folders, or class folders beside train and val."""
-    images = [path.name for path in root.iterdir() if path.suffix.lower() in SUFFIXES]
-    others = [path.name for path in _folders(root) if path.name not in ("train", "val", "test")]
-    if images:
-        content = f"images beside its class folders, such as {min(images)}"
-    elif has_val and others:
-        content = f"train and val beside {', '.join(others)}"
+    root = _existing(root)
+    if labels is None:
+        found = _read_class_folders(root, None if val is None else _existing(val))
+    elif val is None:
+        found = read_labels(root, Path(labels).expanduser())
     else:
+        raise DataError(f"{labels} says the classes, and {val} is a folder of classes. Say what is held out in a column split.")
+    return assemble(root, found, val_share, strict, workers, run)
+
+
+def _existing(root: str | os.PathLike[str]) -> Path:
+    path = Path(root).expanduser()
+    if not os.fspath(root):
+        raise DataError("The name of a folder is empty. If it was a shell's variable, it is not set.")
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise DataError(f"{path} is not a folder. Unpack it, if it is an archive, or name the folder that it is in.")
+    raise DataError(f"{path} does not exist.")
+
+
+def _read_class_folders(root: Path, val: Path | None) -> Found:
+    """The images of the class folders in a folder, or in its parts, with their classes."""
+    parts = find_parts(root, val)
+    if val is not None and find_parts(val).train != val:
+        raise DataError(f"{val} holds parts of a data set. Name the one to hold out: a folder of class folders.")
+    train, held_out = parts.train, parts.held_out
+    class_folders = _class_folders(train)
+    found = Found(tuple(class_folders), [], parts=(str(train), str(held_out)), notes=[*parts.notes, *_similar(class_folders)])
+    owners: dict[str, Path] = {}
+    if root != train:
+        _add_others(found, list_folder(root))
+    found.train += _label_images(train, class_folders, found, owners)
+    if held_out is not None:
+        held_out_folders = _class_folders(held_out)
+        check_same_classes(found.parts, class_folders, held_out_folders)
+        found.held_out = _label_images(held_out, held_out_folders, found, owners)
+    return found
+
+
+def _class_folders(part: Path) -> dict[str, Path]:
+    """The class folders in a folder by the names of their classes, in the order of the names."""
+    files = list_folder(part)
+    _check_class_folders(part, files)
+    folders: dict[str, Path] = {}
+    for path in files.folders:
+        name = normalize(path.name)
+        if name in folders:
+            raise DataError(f"{part} holds two folders called {name}, in two Unicode forms. Move their images into one.")
+        folders[name] = path
+    return dict(sorted(folders.items()))
+
+
+def _check_class_folders(part: Path, files: Files) -> None:
+    """Raise if there are not at least two class folders in a folder, or images beside them."""
+    if files.images and files.folders:
+        raise DataError(
+            f"{part} is mixed: it holds images beside its class folders, such as {min(files.images).name}. Move them: each "
+            f"image's folder says its class."
+        )
+    if len(files.folders) > 1:
+        _check_no_parts(files.folders[0])
         return
-    raise DataError(f"{root} is mixed: it holds {content}. Move them: each image's folder says its class.")
+    content = f"{len(files.folders)} class folders, {[path.name for path in files.folders]}, and 2 is the least"
+    if files.images:
+        cure = f"It holds {len(files.images):,} images: sort them by class, or name their classes in a CSV file, with --labels"
+    elif len(files.folders) == 1 and list_folder(files.folders[0]).folders:
+        cure = f"If the folders in it are the classes, or train and val, name it: {files.folders[0]}"
+    elif ".tar" in files.left_out:
+        cure = f"Shards are named themselves: '{part}/*.tar'"
+    else:
+        cure = f"What is expected: {part}/cat/1.jpg, {part}/dog/1.jpg, or the same below {part}/train and {part}/val"
+    raise DataError(f"{part} holds {content}. {cure}.")
 
 
-def _check_counts(part: Path, classes: Sequence[str], samples: Sequence[Sample], least: int) -> None:
-    """Raise if a class has fewer images than `least`."""
-    counts = Counter(label for _, label in samples)
-    for label, name in enumerate(classes):
-        if counts[label] < least:
-            raise DataError(
-                f"{part / name} holds {counts[label]} readable images, and {least} is the least. Add some, or remove it."
-            )
+def _check_no_parts(class_folder: Path) -> None:
+    """Raise if a class holds train and val, instead of they the classes."""
+    names = parts_of([path.name for path in list_folder(class_folder).folders])
+    if len({*names.values()}) > 1:
+        part, name = class_folder.parent, class_folder.name
+        places = ", ".join(str(part / folder / name) for folder in names)
+        raise DataError(f"{class_folder} holds {' and '.join(names)}. Put the classes into the parts: {places}.")
+
+
+def _label_images(part: Path, class_folders: dict[str, Path], found: Found, owners: dict[str, Path]) -> list[Labelled]:
+    """The images below each class folder with their classes; what is left out of them is added to `found`.
+
+    - `owners`: the real paths of images that are taken, and where they were found; DataError if one is reached twice.
+    """
+    _add_others(found, list_folder(part))
+    labelled: list[Labelled] = []
+    for name, path in class_folders.items():
+        files = find_images(path)
+        _add_others(found, files)
+        for image, real in files.images.items():
+            if real in owners:
+                raise DataError(
+                    f"{image} and {owners[real]} are one file, reached by a link: it cannot be of two classes or parts. "
+                    f"Remove the link."
+                )
+            owners[real] = image
+            labelled.append((image, name))
+    return labelled
+
+
+def _add_others(found: Found, files: Files) -> None:
+    """Add to `found` what there is beside images."""
+    found.left_out += files.left_out
+    found.skipped += files.broken
+
+
+def _similar(classes: dict[str, Path]) -> list[str]:
+    """A note if there are classes whose names differ in case only."""
+    spellings: dict[str, list[str]] = {}
+    for name in classes:
+        spellings.setdefault(name.casefold(), []).append(name)
+    pairs = [" and ".join(names) for names in spellings.values() if len(names) > 1]
+    return [f"Classes that differ in case only: {', '.join(pairs[:3])}."] if pairs else []

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import extra
 from .errors import ImageError
+from .formats import decoders
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,7 +34,7 @@ def opened_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, say
-            with images.open(path) as image:
+            with images.open(path, formats=decoders()) as image:
                 yield image
     except images.UnidentifiedImageError as error:
         raise ImageError(f"{path}: not an image of a known format, or damaged at its start.") from error

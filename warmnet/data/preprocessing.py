@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from ..spelling import choose_one
 from .errors import ImageError
 from .images import upright_rgb
 
@@ -53,9 +54,9 @@ class Preprocessing:
         if self.resolution < 1:
             raise InputError(f"resolution is {self.resolution}; it must be at least 1.")
         if self.interpolation not in INTERPOLATIONS:
-            raise InputError(f"Unknown interpolation {self.interpolation!r}. Choose one of {', '.join(INTERPOLATIONS)}.")
+            raise InputError(f"Unknown interpolation {self.interpolation!r}. {choose_one(self.interpolation, INTERPOLATIONS)}.")
         if self.crop_mode not in CROP_MODES:
-            raise InputError(f"Unknown crop_mode {self.crop_mode!r}. Choose one of {', '.join(CROP_MODES)}.")
+            raise InputError(f"Unknown crop_mode {self.crop_mode!r}. {choose_one(self.crop_mode, CROP_MODES)}.")
         if self.crop is None:
             object.__setattr__(self, "crop", self.resolution / (self.resolution + 32))
         if not 0 < self.crop <= 1:  # type: ignore[operator]

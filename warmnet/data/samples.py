@@ -18,7 +18,7 @@ from .tar_members import Member
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}  # of image files
+SHARE = 0.2  # of a class that is held out
 
 
 class Sample(NamedTuple):
@@ -30,8 +30,11 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Data:
-    """Two lists of samples, and what was left out of them: messages on unreadable images, a count of files of other kinds.
+    """Two lists of samples, and what is to be said of them.
 
+    - `skipped`: a message on each image that cannot be used.
+    - `left_out`: how many files are no images, by their kind, such as {'.txt': 12}.
+    - `notes`: how the folder was read, where it can be read in more than one way.
     - `facts`: what decoding found out of each image that is a file, see `facts_of`.
     """
 
@@ -40,7 +43,8 @@ class Data:
     train: list[Sample]
     held_out: list[Sample]
     skipped: tuple[str, ...] = ()
-    ignored: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     facts: Mapping[Path | Member, ImageFacts] = field(default_factory=dict)
 
     def facts_of(self, image: Path | Member | Image) -> ImageFacts:
@@ -61,14 +65,20 @@ class Data:
         return len(self.train) / (len(self.classes) * counts.clamp(min=1))
 
 
-def hold_out(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """`samples` without the first of every five of a class, and those: the same whenever the samples are."""
+def hold_out(samples: Sequence[Sample], share: float = SHARE) -> tuple[list[Sample], list[Sample]]:
+    """`samples` without a share of each class, and those: the same whenever the samples are.
+
+    The first of every five of a class, if the share is 0.2; of two images one.
+
+    - `share`: above 0 and below 1.
+    """
     counts: dict[int, int] = {}
     train: list[Sample] = []
     held_out: list[Sample] = []
     for sample in samples:
         count = counts.get(sample.label, 0)
-        part = held_out if count % 5 == 0 else train
+        is_next = count == 0 or int(count * share) > int((count - 1) * share)
+        part = held_out if is_next else train
         part.append(sample)
         counts[sample.label] = count + 1
     return train, held_out

@@ -32,12 +32,12 @@ class SplitRow(NamedTuple):
 
 
 def split_of(data: Data) -> list[SplitRow]:
-    """Which image is in which part of `data`; images that are no files are numbered."""
+    """Which image is in which part of `data`; images that are no files are called 'train 0', 'train 1', ..."""
     rows = []
     for part, samples in (TRAIN, data.train), (HELD_OUT, data.held_out):
         for number, sample in enumerate(samples):
             facts = data.facts_of(sample.image)
-            rows.append(SplitRow(part, data.classes[sample.label], facts._replace(file=facts.file or str(number))))
+            rows.append(SplitRow(part, data.classes[sample.label], facts._replace(file=facts.file or f"{part} {number}")))
     return rows
 
 
@@ -61,7 +61,8 @@ def read_split(run: Path) -> list[SplitRow]:
         return [_row(line) for line in lines]
     except ValueError as error:
         raise DataError(
-            f"{run / SPLIT} is damaged, or of an older warmnet: a row of it has other columns than {', '.join(COLUMNS)}."
+            f"{run / SPLIT} is damaged, or of an older warmnet: a row of it has other columns than {', '.join(COLUMNS)}. "
+            f"Start a new run."
         ) from error
 
 
@@ -73,7 +74,10 @@ def _row(fields: Sequence[str]) -> SplitRow:
 def trained_on(run: Path, data: Data, samples: Sequence[Sample]) -> list[Sample]:
     """Those of the samples of `data` whose content a run was trained on, wherever it lay then.
 
-    - `run`: the folder of the run, or a file in it. Without a split.csv there is nothing that it was trained on.
+    - `run`: the folder of the run, or a file in it. Without a split.csv there, none are known.
     """
-    digests = {row.facts.digest for row in read_split(run if run.is_dir() else run.parent) if row.part == TRAIN}
+    if not run.exists():  # but a name of weights
+        return []
+    rows = read_split(run if run.is_dir() else run.parent)
+    digests = {row.facts.digest for row in rows if row.part == TRAIN}
     return [sample for sample in samples if digests and data.facts_of(sample.image).digest in digests]

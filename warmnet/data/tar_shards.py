@@ -16,44 +16,52 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from ..errors import extra
-from .decoding import decode
-from .errors import DataError, ShardError, first_of
-from .samples import SUFFIXES, Data, Sample, hold_out
+from .assembly import Found, Labelled, assemble, check_same_classes, normalize, sort_classes
+from .errors import DataError, ShardError
+from .formats import image_suffixes
+from .samples import Data
+from .splits import choose_held_out, part_in, part_of
 from .tar_members import Member, list_members
+from .walk import is_hidden, why_left_out
 
 with extra("train"):
     from rich.progress import track
 
-IMAGES = {suffix[1:] for suffix in SUFFIXES}
-LABELS = {"cls", "json"}
+LABELS = ("cls", "label", "json", "txt")  # suffixes of files that say a class, the first of them that there is
+FIELDS = ("label", "cls", "class")  # of a .json that says a class
 
 
-def shards(pattern: str | Sequence[str], strict: bool = False, workers: int = 0, run: Path | None = None) -> Data:
+def shards(
+    pattern: str | Sequence[str], *,
+    val_share: float | None = None, strict: bool = False, workers: int = 0, run: Path | None = None,
+) -> Data:  # fmt: skip
     """The images of tar shards such as 'data/train-{000..009}.tar' or 'data/*.tar', or of a list of such patterns.
 
     A sample is the files of one shard whose names agree up to the first dot: an image and its class, a number or a name, in
-    `.cls` or as 'label' in `.json`; without either the class is the folder of the image's name. Classes are sorted, as numbers
-    if all of them are. Shards named val-* are held out beside those named train-*: 'data/{train,val}-*.tar'. Without any, the
-    first of every five of a class is.
+    `.cls`, `.label` or `.txt`, or as 'label', 'cls' or 'class' in `.json`; without one the class is the folder of the image's
+    name. Classes are sorted, as numbers if all of them are.
+
+    Shards whose names have the word val are held out beside those that have train: 'data/{train,val}-*.tar'. The words are
+    those of folders, such as validation. Without them, the first of every five of a class is held out.
 
     Every image is decoded once, as by `folder`. Damaged shards, samples without an image or a class, and unreadable images are
-    left out and named in `skipped`, or with `strict` an error. `workers` and `run` are `folder`'s.
+    left out and named in `skipped`, or with `strict` an error. `val_share`, `workers` and `run` are `folder`'s.
     """
     paths = find_shards([pattern] if isinstance(pattern, str) else pattern)
-    _check_not_mixed(paths)
-    labelled: list[tuple[Member, str]] = []
-    skipped: list[str] = []
-    ignored = 0
+    parts, held_out, notes = _choose_parts(paths)
+    found = Found((), [], parts=(", ".join(paths[:3]), ""), notes=notes)
+    if held_out:
+        found.held_out, found.parts = [], ("the train shards", f"the {held_out} shards")
     for path in track(paths, "reading shards", transient=True, disable=not sys.stdout.isatty()):
-        ignored += _read_shard(path, labelled, skipped)
+        if not held_out or parts[path] == "train":
+            _read_shard(path, found.train, found)
+        elif parts[path] == held_out and found.held_out is not None:
+            _read_shard(path, found.held_out, found)
+    found.classes = sort_classes(name for _, name in found.train)
+    if found.held_out is not None:
+        check_same_classes(found.parts, found.classes, (name for _, name in found.held_out))
     root = Path(os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths]))
-    facts, unreadable = decode([image for image, _ in labelled], root, workers, run)
-    labelled = [(image, name) for image, name in labelled if image not in unreadable]
-    skipped += unreadable.values()
-    if skipped and strict:
-        raise DataError(f"--strict refuses: {first_of(skipped)}")
-    classes, train, held_out = _split(labelled, paths)
-    return Data(Path(paths[0]).resolve().parent.name, classes, train, held_out, tuple(skipped), ignored, facts)
+    return assemble(root, found, val_share, strict, workers, run)
 
 
 def find_shards(patterns: Sequence[str]) -> list[str]:
@@ -83,102 +91,101 @@ def expand_braces(pattern: str) -> list[str]:
     return [path for choice in choices for path in expand_braces(before + choice + after)]
 
 
-def _read_shard(path: str, labelled: list[tuple[Member, str]], skipped: list[str]) -> int:
-    """Add a shard's images with their classes, and a message on each sample that has none; the number of its other files."""
+def _choose_parts(paths: Sequence[str]) -> tuple[dict[str, str], str, list[str]]:
+    """The part of each shard, by its name or its folder's; which of them is held out; and what there is to say of it."""
+    parts = {
+        path: part_in(Path(path).name.removesuffix(".tar")) or part_of(Path(path).absolute().parent.name) for path in paths
+    }
+    others = [path for path, part in parts.items() if not part]
+    if len(set(parts.values())) < 2:  # no words, or one part by itself, which is divided
+        return parts, "", []
+    if others:
+        named = next(path for path, part in parts.items() if part)
+        raise DataError(
+            f"Some shards are parts, such as {named}, which is {parts[named]}, and {others[0]} has none of the words train, "
+            f"val and test in its name. Name what to train on and to hold out alone, or rename it."
+        )
+    names = {part: [f"the {part} shards"] for part in dict.fromkeys(parts.values())}
+    held_out, notes = choose_held_out(names, ", ".join(paths[:3]))
+    return parts, held_out, notes
+
+
+def _read_shard(path: str, labelled: list[Labelled], found: Found) -> None:
+    """Add a shard's images with their classes to `labelled`, and what is to be said of the rest of it to `found`."""
     try:
-        samples, ignored = _group(list_members(path))
+        samples = _group(list_members(path), found.left_out)
     except ShardError as error:
-        skipped.append(str(error))
-        return 0
+        found.skipped.append(str(error))
+        return
     for key, files in samples.items():
         try:
             labelled.append(_image_and_class(f"{path}: {key}", files))
         except ShardError as error:
-            skipped.append(str(error))
-    return ignored
+            found.skipped.append(str(error))
 
 
-def _group(members: Sequence[Member]) -> tuple[dict[str, dict[str, Member]], int]:
-    """Of each key its images and labels by their suffix in lower case, and how many files are neither."""
+def _group(members: Sequence[Member], left_out: Counter[str]) -> dict[str, dict[str, Member]]:
+    """Of each key its images and labels by their suffix in lower case; what is neither is counted.
+
+    A key ends at the first dot of a name. Of an image that has other suffixes than these, and no sample, at the last one:
+    of cat/10.30.jpg, but not of 7.mask.png beside 7.jpg.
+    """
     samples: dict[str, dict[str, Member]] = {}
-    ignored = 0
+    dotted: list[tuple[str, PurePosixPath, Member]] = []
     for member in members:
-        match = re.fullmatch(r"((?:.*/)?[^./]+)\.([^/]*)", member.name)
-        suffix = match[2].lower() if match else ""
-        if match and suffix in IMAGES | LABELS:
-            samples.setdefault(match[1], {})[suffix] = member
+        path = PurePosixPath(member.name)
+        name, _, suffix = path.name.partition(".")
+        key, suffix = str(path.with_name(name or path.name)), suffix.lower()
+        hidden = [folder for folder in path.parts[:-1] if is_hidden(folder) and folder != ".."]
+        if hidden:
+            left_out[f"in {hidden[0]}"] += 1
+        elif name and (suffix in LABELS or f".{suffix}" in image_suffixes()):
+            samples.setdefault(key, {})[suffix] = member
+        elif reason := why_left_out(path):
+            left_out[reason] += 1
         else:
-            ignored += 1
-    return samples, ignored
+            dotted.append((key, path, member))
+    for key, path, member in dotted:
+        if key in samples:
+            left_out[f"{path.suffix} beside the image of a sample"] += 1
+        else:
+            samples[str(path.with_suffix(""))] = {path.suffix[1:].lower(): member}
+    for key in [key for key, files in samples.items() if [*files] == ["txt"]]:  # a README
+        del samples[key]
+        left_out[".txt"] += 1
+    return samples
 
 
 def _image_and_class(key: str, files: dict[str, Member]) -> tuple[Member, str]:
     """The image and the name of its class; ShardError if there is none, or there are several."""
-    images = [member for suffix, member in files.items() if suffix in IMAGES]
+    images = [member for suffix, member in files.items() if suffix not in LABELS]
     if len(images) != 1:
         raise ShardError(f"{key} has {len(images)} images, and 1 is expected; there is {', '.join(files)}.")
-    name = _class(key, files, PurePosixPath(images[0].name).parent.name)
-    return images[0], name
-
-
-def _class(key: str, files: dict[str, Member], folder: str) -> str:
-    """The name of a sample's class: of its .cls, its .json, or else its folder."""
-    label: object = None
-    try:
-        if "cls" in files:
-            label = files["cls"].read().decode().strip()
-        elif "json" in files:
-            fields = json.loads(files["json"].read())
-            label = fields.get("label") if isinstance(fields, dict) else None
-    except ValueError as error:
-        raise ShardError(f"{key} has an unreadable label: {error}.") from error
-    name = folder if label is None else label
+    folder = PurePosixPath(images[0].name).parent.name
+    name = _label(key, files)
+    if name is None:
+        name = folder
     if not isinstance(name, (int, str)) or name == "":
         content = f"the label {name!r}" if name else "no label"
         raise ShardError(
-            f"{key} has {content}. A class is a number or a name: in .cls, as 'label' in .json, or the folder of the image."
+            f"{key} has {content}; there is {', '.join(files)}. A class is a number or a name: in .cls, .label or .txt, as "
+            f"'label', 'cls' or 'class' in .json, or the folder of the image."
         )
-    return str(name)
+    return images[0], normalize(str(name))
 
 
-def _split(labelled: Sequence[tuple[Member, str]], paths: Sequence[str]) -> tuple[tuple[str, ...], list[Sample], list[Sample]]:
-    """Classes, samples to train on, and samples to hold out."""
-    counts = Counter(name for _, name in labelled)
-    classes = sorted(counts, key=int if all(map(str.isdecimal, counts)) else None)
-    if len(classes) < 2:
-        raise DataError(f"{', '.join(paths)}: {len(classes)} classes, {classes}, and 2 is the least.")
-    number = {name: label for label, name in enumerate(classes)}
-    if any(map(_is_val, paths)):
-        train = [Sample(image, number[name]) for image, name in labelled if not _is_val(image.tar)]
-        held_out = [Sample(image, number[name]) for image, name in labelled if _is_val(image.tar)]
-        _check_same_classes(classes, train, held_out)
-    else:
-        _check_counts(counts)
-        train, held_out = hold_out([Sample(image, number[name]) for image, name in labelled])
-    return tuple(classes), train, held_out
-
-
-def _is_val(path: str) -> bool:
-    return Path(path).name.startswith("val-")
-
-
-def _check_not_mixed(paths: Sequence[str]) -> None:
-    """Raise if beside val-* shards there are others than train-*."""
-    others = [path for path in paths if not Path(path).name.startswith(("train-", "val-"))]
-    if others and any(map(_is_val, paths)):
-        raise DataError(f"Beside val-* shards only train-* are expected, and there is {others[0]}. Name what to train on.")
-
-
-def _check_same_classes(classes: Sequence[str], train: Sequence[Sample], held_out: Sequence[Sample]) -> None:
-    """Raise if a class has images in one of the two parts alone."""
-    others = {label for _, label in train} ^ {label for _, label in held_out}
-    if others:
-        names = ", ".join(classes[label] for label in sorted(others))
-        raise DataError(f"train-* and val-* shards hold different classes: {names}.")
-
-
-def _check_counts(counts: Counter[str]) -> None:
-    """Raise if a class has too few images to hold one out."""
-    few = [name for name, count in counts.items() if count < 2]
-    if few:
-        raise DataError(f"Class {few[0]} has 1 readable image, and 2 is the least. Add some, or val-* shards, or remove it.")
+def _label(key: str, files: dict[str, Member]) -> object:
+    """What the first label file of a sample holds; None if there is none, or a .json without a label."""
+    for suffix in LABELS:
+        if suffix not in files:
+            continue
+        try:
+            if suffix != "json":
+                return files[suffix].read().decode().strip()
+            fields = json.loads(files[suffix].read())
+        except ValueError as error:
+            raise ShardError(f"{key} has an unreadable label, {suffix}: {error}.") from error
+        for field in FIELDS:
+            if isinstance(fields, dict) and fields.get(field) is not None:
+                return fields[field]
+    return None

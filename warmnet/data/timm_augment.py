@@ -15,6 +15,7 @@ import random
 from collections.abc import Callable
 
 from ..errors import InputError, extra
+from ..spelling import choose_one
 from .autoaugment import sign
 
 with extra("train"):
@@ -62,7 +63,7 @@ def timm_rand_augment(image: Image.Image, rng: random.Random, magnitude: float =
 def apply(operation: str, level: float, image: Image.Image, rng: random.Random) -> Image.Image:
     """An RGB image after one operation at a level from 0 to 10. `rng` draws signs and filters."""
     if operation not in OPERATIONS:
-        raise InputError(f"Unknown operation {operation!r}. Choose one of {', '.join(OPERATIONS)}.")
+        raise InputError(f"Unknown operation {operation!r}. {choose_one(operation, OPERATIONS)}.")
     if not 0 <= level <= 10:
         raise InputError(f"level is {level}; it must be from 0 to 10.")
     if image.mode != "RGB":

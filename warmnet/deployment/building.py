@@ -9,8 +9,10 @@ from typing import Any
 
 from torch import nn
 
+from ..engine.copies import unwrapped
 from ..errors import InputError
 from ..networks.classifier import Classifier
+from ..spelling import choose_one
 from ..weights import from_pretrained
 from .engines import ENGINES
 from .engines.engine import Engine
@@ -26,22 +28,27 @@ PRECISIONS = "fp32", "bf16", "int8"
 
 
 def to_model(source: Any) -> nn.Module:
-    """The model itself, or the classifier of a checkpoint."""
+    """The model itself, out of what wraps it, or the classifier of a checkpoint."""
     if not isinstance(source, nn.Module):
         return from_pretrained(Classifier, source)
-    if any(tensor.is_meta for tensor in source.state_dict().values()):
+    model = unwrapped(source)
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
         raise DeployError("The model is on 'meta' and has no values. Build it on a device first.")
-    return source
+    return model
 
 
-def check_precision(engine: str, precision: str, data: Any) -> None:
-    """Raise InputError if there is no such engine, or it does not compute in that precision with what is given."""
+def check_precision(engine: str, precision: str) -> None:
+    """Raise InputError if there is no such engine, or it does not compute in that precision."""
     if engine not in ENGINES:
-        raise InputError(f"Unknown engine {engine!r}. Choose one of {', '.join(ENGINES)}.")
+        raise InputError(f"Unknown engine {engine!r}. {choose_one(engine, ENGINES)}.")
     if precision not in ENGINES[engine].precisions:
         message = f"{engine} has no precision {precision!r} on a CPU. Choose one of {', '.join(ENGINES[engine].precisions)}"
         others = [name for name, each in ENGINES.items() if precision in each.precisions]
         raise InputError(f"{message}; or {' or '.join(others)}." if others else f"{message}.")
+
+
+def check_data(precision: str, data: Any) -> None:
+    """Raise InputError if a precision needs data and there is none."""
     if precision == "int8" and data is None:
         raise InputError("int8 is calibrated and measured on labelled images. Pass data, such as warmnet.training.folder(...).")
 

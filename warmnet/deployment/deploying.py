@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import engine_choice
-from .building import build, check_precision, onnx_maker, to_model
+from .building import build, check_data, check_precision, onnx_maker, to_model
 from .metadata import describe
 from .predictor import Predictor
 
@@ -25,7 +25,8 @@ def deploy(
     """
     model = to_model(source)
     names = [engine] if engine != "auto" else engine_choice.candidates(precision)
-    check_precision(names[0], precision, data)
+    check_precision(names[0], precision)
+    check_data(precision, data)
     metadata = describe(model, engine, precision, size=size)
     key = engine_choice.key(metadata, batch, threads)
     if engine == "auto" and (known := engine_choice.recall(key)) in names:

@@ -6,14 +6,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .building import build, check_precision, onnx_maker, to_model
+from ..data.files import check_writable
+from ..errors import InputError
+from ..spelling import choose_one
+from .building import build, check_data, check_precision, onnx_maker, to_model
 from .engines import ENGINES
 from .metadata import describe
 from .verification import Verification
 
 
 def export(
-    source: Any, path: str | os.PathLike[str], to: str = "onnx", *, precision: str = "fp32", data: Any = None,
+    source: Any, path: str | os.PathLike[str], to: str | None = None, *, precision: str = "fp32", data: Any = None,
     dynamic_size: bool = False, size: tuple[int, int, int] | None = None, max_top1_drop: float = 0.01,
 ) -> Verification:  # fmt: skip
     """Write a network for an engine, with all that it takes to use it, and say how near it is to the model.
@@ -24,7 +27,8 @@ def export(
 
     - `source`: a model, or whatever `from_pretrained` takes.
     - `path`: ends in .onnx, .xml, .pt2 or .aoti.pt2; if it does not, the ending is added.
-    - `to`: 'onnx', 'openvino', 'torch' or 'aoti'. `precision`: 'fp32', 'bf16' (not with onnx), 'int8' (onnx and openvino).
+    - `to`: 'onnx', 'openvino', 'torch' or 'aoti'. Default: that of the ending of `path`, or onnx.
+    - `precision`: 'fp32', 'bf16' (not with onnx), 'int8' (onnx and openvino).
     - `data`: a `warmnet.training.Data`: compared on its held-out images, int8 calibrated on those to train on. Without it the
       images are synthetic; int8 needs it.
     - `dynamic_size`: let height and width be free; for torch and aoti that takes minutes.
@@ -41,12 +45,29 @@ def export(
     >>> open_exported(path)(np.zeros((480, 640, 3), np.uint8)).shape
     (1, 2)
     """
+    to = engine_for(path, to)
+    check_writable(exported_path(path, to))
     model = to_model(source)
-    check_precision(to, precision, data)
+    check_precision(to, precision)
+    check_data(precision, data)
     metadata = describe(model, to, precision, dynamic_size, size)
     network, metadata, verification = build(model, metadata, onnx_maker(model, metadata, data), data, max_top1_drop)
     network.write(exported_path(path, to), metadata)
     return verification
+
+
+def engine_for(path: str | os.PathLike[str], to: str | None = None) -> str:
+    """The engine `to`, or that of the ending of `path`, or onnx; an InputError for an unknown one, or if the two differ."""
+    name = Path(path).name
+    ending = max((engine.suffix for engine in ENGINES.values() if name.endswith(engine.suffix)), key=len, default=None)
+    named = next((name for name, engine in ENGINES.items() if engine.suffix == ending), None)
+    if to is None:
+        return named or "onnx"
+    if to not in ENGINES:
+        raise InputError(f"Unknown engine {to!r}. {choose_one(to, ENGINES)}.")
+    if named not in (None, to):
+        raise InputError(f"{path} ends as files for {named} do, and those for {to} end in {ENGINES[to].suffix}. Change one.")
+    return to
 
 
 def exported_files(path: str | os.PathLike[str], to: str) -> list[Path]:
@@ -58,5 +79,4 @@ def exported_files(path: str | os.PathLike[str], to: str) -> list[Path]:
 def exported_path(path: str | os.PathLike[str], to: str) -> Path:
     """The path with the engine's ending."""
     path, suffix = Path(path), ENGINES[to].suffix
-    has_longer = any(path.name.endswith(engine.suffix) for engine in ENGINES.values() if len(engine.suffix) > len(suffix))
-    return path if path.name.endswith(suffix) and not has_longer else path.with_name(path.name + suffix)
+    return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)

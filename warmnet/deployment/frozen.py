@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from operator import attrgetter
 from typing import Any
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from ..data.preprocessing import Preprocessing
+from ..engine.copies import copied, settle_weights
 from ..functional import SameConv1d, SameConv2d, SameConv3d
 from .errors import DeployError
 
@@ -59,7 +59,7 @@ def freeze(
 
     - `to_onnx`: for ONNX, which has SAME padding; else for torch, which has other memory formats.
     """
-    model = copy.deepcopy(model).eval().cpu().float()
+    model = settle_weights(copied(model).eval().cpu().float())
     if to_onnx and dynamic_size:
         _keep_same(model)
     with torch.inference_mode(False), torch.no_grad():

@@ -6,6 +6,7 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class Predictor:
         self.metadata, self.threads = metadata, threads or torch.get_num_threads()
         if self.threads < 1:
             raise InputError(f"threads is {threads}; it must be at least 1.")
-        self._network, self._runners = network, dict[int, Runner]()
+        self._network, self._runners, self._building = network, dict[int, Runner](), Lock()
         self._pool = ThreadPoolExecutor(self.threads)
 
     @property
@@ -83,8 +84,9 @@ class Predictor:
         self._check(inputs)
         is_dealt_out = self.threads > 1 and len(inputs) >= self.threads and type(self._network).has_streams
         streams = self.threads if is_dealt_out else 1
-        if streams not in self._runners:
-            self._runners[streams] = self._network.runner(self.metadata, self.threads, streams)
+        with self._building:  # the first calls may come at once
+            if streams not in self._runners:
+                self._runners[streams] = self._network.runner(self.metadata, self.threads, streams)
         run, inputs = self._runners[streams], np.ascontiguousarray(inputs)
         if streams == 1:
             return run(inputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..engine.copies import copied
 from .errors import DeployError
 from .metadata import Metadata
 from .predictor import Predictor
@@ -70,7 +70,7 @@ class Verification:
 
 def verify(model: nn.Module, predictor: Predictor, samples: Samples) -> Verification:
     """A comparison of both on one sample alone, on several, and with a dynamic size on larger ones."""
-    metadata, inputs, model = predictor.metadata, samples.inputs, copy.deepcopy(model).eval().cpu().float()
+    metadata, inputs, model = predictor.metadata, samples.inputs, copied(model).eval().cpu().float()
     batches = [inputs[:1]]
     if len(inputs) > 1:
         batches += np.array_split(inputs[1:], max(1, len(inputs) // BATCH))

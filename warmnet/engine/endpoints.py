@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from ..spelling import did_you_mean, with_choices
 from .block import Block
 from .calls import thread
 from .module import WarmModule
@@ -39,7 +40,9 @@ class Endpoints(nn.Module):
         blocks["logits"] = model  # type: ignore[assignment]
         for name in self.names:
             if name not in blocks:
-                raise ValueError(f"Unknown endpoint '{name}'. Choose among {', '.join(blocks)}.")
+                outermost = [each for each in blocks if "." not in each]
+                choices = with_choices(did_you_mean(name, blocks), outermost)
+                raise ValueError(f"Unknown endpoint '{name}'. {choices}, or a block in one of them.")
         self.channels = {name: blocks[name]._channels for name in self.names}
         self.reduction = {name: blocks[name]._stride for name in self.names}
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import re
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import MismatchError, WarmError
+from ..spelling import choose_one
 from .frames import BLOCK, FUNCTIONAL, HERE, PACKAGE, called, first_line_of, is_users
 from .messages import join
 
@@ -81,14 +81,6 @@ def layer_of(frames: Frames) -> tuple[str, nn.Module, Tensor] | None:
     for path, module, x, _ in _layers(frames):
         return path, module, x
     return None
-
-
-def unknown_keyword(name: str, allowed: Iterable[str]) -> str:
-    """What to write instead of a keyword: the one most like it, and all that there are."""
-    allowed = list(allowed)
-    near = get_close_matches(name, allowed, 1)
-    meant = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{meant}Choose among {', '.join(allowed)}."
 
 
 def _layers(frames: Frames) -> Iterator[tuple[str, nn.Module, Tensor, int]]:
@@ -180,7 +172,7 @@ def _call_cure(frames: Frames, message: str) -> str | None:
     cure = f"It is {function.__name__}({', '.join(_declared(parameters))})."
     if keyword and "Did you mean" not in message:  # which Python says from 3.13 on
         allowed = dict.fromkeys([*parameters, *_passed_on(frames, keyword)])
-        cure = unknown_keyword(keyword, [name for name in allowed if name != "self"])
+        cure = f"{choose_one(keyword, [name for name in allowed if name not in ('self', 'x')])}."
     if not is_users(function.__code__.co_filename):
         return cure
     calls = [(frame.f_code.co_filename, line) for frame, line in frames if _is_forwards(frame.f_code.co_filename)]

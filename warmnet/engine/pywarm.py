@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from warm import engine, util
 
 from .. import checks
 from ..errors import MismatchError, NotWarmError, WarmError
+from ..spelling import nearest
 from . import build
 from .build import Build, Model
 from .calls import thread
@@ -27,7 +27,6 @@ permuted, torch_keywords = engine.permute, engine.unused_kwargs
 snake_case = util.camel_to_snake
 _up, _forward, _parent, _auto_name = engine.prepare_model_, engine.forward, engine.get_default_parent, engine._auto_name
 _activate = engine.activate
-OTHER_NAMES = {"swish": "silu", "hard_swish": "hardswish", "xavier": "xavier_uniform_", "kaiming": "kaiming_normal_"}
 
 
 def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) -> Model:
@@ -88,10 +87,10 @@ def initialize_(x: torch.Tensor, spec: Any) -> None:
 
 
 def _unknown_function(name: str, home: Any) -> str:
-    names = [each for each in dir(home) if not each.startswith("_")]
-    wanted = name.lower()
-    near = [OTHER_NAMES[wanted]] if wanted in OTHER_NAMES else get_close_matches(wanted, names, 1)
-    meant = f"Did you mean {near[0]!r}? " if near else ""
+    """What to write instead of a name that `home` does not have, whose functions end in _ if they fill a tensor."""
+    fills = home is nn.init
+    near = nearest(name, [each for each in dir(home) if not each.startswith("_") and each.endswith("_") == fills])
+    meant = f"Did you mean {near!r}? " if near else ""
     return f"{name!r} is no function of {home.__name__}. {meant}Give one by its name there, or a function."
 
 
@@ -115,7 +114,11 @@ def forward(
         return _forward(
             x, base_class, base_name, name, base_arg, base_kw, parent, infer_kw, initialization=initialization, **kw
         )
-    base_kw = {**torch_keywords(kw), **(base_kw or {})}
+    given, base_kw = torch_keywords(kw), base_kw or {}
+    for word, value in given.items():
+        if word in (infer_kw or ()) or base_kw.get(word, value) is not value:
+            raise TypeError(f"{word}= is torch's word for what the input or another argument here decides. Leave it out.")
+    base_kw = {**given, **base_kw}
     kw = {key: value for key, value in kw.items() if key not in base_kw}
     for key, value in base_kw.items():
         checks.refuse_tensor(key, value)

@@ -12,7 +12,7 @@ from warm import functional as pywarm
 from .. import checks
 from ..engine.layers import layer
 from ..engine.messages import setting_names
-from ..engine.pywarm import permuted, torch_keywords
+from ..engine.pywarm import permuted
 from .specs import activated
 
 setting_names["embedding"] = "vocabulary", "size"
@@ -49,7 +49,7 @@ def lstm(
     ends = [f"l{i}{direction}" for i in range(num_layers) for direction in directions]
     with_values = {key: spec for key, spec in specs.items() if bias or "bias" not in key}
     kw["initialization"] = {f"{key}_{end}": spec for key, spec in with_values.items() for end in ends}
-    kw["base_kw"] = {"hidden_size": size, "num_layers": num_layers, "bias": bias, **torch_keywords(kw)}
+    kw["base_kw"] = {"hidden_size": size, "num_layers": num_layers, "bias": bias}
     return pywarm.lstm(x, size, bias=bias, num_layers=num_layers, **kw)
 
 

@@ -14,12 +14,12 @@ import torch
 from torch import fx
 
 from ..engine.calls import thread
-from ..engine.explanation import unknown_keyword
 from ..engine.frames import with_calling_line
 from ..engine.messages import refuse_fx
 from ..engine.module import WarmModule
 from ..engine.pywarm import up
 from ..kernels.rules import is_plain
+from ..spelling import choose_one
 from .settings import check_settings
 
 STEM = "stem.conv.weight"  # what the first kernel of a classifier is called,
@@ -77,7 +77,7 @@ class Classifier(WarmModule):
                 if name in PRETRAINED:
                     raise TypeError(with_calling_line(_pretrained_message(cls, name, args, kw)))
                 options = [key for key in parameters if key != "self"]
-                message = f"Unknown option {name!r}. {unknown_keyword(name, options)}"
+                message = f"Unknown option {name!r}. {choose_one(name, options)}."
                 raise TypeError(with_calling_line(message))
         self = super().__new__(cls)
         vars(self)["_given"] = set()

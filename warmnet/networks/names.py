@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
+
+from ..spelling import letters_and_digits, nearest, with_choices
 
 ELSEWHERE = {  # how a name is written -> whose it is
     r"tf_efficientnet\w+|efficientnetv2_\w+|efficientnet_(b8|l2|lite\d)|mobilenetv2_\d+": "timm's",
@@ -34,17 +35,14 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     if meant:
         owner = next((owner for pattern, owner in ELSEWHERE.items() if re.fullmatch(pattern, name)), None)
         return f"It is {owner} name for {meant!r}." if owner else f"It is written {meant!r}."
-    by_plain = {_plain(each): each for each in names}
-    near = get_close_matches(_plain(name), by_plain, 1, LEAST_LIKENESS)
-    return f"Did you mean {by_plain[near[0]]!r}?" if near else ""
+    near = nearest(name, names, _plain, LEAST_LIKENESS)
+    return f"Did you mean {near!r}?" if near else ""
 
 
 def choose_one(name: str, names: Iterable[str]) -> str:
     """What to write instead of `name`: the one that is meant, if there is one, and all that there are. No full stop."""
     names = list(names)
-    choice = f"Choose one of {', '.join(names)}"
-    offer = did_you_mean(name, names)
-    return f"{offer} {choice}" if offer else choice
+    return with_choices(did_you_mean(name, names), names)
 
 
 def find_family_name(name: str) -> str | None:
@@ -54,7 +52,6 @@ def find_family_name(name: str) -> str | None:
 
 def _plain(name: str) -> str:
     """A name in small letters and digits, without what only other libraries put before it or after it."""
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    plain = re.sub(r"^(tf|warm)?efficientnet(?=v2|lite|b\d|l2)", "", plain)
+    plain = re.sub(r"^(tf|warm)?efficientnet(?=v2|lite|b\d|l2)", "", letters_and_digits(name))
     width = re.fullmatch(r"(?:warm)?mobilenetv2(?:(\d\d)0)?", plain)  # timm's 050, 100, 140; others call 1.0 nothing
     return f"mobilenetv2{width[1] or '10'}" if width else plain

@@ -7,3 +7,7 @@ from .measuring import tabulate
 from .tables import Row, Table
 
 __all__ = ["Change", "Difference", "Picture", "Row", "Table", "diff", "draw", "tabulate"]
+
+
+def __dir__() -> list[str]:
+    return __all__

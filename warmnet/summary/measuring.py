@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.utils._pytree import tree_leaves
 
+from ..engine.copies import copied, unwrapped
 from ..engine.messages import join
 from ..engine.module import WarmModule
 from ..engine.pywarm import up
@@ -87,7 +87,7 @@ class Forward(WarmModule):
 def _network(model: Network) -> nn.Module:
     """The module that `model` is or names."""
     if isinstance(model, nn.Module):
-        return model
+        return unwrapped(model)
     if isinstance(model, (str, Variant)):
         return find_family(model)(model, device="meta")
     if callable(model) and not isinstance(model, type):
@@ -113,11 +113,7 @@ def _on_meta(model: nn.Module, inputs: list[Any]) -> tuple[nn.Module, list[Any]]
     tensors = [*model.parameters(), *model.buffers()]
     dtype = next((x.dtype for x in tensors if x.is_floating_point()), None)
     inputs = [_input_on_meta(x, dtype) for x in inputs]
-    copies = dict[int, Any]()  # for deepcopy: what stands for each tensor in the copy
-    for x in tensors:
-        y = torch.empty_like(x, device="meta")
-        copies[id(x)] = nn.Parameter(y, x.requires_grad) if isinstance(x, nn.Parameter) else y
-    model = copy.deepcopy(model, copies)
+    model = copied(model, "meta")
     if not all(module._sealed for module in model.modules() if isinstance(module, WarmModule)):
         up(model, *inputs, device="meta")
     return model, inputs

@@ -1,9 +1,10 @@
 """Training: recipes, data sets, and a run on Lightning Fabric. It needs `warmnet[train]`."""
 
-from ..data import Data, Images, digits, folder, shards
+from ..data import Data, Images, arrays, digits, folder, shards
 from ..data.split_csv import trained_on
 from .batch_norm_statistics import recalibrate_batch_norm
 from .checks import check_run
+from .data_report import DataReport, report_data
 from .evaluation import evaluate
 from .evaluation_report import report, report_files
 from .evaluation_result import Evaluation
@@ -16,12 +17,16 @@ from .run import Run, fit
 from .run_folder import check_can_be_written, check_free, new_folder
 from .run_record import FACTS, from_json, read_record
 from .run_record import FILE as RECORD
-from .sample_images import check_preview, preview, write_samples
+from .sample_images import check_preview, plot_classes, preview, write_samples
 
 __all__ = [
-    "CHECKPOINT", "DIGITS", "FACTS", "PHOTOS", "RECIPES", "RECORD", "Data", "Evaluation", "Execution", "Images", "Recipe",
-    "Run", "check_can_be_written", "check_free", "check_preview", "check_run", "count_learning", "digest", "digits", "evaluate",
-    "fit", "folder", "from_json", "load_source", "new_folder", "preview", "read_checkpoint", "read_record",
-    "recalibrate_batch_norm", "report", "report_files", "saved_step", "shards", "trained_on",
-    "write_samples",
+    "CHECKPOINT", "DIGITS", "FACTS", "PHOTOS", "RECIPES", "RECORD", "Data", "DataReport", "Evaluation", "Execution", "Images",
+    "Recipe", "Run", "arrays", "check_can_be_written", "check_free", "check_preview", "check_run", "count_learning", "digest",
+    "digits", "evaluate", "fit", "folder", "from_json", "load_source", "new_folder", "plot_classes", "preview",
+    "read_checkpoint", "read_record", "recalibrate_batch_norm", "report", "report_data", "report_files", "saved_step", "shards",
+    "trained_on", "write_samples",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

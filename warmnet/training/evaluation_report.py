@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
 from pathlib import Path
 
 from ..data.files import replacing, write_csv
 from ..data.samples import open_image
 from ..errors import extra
-from ..text import one_line, shortened
+from ..text import one_line
+from .confusion_plot import plot_confusion
 from .evaluation_result import ClassRow, Evaluation, Mistake
+from .fonts import LEFT_TO_RIGHT, class_labels, isolated
 from .image_grid import plot_grid
-from .plots import plot_calibration, plot_confusion
+from .plots import plot_calibration
 
 with extra("train"):
     from PIL.Image import Image
@@ -20,45 +22,60 @@ with extra("train"):
 MOST_MISTAKES = 36  # in the picture
 
 
-FILES = "evaluation.json", "per-class.csv", "calibration.png", "confusion-matrix.png", "worst-mistakes.png"
+FILES = (
+    "evaluation.json", "per-class.csv", "calibration.png", "confusion-matrix.png", "confusion-matrix-classes.csv",
+    "worst-mistakes.png",
+)  # fmt: skip
 
 
 def report_files(folder: Path) -> list[Path]:
-    """All files that `report` writes there; the last only if there are mistakes."""
+    """All files that `report` may write there."""
     return [folder / name for name in FILES]
 
 
 def report(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """The files written into `folder`: evaluation.json, per-class.csv, and pictures of calibration, confusion and mistakes."""
-    *paths, mistakes_path = report_files(folder)
+    """The files written into `folder`: evaluation.json, per-class.csv, and pictures of calibration, confusion and mistakes.
+
+    A CSV gives the names of classes that are numbers in the pictures. Without mistakes there is no picture of them.
+    """
+    *paths, confusion_path, _, mistakes_path = report_files(folder)
     with replacing(paths[0]) as path:
         path.write_text(json.dumps(evaluation.to_dict(), allow_nan=False) + "\n")
     write_csv(paths[1], [ClassRow._fields, *evaluation.per_class])
     plot_calibration(evaluation.bins, paths[2])
-    _plot_confusion(evaluation, paths[3])
+    paths += plot_confusion(evaluation.confusion, evaluation.classes, confusion_path, of="images")
     if evaluation.mistakes:
-        _plot_mistakes(evaluation.mistakes, mistakes_path)
+        _plot_mistakes(evaluation, mistakes_path)
         paths.append(mistakes_path)
     else:
         mistakes_path.unlink(missing_ok=True)
     return paths
 
 
-def _plot_confusion(evaluation: Evaluation, path: Path) -> None:
-    """The confusion of the classes that have images, or that images were taken for."""
-    confusion = evaluation.confusion
-    used = (confusion.sum(0) + confusion.sum(1)).nonzero().flatten()
-    plot_confusion(confusion[used][:, used], [evaluation.classes[i] for i in used], path, of="images")
-
-
-def _plot_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
-    """The most confident mistakes, with what they were taken for."""
+def _plot_mistakes(evaluation: Evaluation, path: Path) -> None:
+    """The most confident mistakes, with what they were taken for, and their files."""
+    labels = class_labels(evaluation.classes, 24)
+    mistakes = evaluation.mistakes
     worst = mistakes[:MOST_MISTAKES]
     tiles: list[tuple[Image, str]] = []
-    for (image, _), true, predicted, probability, _ in worst:
-        caption = f"{shortened(one_line(true), 24)}\ntaken for {shortened(one_line(predicted), 24)}\n{probability:.0%} sure"
-        tiles.append((image if isinstance(image, Image) else open_image(image), caption))
+    for mistake in worst:
+        image = mistake.sample.image
+        lines = [
+            labels[mistake.true],
+            f"taken for {labels[mistake.predicted]}",
+            f"{mistake.probability:.0%} sure",
+            _name(mistake),
+        ]
+        tiles.append((image if isinstance(image, Image) else open_image(image), "\n".join(lines)))
     title = "All mistakes, the most confident first"
     if len(worst) < len(mistakes):
         title = f"The {len(worst)} most confident of {len(mistakes):,} mistakes"
     plot_grid(tiles, path, title)
+
+
+def _name(mistake: Mistake) -> str:
+    """The file of an image and the folder that it is in, or its place among the samples."""
+    image = mistake.sample.image
+    if isinstance(image, Image):
+        return f"image {mistake.place}"
+    return LEFT_TO_RIGHT + os.sep.join(isolated(one_line(part)) for part in Path(str(image)).parts[-2:])

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError, extra
+from ..spelling import choose_one
 
 with extra("train"):
     from lightning_fabric import Fabric
@@ -23,7 +24,7 @@ def find_device(device: str) -> str:
     if torch.cuda.is_available():
         available.insert(0, "cuda")
     if device not in ("auto", *available):
-        raise InputError(f"device {device!r} is not there. Choose one of auto, {', '.join(available)}.")
+        raise InputError(f"device {device!r} is not there. {choose_one(device, ('auto', *available))}.")
     return available[0] if device == "auto" else device
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from ..data.files import replacing
 from ..errors import extra
-from ..text import one_line, shortened
+from ..text import cells, one_line, shortened
+from .fonts import font_file
 
 with extra("train"):
-    from matplotlib.font_manager import findfont
     from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 GAP, LINE, TOP = 16, 18, 60  # pixels: between images, of a caption's line, above the first row
@@ -30,11 +31,11 @@ def plot_grid(tiles: Sequence[tuple[Image.Image, str]], path: Path, title: str, 
     """
     columns = min(columns or math.ceil(math.sqrt(len(tiles))), len(tiles))
     side = max(150, min(300, 1200 // columns))
-    font, heading = _font(14), _font(20)
-    fitted = [_tile(image, caption, side, font) for image, caption in tiles]
+    fitted = [_tile(image, caption, side) for image, caption in tiles]
     rows = [fitted[first : first + columns] for first in range(0, len(fitted), columns)]
     below = 6 + LINE * max(len(tile.caption) for tile in fitted) + GAP
     title = shortened(one_line(title), 100)
+    heading = _font(title, 20)
     width = max(columns * (side + GAP), math.ceil(heading.getlength(title)) + GAP) + GAP
     sheet = Image.new("RGB", (width, TOP + sum(_height(row) + below for row in rows)), "white")
     draw = ImageDraw.Draw(sheet)
@@ -46,20 +47,25 @@ def plot_grid(tiles: Sequence[tuple[Image.Image, str]], path: Path, title: str, 
             x = GAP + column * (side + GAP)
             sheet.paste(tile.image, (x + (side - tile.image.width) // 2, y - tile.image.height))
             for number, line in enumerate(tile.caption):
-                draw.text((x + side / 2, y + 6 + LINE * number), line, "#333333", font, "ma")
+                draw.text((x + side / 2, y + LINE * (number + 1)), line, "#333333", _font(line), "ms")
         y += below
     with replacing(path) as temporary:
         sheet.save(temporary, "PNG")
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(findfont("DejaVu Sans"), size)
+def _font(text: str, size: int = 14) -> ImageFont.FreeTypeFont:
+    return _opened(font_file(text), size)
 
 
-def _tile(image: Image.Image, caption: str, side: int, font: ImageFont.FreeTypeFont) -> _Tile:
+@cache
+def _opened(file: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, size)
+
+
+def _tile(image: Image.Image, caption: str, side: int) -> _Tile:
     """The image in a thin frame and the lines of its caption, neither wider than `side`."""
     framed = ImageOps.expand(_sized(image.convert("RGB"), side - 2), 1, "#dddddd")
-    return _Tile(framed, [_fitted(line, font, side) for line in caption.splitlines()])
+    return _Tile(framed, [_fitted(line, side) for line in caption.splitlines()])
 
 
 def _height(row: Sequence[_Tile]) -> int:
@@ -75,9 +81,10 @@ def _sized(image: Image.Image, side: int) -> Image.Image:
     return image
 
 
-def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """The text in one line, its end cut off where it is wider than `width` pixels."""
-    text = shortened(one_line(text), 200)
-    while font.getlength(text) > width:
-        text = text[:-2] + "…"
-    return text
+def _fitted(text: str, width: float) -> str:
+    """The text in one line, its beginning and end where it is wider than `width` pixels."""
+    text = line = shortened(one_line(text), 100)
+    font = _font(text)
+    while font.getlength(line) > width:
+        line = shortened(text, cells(line) - 1)
+    return line

@@ -11,6 +11,7 @@ from ..data.preprocessing import INTERPOLATIONS, Preprocessing
 from ..data.samples import Data
 from ..errors import InputError
 from ..networks.classifier import Classifier
+from ..spelling import choose_one
 from . import schedule
 from .resolution import STRIDE, choose_area, choose_crop, choose_resolution, network_resolution
 
@@ -84,7 +85,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise InputError(f"{name} is {getattr(self, name)!r}. Choose one of {', '.join(map(str, choices))}.")
+                raise InputError(f"{name} is {getattr(self, name)!r}. {choose_one(getattr(self, name), choices)}.")
         for name, (kind, least, most) in RANGES.items():
             _check_number(name, getattr(self, name), kind, least, most)
         for name in ("decay_biases", "flip", "zero_classifier", "class_weights", "frozen_norm"):
@@ -160,7 +161,7 @@ class Recipe:
         known = [field.name for field in fields(self)]
         unknown = settings.keys() - {*known}
         if unknown:
-            raise InputError(f"{min(unknown)}: recipes have no such setting. They have {', '.join(known)}.")
+            raise InputError(f"{min(unknown)}: recipes have no such setting. {choose_one(min(unknown), known)}.")
         return replace(self, **settings)
 
     def rate(self, step: int, steps: int, images: int) -> float:

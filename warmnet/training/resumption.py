@@ -129,10 +129,10 @@ def _images_differ(folder: Path, split: Sequence[SplitRow]) -> str:
     for images, change in (before - now, "gone or changed"), (now - before, "new"):
         if images:
             changes.append(f"{images.total():,} {change}, such as {min(files[image] for image in images)}")
+    difference = "; ".join(changes) or "in another order, or split otherwise"
     return (
-        f"The images are not those that the run in {folder} was started with: "
-        f"{'; '.join(changes) or 'in another order, or split otherwise'}. Put them back as {folder / SPLIT} has them, or start "
-        f"a new run."
+        f"The images are not those that the run in {folder} was started with: {difference}. "
+        f"Put them back as {folder / SPLIT} has them, or start a new run."
     )
 
 

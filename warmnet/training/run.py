@@ -154,7 +154,7 @@ def _train(training: Training, data: Data, run: RunFolder, workers: int) -> None
                     run.save(training)
                     last_save = time.monotonic()
                     signals.raise_arrived()
-            training.finish_epoch(held_out)
+            training.finish_epoch(progress.evaluating(held_out, len(training.history) + 1))
             run.write(training)
             progress.end_epoch(training.history[-1])
             last_save = time.monotonic()

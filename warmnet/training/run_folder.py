@@ -14,8 +14,9 @@ from ..data.files import replacing, write_csv, write_pickle
 from ..data.samples import Data
 from ..data.split_csv import SPLIT, digest_of, split_of, write_split
 from ..errors import InputError
+from .confusion_plot import plot_confusion
 from .metrics import Epoch
-from .plots import plot_confusion, plot_learning
+from .plots import plot_learning
 from .resumption import CHECKPOINT, check_same_images, check_settings, extended, read_checkpoint
 from .run_record import FILE as RECORD
 from .run_record import read_record, results, to_json
@@ -83,7 +84,7 @@ class RunFolder:
         self.record["extended"] = self.settings["extended"] = extended(state)
         if (self.path / RECORD).exists():
             before = read_record(self.path / RECORD)
-            self.record |= {key: before[key] for key in ("command", "started") if key in before}
+            self.record |= {key: before[key] for key in ("command_line", "started") if key in before}
         self._write_record()
 
     def save(self, training: Training) -> None:

@@ -26,7 +26,7 @@ from .metrics import Epoch
 from .recipe import Recipe
 
 FILE = "run.json"
-FACTS = "source_code", "weights_sha256", "images", "classes", "versions", "command", "started", "extended", "results"
+FACTS = "source_code", "weights_sha256", "images", "classes", "versions", "command_line", "started", "extended", "results"
 # keys of run.json that are no options: `--config` leaves them out
 
 
@@ -59,7 +59,7 @@ def new_record(settings: Mapping[str, Any], data: Data, execution: Execution, op
         "images": {"name": data.name, "train": len(data.train), "held out": len(data.held_out)},
         "classes": list(data.classes),
         "versions": versions(),
-        "command": sys.argv,
+        "command_line": sys.argv,
         "started": _now(),
         "extended": settings["extended"],
         "results": None,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from ..data.loading import derive_seed
-from ..data.samples import Data, open_image
+from ..data.samples import Data, Sample, open_image
 from ..errors import InputError, extra
+from .fonts import class_labels
 from .image_grid import plot_grid
 from .recipe import Recipe
 from .run_folder import check_can_be_written
@@ -20,6 +23,8 @@ with extra("train"):
     from PIL.Image import Image
 
 IMAGES, VERSIONS = 8, 5  # of a preview
+MOST_TILES, MOST_OF_CLASS, COLUMNS = 48, 6, 8  # of a picture of the classes
+T = TypeVar("T")
 
 
 def check_preview(path: Path) -> None:
@@ -33,16 +38,40 @@ def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[s
     """A picture of images as they are trained on: eight of the set, each as it is and five times augmented."""
     path = Path(path)
     check_preview(path)
+    labels = class_labels(data.classes, 24)
     tiles: list[tuple[Image, str]] = []
     for index in torch.linspace(0, len(data.train) - 1, IMAGES).long().tolist():
         image, label = data.train[index]
         image = open_image(image)
-        tiles.append((image, data.classes[label]))
+        tiles.append((image, labels[data.classes[label]]))
         for version in range(VERSIONS):
             rng = random.Random(derive_seed(seed, index, version))
             tiles.append((recipe.augmentation.pixels(image, recipe.preprocessing, rng), ""))
     plot_grid(tiles, path, f"{data.name} by the recipe {recipe.name}", columns=1 + VERSIONS)
     return path
+
+
+def plot_classes(data: Data, path: Path) -> None:
+    """A picture of a few images of each class, with their sizes; of many classes, of some from the first to the last."""
+    of_class: dict[int, list[Sample]] = {}
+    for sample in (*data.train, *data.held_out):
+        of_class.setdefault(sample.label, []).append(sample)
+    shown = _spread(sorted(of_class), MOST_TILES)
+    each = max(1, min(MOST_OF_CLASS, MOST_TILES // len(shown)))
+    tiles = []
+    for label in shown:
+        for sample in _spread(of_class[label], each):
+            image = open_image(sample.image)
+            tiles.append((image, f"{data.classes[label]}\n{image.width}x{image.height}"))
+    title = data.name if len(shown) == len(of_class) else f"{data.name}: {len(shown)} of {len(of_class):,} classes"
+    plot_grid(tiles, path, title, columns=each * (COLUMNS // each))
+
+
+def _spread(items: Sequence[T], most: int) -> list[T]:
+    """All items, or `most` of them, evenly from the first to the last."""
+    if len(items) <= most:
+        return list(items)
+    return [items[i] for i in torch.linspace(0, len(items) - 1, most).long().tolist()]
 
 
 def write_samples(data: Data, folder: Path) -> Path:

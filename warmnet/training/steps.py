@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ..data.loading import Batches, derive_seed
 from ..errors import InputError
@@ -103,7 +102,7 @@ class Training:
         return losses * self.class_weights[targets]
 
     @torch.no_grad()
-    def finish_epoch(self, held_out: DataLoader[Any]) -> None:
+    def finish_epoch(self, held_out: Iterable[Any]) -> None:
         """Evaluate what will be saved, and add it all to the history."""
         self.check_finite()
         self.synchronize()
@@ -127,7 +126,7 @@ class Training:
             self.confusion = confusion
         self.metrics = Metrics()
 
-    def _evaluate(self, held_out: DataLoader[Any]) -> Metrics:
+    def _evaluate(self, held_out: Iterable[Any]) -> Metrics:
         """The metrics of this process's held-out images."""
         metrics = Metrics()
         with self.weights_to_save() as model, self.fabric.autocast():

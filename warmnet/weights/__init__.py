@@ -13,3 +13,7 @@ __all__ = [
     "FILE", "LIBRARIES", "LINEAGES", "Report", "Row", "WeightsError", "WeightsWarning", "convert", "from_pretrained", "load",
     "save", "transplant",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

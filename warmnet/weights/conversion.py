@@ -12,9 +12,10 @@ import torch
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from ..data.files import replacing, write_pickle
+from ..data.files import check_writable, replacing, write_pickle
 from ..data.preprocessing import Preprocessing
 from ..networks.classifier import Classifier
+from ..spelling import choose_one
 from . import keras_files
 from .conventions import (
     CONVENTIONS,
@@ -53,7 +54,8 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
     """
     path = Path(path)
     if to not in LIBRARIES:
-        raise WeightsError(f"Unknown library {to!r}. Choose one of {', '.join(LIBRARIES)}.")
+        raise WeightsError(f"Unknown library {to!r}. {choose_one(to, LIBRARIES)}.")
+    check_writable(path)
     suffixes = SUFFIXES.get(to, (".safetensors", ".pth", ".pt"))
     if path.suffix not in suffixes:
         raise WeightsError(f"{path} must end in {' or '.join(suffixes)}.")

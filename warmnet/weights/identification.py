@@ -13,6 +13,7 @@ from torch import Tensor
 from ..data.imagenet import imagenet_classes
 from ..data.preprocessing import Preprocessing
 from ..networks.classifier import CLASSIFIER, STEM, Classifier
+from ..spelling import choose_one
 from .conventions import as_keywords, default_conventions
 from .description import Description, describe
 from .errors import WeightsError
@@ -49,7 +50,7 @@ def identify(
     - `by_names_alone`: how the network computes does not matter.
     """
     if lineage is not None and lineage not in LINEAGES:
-        raise ValueError(f"Unknown lineage {lineage!r}. Choose one of {', '.join(LINEAGES)}.")
+        raise ValueError(f"Unknown lineage {lineage!r}. {choose_one(lineage, LINEAGES)}.")
     _check_tensors(checkpoint)
     if checkpoint.description is not None:
         _check_lineage(checkpoint.source, lineage)

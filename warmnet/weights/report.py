@@ -9,6 +9,8 @@ from difflib import SequenceMatcher
 from html import escape
 from typing import Any, NamedTuple
 
+from ..spelling import choose_one
+
 STATUSES = {
     "kept": "as they are in the source",
     "reshaped": "changed to fit",
@@ -66,7 +68,7 @@ class Report:
     def __getitem__(self, status: str) -> tuple[Row, ...]:
         """The rows of 'kept', 'reshaped', 'new' or 'dropped'."""
         if status not in STATUSES:
-            raise KeyError(f"Unknown status {status!r}. Choose one of {', '.join(STATUSES)}.")
+            raise KeyError(f"Unknown status {status!r}. {choose_one(status, STATUSES)}.")
         return tuple(row for row in self.rows if row.status == status)
 
     @property

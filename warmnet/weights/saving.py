@@ -13,6 +13,7 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from ..data.files import replacing
+from ..engine.copies import copied, has_computed_weights, settle_weights, unwrapped
 from ..networks.classifier import Classifier
 from .description import describe, to_json
 from .errors import WeightsError
@@ -34,7 +35,10 @@ def save(model: Classifier, path: str | os.PathLike[str], /, **metadata: Any) ->
     >>> warmnet.WarmEfficientNet.from_pretrained(path).metadata
     {'accuracy': 0.5}
     """
+    model = unwrapped(model)  # type: ignore[assignment]
     _check_can_be_saved(model)
+    if has_computed_weights(model):
+        model = settle_weights(copied(model).eval())  # type: ignore[assignment]
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     description = describe(model)._replace(metadata={**model.metadata, **metadata})
     text = to_json(description, checksum(tensors))

@@ -14,6 +14,7 @@ import torch
 from ..errors import DeployError
 from ..metadata import Metadata
 from .engine import Runner
+from .torch_threads import torch_threads
 
 ENTRY = "extra/warmnet.json"
 
@@ -45,12 +46,7 @@ def torch_runner(network: Any, threads: int) -> Runner:
     """A function from inputs to logits that runs `network`, which takes and gives tensors, on so many cores."""
 
     def run(x: np.ndarray) -> np.ndarray:
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
-            with torch.inference_mode():
-                return network(torch.from_numpy(x)).numpy()
-        finally:
-            torch.set_num_threads(before)
+        with torch_threads(threads), torch.inference_mode():
+            return network(torch.from_numpy(x)).numpy()
 
     return run

@@ -1,0 +1,195 @@
+"""`warmnet train`: what fails, fails before it works, and a run can be repeated and go on by what it has written."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from commands import SMALL
+from pictures import write_digits
+
+from warmnet import training, weights
+from warmnet.cli.main import main, parse
+from warmnet.training.run_record import FACTS
+from warmnet.training.steps import Training
+
+NET = """
+import warmnet, warmnet.functional as W
+
+class Net(warmnet.Classifier):
+    def __init__(self, variant='small', num_classes=10, in_channels=3, *, momentum=0.1, device=None, seed=None):
+        super().__init__(variant, num_classes, in_channels, resolution=32, reduction=4, momentum=momentum)
+        self.warm_up(device, seed)
+
+    def forward(self, x):
+        x = warmnet.conv_bn_act(x, 4, 3, 4, name='stem')
+        return W.linear(x.mean((2, 3)), {outputs}, name='classifier')
+"""
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return write_digits(tmp_path_factory.mktemp("images"), classes=(0, 1), count=10)
+
+
+@pytest.fixture(scope="module")
+def run(digits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert train(digits, SMALL, "--epochs=2", "--resolution=32", "--seed=3", "--set=mixup=0.2", f"--out={out}") == 0
+    return out
+
+
+@pytest.fixture
+def unread(monkeypatch):
+    """No image can be read: what is refused is refused before."""
+    monkeypatch.setattr("warmnet.data.folders.folder", None)
+    monkeypatch.setattr("warmnet.data.folder", None, raising=False)
+
+
+def train(*words):
+    return main(["train", *map(str, words)])
+
+
+def refused(capsys, *words):
+    """The one line that is left of a mistake."""
+    assert train(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "It goes on with: " not in err
+    return err
+
+
+def test_what_can_be_told_before_is_told_before_an_image_is_read(digits, run, tmp_path, unread, capsys):
+    model, out = tmp_path / "model.py", f"--out={tmp_path / 'out'}"
+    model.write_text(NET.format(outputs=12))
+    for words, message in [
+        ([f"--model={model}:Net"], "gives (2, 12) for 2 images of 2 classes"),
+        (["--resolution=8"], "total stride, 32, is the least"),
+        (["--set=network={'foo': 1}"], "Unknown option 'foo'"),
+        (["--set=mixop=1"], "mixop"),
+        (["--batch-size=4", "--accumulate=4"], "batch size of 4 is too small for 4 parts"),
+        ([f"--weights={tmp_path / 'none.pth'}"], "none.pth does not exist"),
+        ([f"--weights={run}", "--variant=b1"], "of the variant b0, not of b1"),
+        ([f"--weights={run}", "--freeze=stage_9"], "Choose one of stem, stage_1, stage_2, head, all"),
+        (["--preview", f"--out={model}"], "model.py is there already"),
+    ]:
+        assert message in refused(capsys, digits, out, *words), words
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_cannot_go_on_as_given_is_refused_before_an_image_is_read(run, tmp_path, unread, capsys):
+    for words, message in [
+        ([], "is finished: all its 2 epochs are done"),
+        (["--epochs=4", "--seed=4", "--lr=0.5", "--set=mixup=0.1"], "lr was"),
+        (["--epochs=4", f"--weights={run}"], "was started from random weights, not from weights"),
+    ]:
+        said = refused(capsys, "--resume", f"--out={run}", *words)
+        assert message in said, words
+    assert "holds no run to go on with" in refused(capsys, f"--out={tmp_path / 'none'}", "--resume")
+
+
+def test_every_setting_that_is_given_and_differs_is_named(run, unread, capsys):
+    said = refused(capsys, "--resume", f"--out={run}", "--epochs=4", "--seed=4", "--lr=0.5", "--set=mixup=0.1")
+    assert all(f"{name} was " in said for name in ("seed", "lr", "mixup")) and "epochs was" not in said
+
+
+def test_a_run_is_repeated_by_its_own_json_to_the_very_bytes(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # its paths hold anywhere
+    assert train(f"--config={run / 'run.json'}", "--out=again") == 0
+    assert (tmp_path / "again" / weights.FILE).read_bytes() == (run / weights.FILE).read_bytes()
+    first, again = (training.read_record(folder / "run.json") for folder in (run, tmp_path / "again"))
+    assert first["versions"] == again["versions"] and first["recipe"] == again["recipe"] and first["results"]["kept"] == 2
+
+
+def test_a_finished_run_goes_on_by_what_it_has_written(run, tmp_path, capsys):
+    assert train(f"--config={run / 'run.json'}", f"--out={tmp_path / 'run'}") == 0
+    assert train("--resume", f"--out={tmp_path / 'run'}", "--epochs=3") == 0
+    said = capsys.readouterr()
+    assert "was finished after 2 epochs and goes on to 3. Its learning rate is from here on that of a run of 3" in said.err
+    assert train(f"--config={tmp_path / 'run' / 'run.json'}", f"--out={tmp_path / 'again'}", "--epochs=1") == 0
+    assert "was made longer after 2 epochs: this one ends with other weights" in capsys.readouterr().err
+
+
+def test_a_file_of_options_is_refused_for_what_is_no_option(digits, tmp_path, capsys):
+    file = tmp_path / "options.json"
+    for content, message in [
+        ('{"epoch": 4}', "'epoch', and there is no such option. Did you mean 'epochs'?"),
+        ("[1]", "holds no options"),
+        ("epochs: 4", "is no JSON"),
+        ('{"model": "somebodys.py:Net"}', "code runs only if you name it. Do so if you trust it: --model somebodys.py:Net"),
+    ]:
+        file.write_text(content)
+        assert message in refused(capsys, digits, f"--config={file}")
+    file.write_text('{"epochs": 4.5}')
+    with pytest.raises(SystemExit):
+        train(digits, f"--config={file}")
+
+
+def test_options_that_are_given_go_before_those_of_the_file(digits, tmp_path):
+    file = tmp_path / "options.json"
+    options = {"folder": str(digits), "epochs": 9, "batch-size": 8, "mixup": 0.2, "resolution": 32, "network": {"dropout": 0.1}}
+    file.write_text(json.dumps(options))
+    assert train(f"--config={file}", "--epochs=1", f"--out={tmp_path / 'run'}") == 0
+    recipe = training.read_record(tmp_path / "run" / "run.json")["recipe"]
+    assert (recipe["epochs"], recipe["batch_size"], recipe["mixup"], recipe["network"]) == (1, 8, 0.2, {"dropout": 0.1})
+
+
+def test_run_json_has_every_option_of_the_command(run):
+    options = vars(parse(["train"])).keys()
+    recorded = training.read_record(run / "run.json")
+    elsewhere = {"out", "resume", "preview", "config", "set", "command", "parser", "words", "rest"}
+    assert not options - elsewhere - recorded.keys() - recorded["recipe"].keys()
+    assert not {*FACTS} & (options | recorded["recipe"].keys()), "a fact would hide an option of this name"
+
+
+def test_freezing_says_how_many_parameters_learn(digits, run, tmp_path, capsys):
+    assert train(digits, f"--weights={run}", "--freeze=all", "--epochs=1", f"--out={tmp_path / 'run'}") == 0
+    assert "All but the classifier is frozen: 66 of " in capsys.readouterr().out
+
+
+def fails(monkeypatch, at, error):
+    take_step = Training.take_step
+
+    def step(self, parts):
+        if self.step == at:
+            raise error
+        take_step(self, parts)
+
+    monkeypatch.setattr(Training, "take_step", step)
+
+
+def ended_early(capsys, *words):
+    """What a run that fails says on stderr."""
+    with suppress(RuntimeError):
+        assert train(*words) > 0
+    return capsys.readouterr().err
+
+
+def test_a_run_that_fails_at_its_first_step_leaves_nothing_and_no_advice(digits, tmp_path, monkeypatch, capsys):
+    fails(monkeypatch, 0, RuntimeError("a bug"))
+    assert "It goes on with" not in ended_early(capsys, digits, SMALL, "--resolution=32", f"--out={tmp_path / 'run'}")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_run_that_fails_at_the_same_step_again_is_not_advised_to_go_on_for_ever(digits, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    fails(monkeypatch, 3, RuntimeError("a bug"))  # in the second epoch
+    said = ended_early(capsys, digits, SMALL, "--epochs=3", "--resolution=32", "--batch-size=8", f"--out={out}")
+    assert f"It goes on with: warmnet train --resume --out {out}\n" in said
+    assert "It goes on with" not in ended_early(capsys, "--resume", f"--out={out}")
+
+
+@pytest.mark.parametrize(
+    "error, advice",
+    [
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "--workers 0"),
+        (MemoryError(), "--accumulate 2"),
+    ],
+    ids=["a worker is killed", "memory"],
+)
+def test_less_is_advised_where_too_much_ended_the_run(digits, tmp_path, monkeypatch, capsys, error, advice):
+    out = tmp_path / "run"
+    fails(monkeypatch, 3, error)
+    options = ["--epochs=3", "--resolution=32", "--batch-size=8", f"--out={out}"]
+    said = ended_early(capsys, digits, SMALL, *options)
+    assert f"It goes on with: warmnet train --resume --out {out} {advice}\n" in said and "Traceback" not in said
+    monkeypatch.undo()
+    assert train("--resume", f"--out={out}", *advice.split()) == 0
