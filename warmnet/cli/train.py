@@ -56,7 +56,8 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     recipes = "small", "paper", "timm-b0", "sgd", "finetune"
     add("--recipe", choices=recipes, help="default: small, or with --weights finetune")
     add("--epochs", type=whole_number(1), metavar="N", help="passes over the images. Default: the recipe's")
-    add("--resolution", type=whole_number(1, 10_000), metavar="N", help="side of the images as the network sees them")
+    add("--resolution", type=whole_number(1, 10_000), metavar="N", help="side of the images as the network sees them. "
+        "Default: that of the weights, or from scratch by the images' median short side")  # fmt: skip
     add("--batch-size", type=whole_number(2), metavar="N", help="images in a step, of all processes together")
     add("--lr", type=positive, metavar="X", help="peak learning rate")
     augmentations = "autoaugment", "randaugment", "randaugment-timm"

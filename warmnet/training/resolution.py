@@ -1,4 +1,4 @@
-"""What a recipe leaves open for the size of the images to decide: the side to train at, and how much of each image is seen."""
+"""What the size of the images decides where a recipe does not: the side to train at, and how much of each image is seen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 
 from ..networks.classifier import Classifier
 
-SMALL = 64  # pixels; images with a shorter side are seen whole
 STRIDE = 32  # of every variant
 
 
@@ -25,11 +24,14 @@ def choose_resolution(short_side: float, most: int, stride: int = STRIDE) -> int
     return max(step, min(step * math.ceil(2 * short_side / step), most))
 
 
-def choose_area(short_side: float) -> tuple[float, float]:
-    """The least and the largest share of an image's area that is trained on."""
-    return (0.7, 1.0) if short_side < SMALL else (0.35, 1.0)
+def choose_area(short_side: float, resolution: int) -> tuple[float, float]:
+    """The least and the largest share of an image's area that is trained on: of images that are enlarged, nearly all."""
+    return (0.7, 1.0) if resolution > short_side else (0.35, 1.0)
 
 
 def choose_crop(short_side: float, resolution: int) -> float:
-    """The central square's share of the short side for evaluation: all of a small image, else the paper's, 0.875 at least."""
-    return 1.0 if short_side < SMALL else max(0.875, resolution / (resolution + 32))
+    """The central square's share of the short side for evaluation: all of images that are enlarged, else the paper's.
+
+    The paper's is resolution / (resolution + 32); below 224, where it would cut off more and more, it stays at 0.875.
+    """
+    return 1.0 if resolution > short_side else max(0.875, resolution / (resolution + 32))
