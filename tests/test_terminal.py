@@ -1,8 +1,9 @@
+import fcntl
 import io
-import os
 import pty
-import subprocess
+import struct
 import sys
+import termios
 
 import pytest
 
@@ -57,6 +58,12 @@ def test_cells_that_are_shortened_stay_different():
     assert len(set(table([Column("", least=10), Column("x" * 28)], [(*row, "") for row in rows], 40))) == 5 > len(lines)
 
 
+def test_a_name_is_told_apart_from_those_in_other_columns():
+    rows = [("the american pit bull of the garden", "the american staffordshire of the garden"), ("cat", "")]
+    lines = table([Column("true", least=12), Column("taken for", least=12)], rows, 40)
+    assert "…pit bull" in lines[2] and "…staffor" in lines[2]
+
+
 def test_a_pipe_has_any_width_and_COLUMNS_is_respected(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
@@ -65,16 +72,14 @@ def test_a_pipe_has_any_width_and_COLUMNS_is_respected(monkeypatch):
     assert terminal_width() == 72
 
 
-def test_a_terminal_has_its_own_width(monkeypatch):
+@pytest.mark.parametrize("columns, width", [(0, 80), (61, 61)])
+def test_a_terminal_has_its_own_width(columns, width, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     main, side = pty.openpty()
-    code = "from warmnet.terminal import terminal_width; import sys; sys.stderr.write(str(terminal_width()))"
-    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
-    for shape, width in ("0 0", "80"), ("24 61", "61"):
-        rows, columns = map(int, shape.split())
-        subprocess.run(["stty", "rows", str(rows), "cols", str(columns)], stdin=side, check=True)
-        result = subprocess.run([sys.executable, "-c", code], stdout=side, stderr=subprocess.PIPE, text=True, env=environment)
-        assert result.stderr == width
-    os.close(main)
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with open(main), open(side, "w") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert terminal_width() == width
 
 
 def test_letters_that_an_encoding_has_not_have_stand_ins_of_the_same_width():

@@ -38,7 +38,9 @@ def terminal_width() -> int | None:
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given):
         return int(given)
-    return os.get_terminal_size(sys.stdout.fileno()).columns or 80 if sys.stdout.isatty() else None
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return os.get_terminal_size(sys.stdout.fileno()).columns or 80
 
 
 def table(
@@ -55,10 +57,11 @@ def table(
     limit = _together(natural) if width is None else max(width, LEAST)
     shown = _shown(columns, least, limit)
     widths = _fitted(natural, least, shown, limit)
-    for i in shown:
-        if widths[i] < natural[i]:
-            labels = distinct(texts[i], widths[i])
-            texts[i] = [labels[text] for text in texts[i]]
+    shortened = [i for i in shown if widths[i] < natural[i]]
+    names = [text for i in shortened for text in texts[i]]  # one may stand in two columns
+    for i in shortened:
+        labels = distinct(names, widths[i])
+        texts[i] = [labels[text] for text in texts[i]]
     lines = [_line(cells_of, columns, widths, shown) for cells_of in zip(*texts)]
     rule = "─" * max(map(cells, lines))
     if totals:

@@ -7,6 +7,7 @@ import pytest
 from commands import SMALL
 from pictures import write_digits
 
+import warmnet
 from warmnet import training, weights
 from warmnet.cli.main import main, parse
 from warmnet.training.run_record import FACTS
@@ -138,6 +139,18 @@ def test_run_json_has_every_option_of_the_command(run):
     elsewhere = {"out", "resume", "preview", "config", "set", "command", "parser", "words", "rest"}
     assert not options - elsewhere - recorded.keys() - recorded["recipe"].keys()
     assert not {*FACTS} & (options | recorded["recipe"].keys()), "a fact would hide an option of this name"
+
+
+def test_a_run_from_weights_of_a_variant_without_a_name_is_repeated(digits, tmp_path):
+    tiny = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), 2, seed=0, stages=warmnet.STAGES[:1])
+    warmnet.save(tiny, tmp_path / "tiny.safetensors")
+    assert train(digits, f"--weights={tmp_path / 'tiny.safetensors'}", "--epochs=1", f"--out={tmp_path / 'run'}") == 0
+    again = [f"--config={tmp_path / 'run' / 'run.json'}", f"--out={tmp_path / 'again'}"]
+    assert train(*again) == 0
+    assert (tmp_path / "again" / weights.FILE).read_bytes() == (tmp_path / "run" / weights.FILE).read_bytes()
+    tiny.classifier.bias.data.fill_(1)
+    warmnet.save(tiny, tmp_path / "tiny.safetensors")
+    assert train(again[0], f"--out={tmp_path / 'other'}") == 2, "the weights have changed"
 
 
 def test_freezing_says_how_many_parameters_learn(digits, run, tmp_path, capsys):

@@ -22,7 +22,7 @@ def write_modes(root):
         exif = Image.Exif()
         exif[0x0112] = 6  # a quarter turn
         Image.effect_noise((40, 20), 50).save(root / label / "turned.jpg", exif=exif)
-        Image.fromarray(np.arange(800, dtype=np.uint16).reshape(20, 40)).save(root / label / "deep.png")
+        Image.fromarray(np.arange(0, 64000, 80, dtype=np.uint16).reshape(20, 40)).save(root / label / "deep.png")
     return root
 
 

@@ -8,7 +8,13 @@ import torch
 from pictures import truncate, write_digits
 from PIL import Image
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_score, recall_score, top_k_accuracy_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
 from torch import nn
 
 import warmnet
@@ -72,8 +78,20 @@ def test_the_figures_are_those_of_scikit_learn(evaluation, truth):
     assert 0.3 < evaluation.top1 < 0.7 < evaluation.top5 < 0.95, "neither is trivial"
     assert evaluation.nll == pytest.approx(log_loss(labels, probabilities), rel=1e-5)  # float32, in other batches
     assert np.array_equal(evaluation.confusion, confusion_matrix(labels, predicted))
-    for name, score in ("recall", recall_score), ("precision", precision_score):
-        assert [getattr(row, name) for row in evaluation.per_class] == pytest.approx(score(labels, predicted, average=None))
+    for name, scores in zip(("precision", "recall", "f1"), precision_recall_fscore_support(labels, predicted)):
+        assert [getattr(row, name) for row in evaluation.per_class] == pytest.approx(scores)
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="macro")
+    assert evaluation.macro == pytest.approx((recall, precision, f1))
+
+
+def test_macro_averages_are_of_the_classes_that_have_images():
+    confusion = [[3, 1, 0, 2], [0, 0, 0, 4], [0, 0, 0, 0], [1, 0, 0, 5]]  # 1 is never right, 2 has no images
+    labels, predicted = np.repeat(np.arange(4), np.sum(confusion, 1)), np.repeat([0, 1, 3, 3, 0, 3], [3, 1, 2, 4, 1, 5])
+    result = made(confusion, ["a", "b", "c", "d"])
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, labels=[0, 1, 3], average="macro")
+    assert result.macro == pytest.approx((recall, precision, f1)) and result.per_class[2].f1 is None
+    assert result.to_dict()["macro"]["f1"] == result.macro.f1
+    assert f"macro average      16      8   {recall:.1%}" in str(result) and f"{f1:.1%}" in str(result)
 
 
 def test_the_reliability_curve_is_that_of_scikit_learn(evaluation, truth):
@@ -209,14 +227,17 @@ def test_it_prints_as_a_table():
         "Unreadable images, skipped: 1.",
         "",
         "top-1        100.0%  have their class as the most probable",
+        "macro F1      97.4%  the mean of the classes' F1",
         "NLL           0.100  mean negative log likelihood, in nats",
         "calibration    8.0%  expected error of the probabilities, in 15 bins",
         "speed         1,234  images/s with decoding; the network alone 2,346",
         "",
-        "class  images  right  recall  precision  most often taken for  times",
-        "────────────────────────────────────────────────────────────────────",
-        "猫         10      9   90.0%     100.0%  dog                       1",
-        "dog     2,000  2,000  100.0%     100.0%",
+        "class          images  right  recall  precision      F1  most often taken for  times",
+        "────────────────────────────────────────────────────────────────────────────────────",
+        "猫                 10      9   90.0%     100.0%   94.7%  dog                       1",
+        "dog             2,000  2,000  100.0%     100.0%  100.0%",
+        "────────────────────────────────────────────────────────────────────────────────────",
+        "macro average   2,010  2,009   95.0%     100.0%   97.4%",
     ]
 
 
@@ -232,9 +253,9 @@ def test_of_many_classes_the_worst_are_shown():
 
 def test_names_of_any_kind_stay_in_their_line_and_column():
     names = ["a\nb", b"\xff".decode(errors="surrogateescape"), "x" * 300, "猫" * 8, ""]
-    lines = str(made(torch.eye(5, dtype=torch.long), names)).splitlines()[-5:]
+    lines = str(made(torch.eye(5, dtype=torch.long), names)).splitlines()[-7:-2]
     assert lines[0].startswith("a?b ") and lines[1].startswith("? ") and "x" * 300 + " " in lines[2]
-    assert all(line.endswith("1      1  100.0%     100.0%") for line in lines)
+    assert all(line.endswith("1      1  100.0%     100.0%  100.0%") for line in lines)
     str(made(torch.eye(5, dtype=torch.long), names)).encode()
 
 
@@ -245,7 +266,8 @@ def test_a_report_is_the_evaluation_in_files(evaluation, tmp_path):
     assert said == json.loads(json.dumps(evaluation.to_dict())) and said["top1"] == evaluation.top1
     assert [mistake["place"] for mistake in said["mistakes"]] == [mistake.place for mistake in evaluation.mistakes]
     with open(paths[1], newline="") as file:
-        rows = list(csv.DictReader(file))
+        *rows, means = csv.DictReader(file)
+    assert float(means["f1"]) == evaluation.macro.f1
     assert [float(row["recall"]) for row in rows] == [row.recall for row in evaluation.per_class]
     for path in paths[2:]:
         assert len(np.unique(np.asarray(Image.open(path).convert("L")))) > 10, "it is not empty"
@@ -264,5 +286,6 @@ def test_a_report_takes_names_of_any_kind(tmp_path):
     names = [r"$\oops$", "猫", "x" * 300, b"\xff".decode(errors="surrogateescape"), "a\nb"]
     report(made(torch.ones(5, 5, dtype=torch.long), names), tmp_path)
     with open(tmp_path / "per-class.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        assert [row["name"] for row in csv.DictReader(file)] == names
+        *rows, means = csv.DictReader(file)
+    assert [row["name"] for row in rows] == names and means["name"] == "macro average" and float(means["f1"]) == 0.2
     assert json.loads((tmp_path / "evaluation.json").read_text())["classes"] == names

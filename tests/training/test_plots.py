@@ -94,7 +94,9 @@ def test_a_loss_that_jumps_is_on_a_logarithmic_scale():
 
 
 @pytest.mark.parametrize(
-    "names", [["cat", "dog"], [*"0123456789"], LONG[:2], LONG[:10], LONG], ids=lambda names: f"{len(names)}"
+    "names",
+    [["cat", "dog"], [*"0123456789"], LONG[:10], pytest.param(LONG, marks=pytest.mark.slow)],
+    ids=["2 short", "10 short", "10 long", "60 long"],
 )
 def test_the_labels_of_a_confusion_matrix_are_different_and_do_not_overlap(names):
     labels = class_labels(names, 24)
@@ -135,7 +137,7 @@ def test_numbers_are_those_of_all_classes_where_only_some_have_images(tmp_path):
     assert not legend.exists(), "that of an earlier plot"
 
 
-@pytest.mark.parametrize("classes", [2, 10, 40, 200])
+@pytest.mark.parametrize("classes", [2, 10, pytest.param(40, marks=pytest.mark.slow), 200])
 def test_a_confusion_matrix_grows_with_its_classes_up_to_a_limit(tmp_path, classes):
     names = [f"a rather long name of a class, number {n}" for n in range(classes)]
     plot_confusion(confusion_of(classes), names, tmp_path / "confusion.png")

@@ -71,6 +71,8 @@ def _words(content: Mapping[str, Any], parser: argparse.ArgumentParser, file: Pa
             raise InputError(f"{file} has {key!r}, and there is no such option. {choose_one(name, dict.fromkeys(names))}.")
         if name in FACTS or name in ("folder", "model") or value in (None, False):
             continue
+        if name == "variant" and content.get("weights"):  # which are of it, and it may be one without a name
+            continue
         if name not in options:
             words.append(f"--set={name}={value!r}")
         elif options[name].nargs == 0:

@@ -14,9 +14,11 @@ from .messages import warn
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_images(parser)
-    parser.add_argument("--out", metavar="PNG", help="write a picture of a few images of each class there")
-    parser.add_argument("--json", action="store_true", help="for programs, with all copies by name")
-    add_force(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", metavar="PNG", help="write a picture of a few images of each class there")
+    output.add_argument("--json", action="store_true", help="for programs, with all copies by name")
+    add_force(output)
+    parser.epilog = "example: warmnet data pets --out pets.png"
 
 
 def run(arguments: argparse.Namespace) -> None:

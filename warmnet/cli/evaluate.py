@@ -7,25 +7,25 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..authoring.user_networks import load_network
 from ..errors import InputError
-from .arguments import add_device, add_force, add_lineage, add_model, check_free, whole_number
+from ..networks.classifier import Classifier
+from .arguments import add_device, add_force, check_free, whole_number
 from .images import add_images, check_outside, print_reading, read_images
 from .messages import warn
+from .networks import add_network, open_network
 
 if TYPE_CHECKING:
     from ..data import Data, Sample
+    from ..deployment import Predictor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run folder, a weights file, or a name such as lite0")
+    add_network(parser)
     add_images(parser, "as for training: its val is evaluated, or what training holds out. Default: the digits")
     parser.add_argument("--all", action="store_true", help="evaluate all images of FOLDER")
     parser.add_argument("--out", metavar="DIR", help="write evaluation.json, per-class.csv and pictures there")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--batch-size", type=whole_number(1), default=64, metavar="N", help="default: 64")
-    add_model(parser)
-    add_lineage(parser)
     add_device(parser)
     add_force(parser)
 
@@ -36,7 +36,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out:
         check_outside(arguments.out, arguments.folder)
         check_free(training.report_files(Path(arguments.out)), arguments.force)
-    model = load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
+    model = open_network(arguments)
+    if not arguments.folder:
+        _check_digits(arguments.run, model)
     data = read_images(arguments)
     evaluation = training.evaluate(
         model,
@@ -52,6 +54,17 @@ def run(arguments: argparse.Namespace) -> None:
             warn(f"{path} is written.")
 
 
+def _check_digits(run: str, model: Classifier | Predictor) -> None:
+    """Raise InputError unless a network says digits, on which it is evaluated without a FOLDER; say that it is."""
+    digits = [str(digit) for digit in range(10)]
+    if list(model.classes) != digits and (model.classes or model.num_classes not in (None, len(digits))):
+        raise InputError(
+            f"{run} says other classes than digits, which are all that is at hand. Give a FOLDER of class folders of images: "
+            f"warmnet evaluate {run} FOLDER"
+        )
+    warn("without a FOLDER it is evaluated on scikit-learn's scanned digits, those held out.")
+
+
 def _samples(arguments: argparse.Namespace, data: Data) -> list[Sample]:
     """The images to evaluate, without those that the run trained on, which are said."""
     from ..training import trained_on
@@ -61,6 +74,8 @@ def _samples(arguments: argparse.Namespace, data: Data) -> list[Sample]:
     if seen and len(seen) == len(samples):
         raise InputError(f"{arguments.run} was trained on all of these images. Evaluate it on others, which it has not seen.")
     if seen:
-        warn(f"{len(seen)} of these images were trained on, such as {seen[0].image}: they are left out.")
+        file = data.facts_of(seen[0].image).file
+        example = f", such as {file}" if file else ""
+        warn(f"{len(seen):,} of these images were trained on{example}: they are left out.")
     left_out = {id(sample) for sample in seen}
     return [sample for sample in samples if id(sample) not in left_out]

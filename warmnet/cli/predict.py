@@ -1,82 +1,105 @@
-"""Print the class probabilities of images as a table, or with --json as JSON."""
+"""Print the most probable classes of images: files, folders, patterns, or names on stdin."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from typing import Any
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from ..authoring.user_networks import load_network
-from ..deployment import Predictor, is_exported, open_exported
+from ..data.errors import ImageError
+from ..data.files import replacing
+from ..deployment import Predictor
+from ..deployment.devices import find_device
+from ..deployment.prediction import computing
+from ..deployment.probabilities import by_class, check_can_predict, probabilities
 from ..errors import InputError
+from ..kernels.memory import keep_memory
 from ..networks.classifier import Classifier
-from .arguments import add_lineage, add_model
+from .arguments import add_device, add_force, check_free, whole_number
+from .image_files import image_files
 from .messages import warn
+from .networks import add_network, check_run, open_network
+from .predictions import TOP, Csv, Json, Table, Writer
+from .progress import with_bar
 
-TOP = 5  # classes in a row of the table
+STDOUT = "-"  # for --csv
+MOST_THREADS = 8  # that read, by default
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run folder, a weights file, a name such as lite0, or an exported network")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="files of images")
-    parser.add_argument("--json", action="store_true", help="all probabilities, for programs")
-    parser.add_argument(
-        "--trust", action="store_true", help="open RUN though it is machine code (.aoti.pt2), which can do anything"
+    add_network(parser)
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="a file, a folder with images anywhere below it, a pattern "
+                        "such as 'pets/**/*.jpg', or - for names on stdin")  # fmt: skip
+    parser.epilog = "example: warmnet predict lite0 photos --csv photos.csv"
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--top", type=whole_number(1), metavar="N", help=f"the N most probable classes. Default: {TOP}; with --json all"
     )
-    add_model(parser)
-    add_lineage(parser)
+    formats = output.add_mutually_exclusive_group()
+    formats.add_argument(
+        "--csv", nargs="?", const=STDOUT, metavar="FILE", help="write CSV: a FILE that ends in .csv, or to stdout"
+    )
+    formats.add_argument("--json", action="store_true", help="write JSON to stdout")
+    add_force(output)
+    computation = parser.add_argument_group("computation")
+    computation.add_argument("--batch-size", type=whole_number(1), default=64, metavar="N", help="default: 64")
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    computation.add_argument(
+        "--workers", type=whole_number(0), default=threads, metavar="N", help=f"threads that read images. Default: {threads}"
+    )
+    add_device(computation)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..data import ImageError
+    _check_words(arguments)
+    network = open_network(arguments)
+    check_can_predict(network)
+    files = image_files(arguments.images)
+    if isinstance(network, Classifier) and find_device(arguments.device) == "cpu":
+        keep_memory()
+    failed = 0
+    with _writer(arguments, files, network) as writer, computing(network, arguments.device) as logits:
+        results = probabilities(files, network.preprocessing, logits, arguments.batch_size, arguments.workers)
+        lines_are_seen = sys.stdout.isatty() and arguments.csv in (None, STDOUT)
+        for file, result in with_bar(zip(files, results), len(files), "predicting", visible=not lines_are_seen):
+            if isinstance(result, ImageError):
+                warn(result)
+                writer.add(file, {}, str(result))
+                failed += 1
+            else:
+                writer.add(file, by_class(result.tolist(), network.classes))
+    return 1 if failed else 0
 
-    network = _open(arguments)
-    results: list[dict[str, Any]] = []
-    for file in arguments.images:
-        try:
-            results.append({"file": file, "probabilities": network.predict(file)})
-        except ImageError as error:
-            results.append({"file": file, "error": str(error)})
-            warn(error)
-    predicted = [result for result in results if "error" not in result]
+
+def _check_words(arguments: argparse.Namespace) -> None:
+    """Raise what the arguments alone can tell."""
+    csv = arguments.csv
+    if csv not in (None, STDOUT):
+        if not csv.endswith(".csv"):
+            raise InputError(f"--csv {csv} does not end in .csv. Name a file that does, or end with --csv to write to stdout.")
+        check_free([Path(csv)], arguments.force)
+    if not arguments.images:
+        check_run(arguments)
+        arguments.parser.error(f"the following arguments are required: IMAGE, such as: warmnet predict {arguments.run} cat.jpg")
+
+
+@contextmanager
+def _writer(arguments: argparse.Namespace, files: list[str], network: Classifier | Predictor) -> Iterator[Writer]:
+    """What writes the predictions, and ends what it wrote."""
     if arguments.json:
-        print(json.dumps(results, indent=2))
-    elif predicted:
-        print(_table(predicted))
-    return 0 if len(predicted) == len(results) else 1
-
-
-def _open(arguments: argparse.Namespace) -> Classifier | Predictor:
-    """The exported network, or the model of a run or of weights."""
-    if is_exported(arguments.run):
-        if arguments.lineage:
-            raise InputError(f"{arguments.run} is an exported network, which has no lineage. Leave out --lineage.")
-        return open_exported(arguments.run, trust=arguments.trust)
-    return load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
-
-
-def _table(results: list[dict[str, Any]]) -> str:
-    """A line for each image: its file and its most probable classes with their probabilities, aligned."""
-    rows = [_cells(result) for result in results]
-    head = ["image"]
-    for rank in range(1, len(rows[0]) // 2 + 1):
-        head += [f"#{rank}", ""]
-    widths = [max(map(len, column)) for column in zip(head, *rows)]
-    return "\n".join(_line(cells, widths) for cells in (head, *rows))
-
-
-def _cells(result: dict[str, Any]) -> list[str]:
-    """The file, then each of the most probable classes and its probability."""
-    most_probable = list(result["probabilities"].items())[:TOP]
-    cells = [result["file"]]
-    for name, probability in most_probable:
-        cells += [name, f"{probability:.1%}"]
-    return cells
-
-
-def _line(cells: list[str], widths: list[int]) -> str:
-    """Cells in columns: probabilities, which are every other one, to the right, and names to the left."""
-    file, *pairs = [cell.ljust(width) for cell, width in zip(cells, widths)]
-    for i in range(1, len(pairs), 2):
-        pairs[i] = cells[i + 1].rjust(widths[i + 1])
-    return "  ".join([file, *pairs]).rstrip()
+        writer = Json(arguments.top)
+        yield writer
+        writer.end()
+    elif arguments.csv is None:
+        yield Table(files, arguments.top)
+    elif arguments.csv == STDOUT:
+        yield Csv(sys.stdout, network.num_classes, arguments.top)
+    else:
+        with (
+            replacing(Path(arguments.csv)) as path,
+            open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        ):
+            yield Csv(file, network.num_classes, arguments.top)

@@ -15,15 +15,12 @@ from .arguments import variant_or_model_file, whole_number
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = f"{', '.join(NAMES)}; or a network of your own, mymodel.py:Net"
     parser.add_argument("model", type=variant_or_model_file, metavar="VARIANT", help=names)
-    parser.add_argument(
-        "--resolution", type=whole_number(1, 10_000), metavar="N", help="side of the input. Default: the variant's own"
-    )
-    parser.add_argument(
-        "--depth", type=_depth, default=2, metavar="N", help="blocks in blocks down to the N-th, or all. Default: 2"
-    )
-    parser.add_argument(
-        "--num-classes", type=whole_number(0), default=1000, metavar="N", help="0 for no classifier. Default: 1000"
-    )
+    network = parser.add_argument_group("network").add_argument
+    network("--resolution", type=whole_number(1, 10_000), metavar="N", help="side of the input. Default: the variant's own")
+    network("--num-classes", type=whole_number(0), default=1000, metavar="N", help="0 for no classifier. Default: 1000")
+    output = parser.add_argument_group("output").add_argument
+    output("--depth", type=_depth, default=2, metavar="N", help="blocks in blocks down to the N-th, or all. Default: 2")
+    parser.epilog = "example: warmnet summary b0 --depth all"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -47,4 +44,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _depth(text: str) -> int | None:
     """The type of --depth: None is all."""
-    return None if text == "all" else whole_number(0)(text)
+    if text == "all":
+        return None
+    try:
+        return whole_number(0, 100)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or all") from None

@@ -16,7 +16,7 @@ from ..networks.families import NAMES, find_family
 from ..networks.names import choose_one
 from .arguments import add_device, add_lineage, add_model, positive, setting, whole_number
 from .config import add_config, recorded
-from .images import add_images, check_outside, read_images
+from .images import add_images, check_outside, print_reading, read_images
 from .train_words import print_end, print_files, print_result, print_start, resolution_reason
 
 if TYPE_CHECKING:
@@ -95,13 +95,15 @@ def run(arguments: argparse.Namespace) -> None:
     )
     execution.fabric()  # the processes of a run find each other, so that they share the reading
     data = read_images(arguments, run=going_on)
+    speaks = int(os.environ.get("RANK", 0)) == 0  # one of the processes of a run for all
+    if speaks:
+        print_reading(data)
     sized = recipe.sized_for(source or tried, data, from_weights=source is not None)
     if arguments.preview:
         path = training.preview(data, sized, arguments.seed, arguments.out or "preview.png")
         print(f"{path} is written. Look at it.")
         return
     folder = Path(arguments.out) if arguments.out else training.new_folder(data.name)
-    speaks = int(os.environ.get("RANK", 0)) == 0  # one of the processes of a run for all
     if speaks:
         reason = "" if recipe.resolution else resolution_reason(data, source)
         print_start(arguments, data, sized, tried, reason, note)

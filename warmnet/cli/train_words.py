@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from ..authoring.source_code import find_source_code
 from ..errors import InputError
 from ..networks.classifier import Classifier
-from .images import print_reading
 from .messages import is_out_of_memory, model_file_traceback, warn
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 def print_start(
     arguments: argparse.Namespace, data: Data, recipe: Recipe, tried: Classifier, reason: str, note: str
 ) -> None:  # fmt: skip
-    """Say what is trained on what, how, and which files were left out.
+    """Say what is trained on what, and how.
 
     - `reason`: of the resolution, if nobody chose it. `note`: on the run that goes on.
     """
@@ -31,7 +30,6 @@ def print_start(
     from ..training import count_learning
     from ..training.freezing import ALL
 
-    print_reading(data)
     copies = held_out_copies(data)
     if copies:
         warn(

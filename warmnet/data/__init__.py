@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import DataError, ImageError, WorkerError
-from .images import read_image
+from .images import read_image, to_image
 from .preprocessing import Preprocessing
 from .samples import Data, Sample
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Augmentation", "Batches", "Data", "DataError", "ImageError", "Images", "Preprocessing", "Sample", "WorkerError", "arrays",
-    "digits",
-    "folder", "loader", "read_image", "shards",
+    "digits", "folder", "loader", "read_image", "shards", "to_image",
 ]  # fmt: skip
 
 _FILES = {  # that need packages which `import warmnet` does not import

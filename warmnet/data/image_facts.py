@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import ImageError
-from .images import opened_image, upright_rgb
+from .images import opened_image
+from .modes import upright_rgb
 from .tar_members import FileInMemory, Member
 
 if TYPE_CHECKING:

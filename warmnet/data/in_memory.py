@@ -12,7 +12,7 @@ import torch
 from ..errors import extra
 from .assembly import sort_classes
 from .errors import DataError
-from .images import upright_rgb
+from .modes import to_8_bits, upright_rgb
 from .samples import Data, Sample, hold_out
 
 with extra("train"):
@@ -91,7 +91,7 @@ def _to_pil(image: Any, number: int) -> Image.Image:
             )
         pixels = (pixels * 255).round().astype(np.uint8)
     elif pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
+        pixels = to_8_bits(pixels)
     elif pixels.dtype != np.uint8:
         raise DataError(f"images[{number}] is of {pixels.dtype}, and uint8, uint16 and floats from 0 to 1 are allowed.")
     return upright_rgb(Image.fromarray(pixels))

@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ..errors import InputError
 from .augmentation import Augmentation
 from .errors import ImageError, WorkerError
+from .images import to_image
 from .preprocessing import Preprocessing
-from .samples import Sample, open_image
+from .samples import Sample
 
 GRACE = 10  # seconds that a worker process lives on after SIGTERM
 
@@ -35,10 +36,10 @@ class Images(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: Any) -> tuple[Tensor, int]:
         if self.augmentation is None:
             image, label = self.samples[index]
-            return self.preprocessing(open_image(image)), label
+            return self.preprocessing(to_image(image)), label
         index, seed = index
         image, label = self.samples[index]
-        return self.augmentation(open_image(image), self.preprocessing, random.Random(seed)), label
+        return self.augmentation(to_image(image), self.preprocessing, random.Random(seed)), label
 
 
 class Batches(Sampler[Any]):

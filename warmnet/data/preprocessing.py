@@ -12,7 +12,7 @@ import torch
 from ..errors import InputError
 from ..spelling import choose_one
 from .errors import ImageError
-from .images import upright_rgb
+from .images import is_one, to_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image, Resampling
@@ -24,7 +24,10 @@ MOST_PIXELS = 2**28  # that an image may have on the way, 800 MB
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """A PIL image of any mode as a float tensor (3, resolution, resolution): the paper's evaluation by default.
+    """A picture as a float tensor (3, resolution, resolution), several as (N, 3, resolution, resolution).
+
+    A picture is a path, a PIL image of any mode, an array (H, W, 3) of uint8, or what else `data.to_image` takes. By default
+    it is prepared as in the paper's evaluation.
 
     The official preprocessing.py cuts a central square out of the image, resizes it and normalizes. Pillow's bicubic filter
     averages where it makes smaller; TensorFlow's of 2019 did not. timm and torchvision resize before they cut.
@@ -62,14 +65,17 @@ class Preprocessing:
         if not 0 < self.crop <= 1:  # type: ignore[operator]
             raise InputError(f"crop is {self.crop}; it is the share of the short side to keep, above 0 and at most 1.")
 
-    def __call__(self, image: Image) -> torch.Tensor:
-        return self.normalized(self.pixels(image))
+    def __call__(self, images: Any) -> torch.Tensor:
+        if is_one(images):
+            return self.normalized(self.pixels(images))
+        tensors = [self(image) for image in images]
+        return torch.stack(tensors) if tensors else torch.empty(0, 3, self.resolution, self.resolution)
 
-    def pixels(self, image: Image) -> Image:
-        """The central square of an image, in RGB and of the resolution."""
-        image = upright_rgb(image)
+    def pixels(self, image: Any) -> Image:
+        """The central square of a picture, as `to_image` takes it, in RGB and of the resolution."""
+        image = to_image(image)
         if self.crop_mode == "first":
-            side = max(1, int(self.crop * min(image.size)))  # type: ignore[operator]
+            side = max(1, int(self.crop * min(image.size)))
             left, top = ((n - side + 1) // 2 for n in image.size)
             return self.resized(image.crop((left, top, left + side, top + side)))
         return self._cropped(image.resize(self._size_before_crop(image.size), self._filter))

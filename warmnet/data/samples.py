@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from .image_facts import ImageFacts, facts_of_pixels, read_facts
-from .images import read_image
 from .tar_members import Member
 
 if TYPE_CHECKING:
@@ -82,12 +81,3 @@ def hold_out(samples: Sequence[Sample], share: float = SHARE) -> tuple[list[Samp
         part.append(sample)
         counts[sample.label] = count + 1
     return train, held_out
-
-
-def open_image(image: Path | Member | Image) -> Image:
-    """The image of a sample, in RGB."""
-    if isinstance(image, Path):
-        return read_image(image)
-    if isinstance(image, Member):
-        return read_image(image.open())
-    return image.convert("RGB")

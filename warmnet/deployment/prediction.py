@@ -1,20 +1,19 @@
-"""`predict`: the probability of each class of an image, by its name."""
+"""`predict`: the probability of each class of an image; and how a network computes, be it a model or an exported one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
 
-from ..data.preprocessing import Preprocessing
 from ..errors import InputError
 from ..networks.classifier import Classifier
-from .images import is_one, to_pil
-
-BATCH = 16
+from .devices import find_device
+from .predictor import Predictor
+from .probabilities import Logits, check_can_predict, named_probabilities
 
 
 def predict(model: Classifier, images: Any) -> dict[str, float] | list[dict[str, float]]:
@@ -22,9 +21,10 @@ def predict(model: Classifier, images: Any) -> dict[str, float] | list[dict[str,
 
     The model computes in eval mode on its own device, and is left as it was. Classes without names are 'class 0', 'class 1'...
 
-    - `images`: a path, a PIL image, an array (H, W, 3) of uint8, or a list of these.
+    - `images`: a path, a PIL image, an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16, an open file or its bytes; or
+      several, as a list, another iterable, or an array (N, H, W, 3).
 
-    Raises InputError if the model has no classes or no preprocessing.
+    Raises InputError if the model has no classes or no preprocessing, ImageError, which is one, if an image cannot be read.
 
     >>> import numpy as np, warmnet
     >>> from warmnet.data.preprocessing import Preprocessing
@@ -33,46 +33,47 @@ def predict(model: Classifier, images: Any) -> dict[str, float] | list[dict[str,
     >>> sorted(model.predict(np.zeros((480, 640, 3), np.uint8)))
     ['cat', 'dog']
     """
-    check_can_predict(type(model).__name__, model.num_classes, model.preprocessing, model.resolution)
-    inputs = [model.preprocessing(to_pil(image)) for image in ([images] if is_one(images) else images)]
-    predictions = [by_class(probabilities, model.classes) for probabilities in _probabilities(model, inputs)]
-    return predictions[0] if is_one(images) else predictions
-
-
-def by_class(probabilities: Sequence[float], classes: Sequence[str]) -> dict[str, float]:
-    """Class -> probability, the most probable first."""
-    names = classes or [f"class {n}" for n in range(len(probabilities))]
-    pairs = sorted(zip(names, probabilities), key=lambda pair: pair[1], reverse=True)
-    return dict(pairs)
-
-
-def check_can_predict(name: str, num_classes: int, preprocessing: Preprocessing | None, resolution: int = 224) -> None:
-    """Raise what keeps a network from saying the classes of images."""
-    if num_classes == 0:
-        raise InputError(f"The {name} has no classes: num_classes is 0. Build it with a classifier, and train it.")
-    if preprocessing is None:
-        raise InputError(
-            f"The {name} has no preprocessing, which makes its input of an RGB image. Set what it was trained with: "
-            f"model.preprocessing = warmnet.data.Preprocessing({resolution})."
-        )
-
-
-def _probabilities(model: Classifier, inputs: Sequence[Tensor]) -> Iterator[list[float]]:
-    """The probabilities of each input, computed in batches."""
-    weight = next(model.parameters())
-    with _eval_mode(model), torch.inference_mode():
-        for start in range(0, len(inputs), BATCH):
-            x = torch.stack(list(inputs[start : start + BATCH])).to(weight.device, weight.dtype)
-            yield from model(x).float().softmax(1).tolist()
+    check_can_predict(model)
+    with computing(model) as logits:
+        return named_probabilities(images, model, logits)
 
 
 @contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Within it the model is in eval mode; after it each module is in its own again."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
+def computing(network: Classifier | Predictor, device: str | None = None) -> Iterator[Logits]:
+    """Within it, a function from pixels (N, H, W, 3) of uint8, as preprocessing gives them, to logits (N, classes), float32.
+
+    A model evaluates, on `device`; after it each of its modules is in its own mode, on its own device, again.
+
+    - `device`: 'auto', 'cpu', 'cuda' or 'mps'. Default: where it is. An exported network computes on the processor alone.
+    """
+    if isinstance(network, Predictor):
+        if device not in (None, "auto", "cpu"):
+            raise InputError(f"An exported network computes on the processor, not on {device!r}. Leave the device out.")
+        yield network.logits
+        return
+    weight = next(network.parameters())
+    home, modes = weight.device, {module: module.training for module in network.modules()}
+    if home.type == "meta":
+        raise InputError("The model is on 'meta' and has no values. Build it on a device first.")
     try:
-        yield
+        network.eval()
+        if device is not None:
+            network.to(find_device(device))
+        with torch.inference_mode():
+            yield _logits_of(network)
     finally:
+        network.to(home)
         for module, mode in modes.items():
             module.training = mode
+
+
+def _logits_of(model: Classifier) -> Logits:
+    """A function from pixels to the logits of a model, in its precision and on its device."""
+    weight = next(model.parameters())
+    mean, std = (torch.tensor(values, device=weight.device) for values in (model.preprocessing.mean, model.preprocessing.std))
+
+    def logits(pixels: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(pixels).to(weight.device).float().div_(255).sub_(mean).div_(std)
+        return model(x.permute(0, 3, 1, 2).to(weight.dtype)).float().cpu().numpy()
+
+    return logits

@@ -17,9 +17,8 @@ from ..errors import InputError
 from .engines import ENGINES
 from .engines.engine import Engine, Runner
 from .errors import DeployError
-from .images import is_one, to_pixels
 from .metadata import Metadata
-from .prediction import by_class, check_can_predict
+from .probabilities import all_probabilities, named_probabilities, softmax
 
 AT_ONCE = 4 * 224 * 224  # pixels in a part of a batch: with more, or fewer, B0 took longer
 
@@ -56,28 +55,31 @@ class Predictor:
     def precision(self) -> str:
         return self.metadata.precision
 
+    @property
+    def num_classes(self) -> int | None:
+        """The number of outputs; None of a network that is no classifier, whose file does not say."""
+        number = self.metadata.network.get("num_classes")
+        return None if number is None else int(number)
+
     def __call__(self, images: Any) -> np.ndarray:
         """(N, classes): the probabilities of the images, or of the one.
 
-        An image is a path, a PIL image, or an array (H, W, 3) of uint8. A network without preprocessing takes an array or a
-        tensor (N, C, H, W) of floats.
+        Images are as `model.predict` takes them. A network without preprocessing takes an array or a tensor (N, C, H, W) of
+        floats.
         """
         if self.preprocessing is None:
             return softmax(self.logits(np.asarray(images, np.float32)))
-        pixels = [to_pixels(image, self.preprocessing) for image in ([images] if is_one(images) else images)]
-        if not pixels:
+        rows = all_probabilities(images, self.preprocessing, self.logits)
+        if not rows:
             raise InputError("There are no images to predict. Pass at least one.")
-        return softmax(self.logits(np.stack(pixels)))
+        return np.stack(rows)
 
     def predict(self, images: Any) -> dict[str, float] | list[dict[str, float]]:
         """Class -> probability, the most probable first, of one image; of several a list of these.
 
-        Images are as in a call. Raises InputError if the network has no classes or no preprocessing.
+        Images are as `model.predict` takes them. Raises InputError if the network has no classes or no preprocessing.
         """
-        num_classes = int(self.metadata.network.get("num_classes", 1))  # of a network that is no classifier nothing is known
-        check_can_predict("exported network", num_classes, self.preprocessing)
-        predictions = [by_class(probabilities.tolist(), self.classes) for probabilities in self(images)]
-        return predictions[0] if is_one(images) else predictions
+        return named_probabilities(images, self, self.logits)
 
     def logits(self, inputs: np.ndarray) -> np.ndarray:
         """(N, classes), of the network's own inputs: pixels (N, H, W, 3) of uint8, or floats (N, C, H, W)."""
@@ -112,12 +114,6 @@ class Predictor:
 
     def __repr__(self) -> str:
         return f"Predictor({self.engine}, {self.precision}, {len(self.classes)} classes, {self.threads} threads)"
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """The probabilities of classes, in dimension 1."""
-    share = np.exp(logits - logits.max(1, keepdims=True))
-    return share / share.sum(1, keepdims=True)
 
 
 def open_exported(path: str | os.PathLike[str], threads: int | None = None, trust: bool = False) -> Predictor:

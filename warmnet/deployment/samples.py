@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from .images import to_pixels
 from .metadata import Metadata
 
 COMPARED, MEASURED, CALIBRATED = 16, 1000, 200  # samples at most: to compare logits, to measure accuracy, to calibrate int8
@@ -43,7 +42,7 @@ def choose_samples(data: Any, samples: Sequence[Any], most: int, metadata: Metad
             f"images of the classes that it was trained on."
         )
     chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(int)]
-    inputs = np.stack([to_pixels(sample.image, metadata.preprocessing) for sample in chosen])
+    inputs = np.stack([np.asarray(metadata.preprocessing.pixels(sample.image)) for sample in chosen])
     labels = np.array([names.index(data.classes[sample.label]) for sample in chosen])
     return Samples(inputs, labels, f"{len(chosen)} {kind} of {data.name}")
 

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..text import cells
 from .measuring import Network, tabulate
 from .tables import Table
 
@@ -85,7 +86,7 @@ def _svg(table: Table, boxes: list[Box]) -> str:
         caption = _caption(box)
         parts += _cuboid(box, x, axis)
         parts += _lines(caption, x, axis + down + LINE)
-        x += max(LETTER * max(map(len, caption)), box.blocks * BLOCK + _depth(box)[0]) + 12
+        x += max(LETTER * max(map(cells, caption)), box.blocks * BLOCK + _depth(box)[0]) + 12
     input = "×".join(map(str, table.inputs[0][1:]))
     title = f"{table.call}: input {input}, {table.parameters:,} parameters, {table.macs:,} multiply-adds"
     parts += _lines([title], MARGIN, MARGIN + LINE - 4)

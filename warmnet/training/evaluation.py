@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..data.errors import ImageError
-from ..data.loading import Images, loader
+from ..data.loading import loader, worker_errors
 from ..data.preprocessing import Preprocessing
 from ..data.samples import Sample
+from ..deployment.devices import find_device
+from ..deployment.prediction import computing
+from ..deployment.predictor import Predictor
 from ..errors import InputError, extra
 from ..kernels.memory import keep_memory
 from ..networks.classifier import Classifier
 from ..text import first_ten
 from .evaluation_result import BINS, Bin, Evaluation, Mistake, ratio
-from .execution import find_device
 
 with extra("train"):
     from rich.progress import track
@@ -40,10 +42,10 @@ class _Predictions(NamedTuple):
 
 
 def evaluate(
-    model: Classifier, samples: Sequence[Sample], classes: Sequence[str] | None = None, *,
+    model: Classifier | Predictor, samples: Sequence[Sample], classes: Sequence[str] | None = None, *,
     batch_size: int = 64, workers: int = 0, device: str = "auto", strict: bool = False,
 ) -> Evaluation:  # fmt: skip
-    """How `model`, which stays as it is, does on `samples`, preprocessed as its weights want it.
+    """How `model`, which stays as it is, does on `samples`, preprocessed as its weights want it. It may be an exported one.
 
     Raises InputError if the model does not know its preprocessing or one of the classes, or no image can be read.
 
@@ -62,26 +64,27 @@ def evaluate(
     >>> evaluation.confusion.shape, int(evaluation.confusion.sum())
     (torch.Size([10, 10]), 20)
     """
+    preprocessing = _preprocessing(model)
     names, outputs = _outputs(model, classes)
-    device = find_device(device)
-    if device == "cpu":
+    if isinstance(model, Classifier) and find_device(device) == "cpu":
         keep_memory()
-    batches = loader(_Readable(samples, model.preprocessing), workers, batch_size=batch_size, collate_fn=_batch)
+    batches = loader(_Readable(samples, preprocessing), workers, batch_size=batch_size, collate_fn=_batch)
     predictions: list[_Predictions] = []
     skipped: list[str] = []
     network_seconds = 0.0
-    with _evaluating(model, device), torch.inference_mode():
-        side = model.preprocessing.resolution
-        model(torch.zeros(1, 3, side, side, device=device))  # what only the first call costs
+    with computing(model, device) as logits_of, worker_errors():
+        side = preprocessing.resolution
+        logits_of(np.zeros((1, side, side, 3), np.uint8))  # what only the first call costs
         start = time.perf_counter()
-        for places, x, messages in track(batches, "evaluating", transient=True, disable=not sys.stdout.isatty()):
+        for places, pixels, messages in track(batches, "evaluating", transient=True, disable=not sys.stdout.isatty()):
             skipped += messages
             if strict and skipped:
                 raise InputError(f"unreadable image, which --strict refuses: {skipped[0]}")
             if places:
                 network_start = time.perf_counter()
-                logits = model(x.to(device, memory_format=torch.channels_last)).cpu()
+                logits = torch.from_numpy(logits_of(pixels.numpy()))
                 network_seconds += time.perf_counter() - network_start
+                _check_outputs(logits, names)
                 predictions.append(_predictions(logits, places, [outputs[samples[i].label] for i in places]))
         seconds = time.perf_counter() - start
     if not predictions:
@@ -94,26 +97,33 @@ def evaluate(
 
 
 class _Readable(Dataset[tuple[int, Tensor | None, str]]):
-    """Samples as (place, tensor, message): preprocessed, or with a message in place of the tensor if unreadable."""
+    """Samples as (place, pixels, message): (resolution, resolution, 3), uint8; None and a message if unreadable."""
 
     def __init__(self, samples: Sequence[Sample], preprocessing: Preprocessing):
-        self.images = Images(samples, preprocessing)
+        self.samples, self.preprocessing = samples, preprocessing
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[int, Tensor | None, str]:
         try:
-            return index, self.images[index][0], ""
+            pixels = self.preprocessing.pixels(self.samples[index].image)
+            return index, torch.from_numpy(np.array(pixels)), ""
         except ImageError as error:
             return index, None, str(error)
 
 
 def _batch(items: Sequence[tuple[int, Tensor | None, str]]) -> tuple[list[int], Tensor, list[str]]:
-    """The places and the tensor of the images that could be read, and the messages on the others."""
+    """The places and the pixels of the images that could be read, and the messages on the others."""
     tensors = {place: x for place, x, _ in items if x is not None}
-    x = torch.stack([*tensors.values()]) if tensors else torch.empty(0)
-    return [*tensors], x, [message for _, _, message in items if message]
+    pixels = torch.stack([*tensors.values()]) if tensors else torch.empty(0)
+    return [*tensors], pixels, [message for _, _, message in items if message]
+
+
+def _check_outputs(logits: Tensor, names: Sequence[str]) -> None:
+    """Raise unless there is an output for each name."""
+    if logits.shape[1] != len(names):
+        raise InputError(f"The network has {logits.shape[1]} outputs and {len(names)} names of classes. Give it as many.")
 
 
 def _predictions(logits: Tensor, places: list[int], labels: list[int]) -> _Predictions:
@@ -162,15 +172,23 @@ def _bins(confidence: Tensor, right: Tensor) -> tuple[Bin, ...]:
     return tuple(Bin(ratio(confidences[i], counts[i]), ratio(rights[i], counts[i]), counts[i]) for i in range(BINS))
 
 
-def _outputs(model: Classifier, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[int]]:
-    """The names of the model's outputs, and the output that each label stands for."""
-    if not model.num_classes or model.preprocessing is None:
+def _preprocessing(model: Classifier | Predictor) -> Preprocessing:
+    """The preprocessing of a model that can be evaluated; an InputError if it cannot."""
+    if model.num_classes == 0 or model.preprocessing is None:
         raise InputError("The model lacks what evaluation needs: classes, and the preprocessing of RGB images.")
+    return model.preprocessing
+
+
+def _outputs(model: Classifier | Predictor, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[int]]:
+    """The names of the model's outputs, and the output that each label stands for."""
+    count = model.num_classes
     names = tuple(model.classes)
-    if not names and classes is not None and len(classes) == model.num_classes:
+    if not names and classes is not None and count in (None, len(classes)):
         names = tuple(classes)
     if not names:
-        names = tuple(f"class {n}" for n in range(model.num_classes))
+        if count is None:
+            raise InputError("The exported network does not say its classes. Pass those of its outputs, in their order.")
+        names = tuple(f"class {n}" for n in range(count))
     if classes is None:
         return names, list(range(len(names)))
     unknown = [name for name in classes if name not in names]
@@ -180,16 +198,3 @@ def _outputs(model: Classifier, classes: Sequence[str] | None) -> tuple[tuple[st
             f"those of the images are {first_ten(classes)}. Rename or remove the images' folders, or train with them."
         )
     return names, [names.index(name) for name in classes]
-
-
-@contextmanager
-def _evaluating(model: Classifier, device: str) -> Iterator[None]:
-    """The model evaluates, on that device; afterwards each of its modules is in its own mode, on its own device, again."""
-    home, modes = next(model.parameters()).device, {module: module.training for module in model.modules()}
-    try:
-        model.eval().to(device)
-        yield
-    finally:
-        model.to(home)
-        for module, mode in modes.items():
-            module.training = mode

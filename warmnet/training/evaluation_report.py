@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ..data.files import replacing, write_csv
-from ..data.samples import open_image
+from ..data.images import to_image
 from ..errors import extra
 from ..text import one_line
 from .confusion_plot import plot_confusion
@@ -41,7 +41,7 @@ def report(evaluation: Evaluation, folder: Path) -> list[Path]:
     *paths, confusion_path, _, mistakes_path = report_files(folder)
     with replacing(paths[0]) as path:
         path.write_text(json.dumps(evaluation.to_dict(), allow_nan=False) + "\n")
-    write_csv(paths[1], [ClassRow._fields, *evaluation.per_class])
+    write_csv(paths[1], [ClassRow._fields, *evaluation.per_class, _macro_row(evaluation)])
     plot_calibration(evaluation.bins, paths[2])
     paths += plot_confusion(evaluation.confusion, evaluation.classes, confusion_path, of="images")
     if evaluation.mistakes:
@@ -52,6 +52,12 @@ def report(evaluation: Evaluation, folder: Path) -> list[Path]:
     return paths
 
 
+def _macro_row(evaluation: Evaluation) -> ClassRow:
+    """The macro averages as the last row of the classes."""
+    macro = evaluation.macro
+    return ClassRow("macro average", evaluation.images, evaluation.right, macro.recall, macro.precision, macro.f1, "", 0)
+
+
 def _plot_mistakes(evaluation: Evaluation, path: Path) -> None:
     """The most confident mistakes, with what they were taken for, and their files."""
     labels = class_labels(evaluation.classes, 24)
@@ -59,14 +65,13 @@ def _plot_mistakes(evaluation: Evaluation, path: Path) -> None:
     worst = mistakes[:MOST_MISTAKES]
     tiles: list[tuple[Image, str]] = []
     for mistake in worst:
-        image = mistake.sample.image
         lines = [
             labels[mistake.true],
             f"taken for {labels[mistake.predicted]}",
             f"{mistake.probability:.0%} sure",
             _name(mistake),
         ]
-        tiles.append((image if isinstance(image, Image) else open_image(image), "\n".join(lines)))
+        tiles.append((to_image(mistake.sample.image), "\n".join(lines)))
     title = "All mistakes, the most confident first"
     if len(worst) < len(mistakes):
         title = f"The {len(worst)} most confident of {len(mistakes):,} mistakes"

@@ -20,14 +20,14 @@ BINS = 15  # as Guo et al., "On Calibration of Modern Neural Networks", ICML 201
 MOST_ROWS = 20  # of classes in the text
 COLUMNS = (
     Column("class", least=12), Column("images", right=True, drop=3), Column("right", right=True, drop=1),
-    Column("recall", right=True), Column("precision", right=True, drop=4), Column("most often taken for", least=12, drop=5),
-    Column("times", right=True, drop=2),
+    Column("recall", right=True), Column("precision", right=True, drop=4), Column("F1", right=True),
+    Column("most often taken for", least=12, drop=5), Column("times", right=True, drop=2),
 )  # fmt: skip
 
 
 class ClassRow(NamedTuple):
-    """A class: its images, how many were right, the shares of its images and of what was taken for it that are, and whom
-    else it was taken for most often, how many times. A share of nothing is None.
+    """A class: its images, how many were right, the shares of its images and of what was taken for it that are, F1, the
+    harmonic mean of both, and whom else it was taken for most often, how many times. A share of nothing is None.
     """
 
     name: str
@@ -35,8 +35,17 @@ class ClassRow(NamedTuple):
     right: int
     recall: float | None
     precision: float | None
+    f1: float | None
     most_often_taken_for: str
     times: int
+
+
+class Macro(NamedTuple):
+    """The means over the classes that have images, whatever the number of these; what is None of a class counts as 0."""
+
+    recall: float
+    precision: float
+    f1: float
 
 
 class Bin(NamedTuple):
@@ -111,15 +120,23 @@ class Evaluation:
         rows = []
         for i, name in enumerate(self.classes):
             recall, precision = ratio(right[i], images[i]), ratio(right[i], predicted[i])
+            f1 = ratio(2 * right[i], images[i] + predicted[i])
             other = self.classes[others[i]] if times[i] else ""
-            rows.append(ClassRow(name, images[i], right[i], recall, precision, other, times[i]))
+            rows.append(ClassRow(name, images[i], right[i], recall, precision, f1, other, times[i]))
         return tuple(rows)
+
+    @property
+    def macro(self) -> Macro:
+        """Recall, precision and F1, each the mean of the classes."""
+        rows = [row for row in self.per_class if row.images]
+        return Macro(*(sum(getattr(row, name) or 0 for row in rows) / len(rows) for name in Macro._fields))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as values that JSON can hold. An image that is no file has no name, but its `place`."""
         names = "images", "right", "top1", "top5", "nll", "calibration_error", "images_per_second", "network_images_per_second"
         return {
             **{name: getattr(self, name) for name in names},
+            "macro": self.macro._asdict(),
             "skipped": list(self.skipped),
             "per_class": [row._asdict() for row in self.per_class],
             "bins": [row._asdict() for row in self.bins],
@@ -151,23 +168,25 @@ def _summary(evaluation: Evaluation) -> Iterator[str]:
     rows = [("top-1", f"{evaluation.top1:.1%}", "have their class as the most probable")]
     if len(evaluation.classes) > 5:
         rows.append(("top-5", f"{evaluation.top5:.1%}", "have it among the five most probable"))
-    error = f"expected error of the probabilities, in {BINS} bins"
-    network_speed = f"images/s with decoding; the network alone {evaluation.network_images_per_second:,.0f}"
+    speed = f"images/s with decoding; the network alone {evaluation.network_images_per_second:,.0f}"
     rows += [
+        ("macro F1", f"{evaluation.macro.f1:.1%}", "the mean of the classes' F1"),
         ("NLL", f"{evaluation.nll:.3f}", "mean negative log likelihood, in nats"),
-        ("calibration", f"{evaluation.calibration_error:.1%}", error),
-        ("speed", f"{evaluation.images_per_second:,.0f}", network_speed),
+        ("calibration", f"{evaluation.calibration_error:.1%}", f"expected error of the probabilities, in {BINS} bins"),
+        ("speed", f"{evaluation.images_per_second:,.0f}", speed),
     ]
     yield from table([Column(""), Column("", right=True), Column("", least=20)], rows, terminal_width())
 
 
 def _table(evaluation: Evaluation) -> Iterator[str]:
-    """A line for each class that has images, in their order; of many the worst alone."""
+    """A line for each class that has images, in their order, of many the worst alone; and one of the means of all."""
     rows = [row for row in evaluation.per_class if row.images]
     count, without = len(rows), len(evaluation.classes) - len(rows)
     if count > MOST_ROWS:
         rows.sort(key=lambda row: row.recall or 0)
-    yield from table(COLUMNS, [_cells(row) for row in rows[:MOST_ROWS]], terminal_width())
+    macro = evaluation.macro
+    totals = "macro average", f"{evaluation.images:,}", f"{evaluation.right:,}", *map(percent, macro), "", ""
+    yield from table(COLUMNS, [_cells(row) for row in rows[:MOST_ROWS]], terminal_width(), [totals])
     if count > MOST_ROWS:
         yield f"... and {count - MOST_ROWS:,} more classes, with a recall of {percent(rows[MOST_ROWS].recall)} or above"
     if without:
@@ -177,5 +196,5 @@ def _table(evaluation: Evaluation) -> Iterator[str]:
 def _cells(row: ClassRow) -> tuple[str, ...]:
     return (
         one_line(row.name), f"{row.images:,}", f"{row.right:,}", percent(row.recall), percent(row.precision),
-        one_line(row.most_often_taken_for), str(row.times or ""),
+        percent(row.f1), one_line(row.most_often_taken_for), str(row.times or ""),
     )  # fmt: skip

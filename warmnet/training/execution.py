@@ -6,26 +6,12 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
+from ..deployment.devices import find_device
 from ..errors import InputError, extra
-from ..spelling import choose_one
 
 with extra("train"):
     from lightning_fabric import Fabric
     from lightning_fabric.strategies import DDPStrategy
-
-
-def find_device(device: str) -> str:
-    """That device, or for 'auto' the best there is; an InputError if it is not there."""
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    if torch.cuda.is_available():
-        available.insert(0, "cuda")
-    if device not in ("auto", *available):
-        raise InputError(f"device {device!r} is not there. {choose_one(device, ('auto', *available))}.")
-    return available[0] if device == "auto" else device
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import torch
 
+from ..data.images import to_image
 from ..data.loading import derive_seed
-from ..data.samples import Data, Sample, open_image
+from ..data.samples import Data, Sample
 from ..errors import InputError, extra
 from .fonts import class_labels
 from .image_grid import plot_grid
@@ -42,7 +43,7 @@ def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[s
     tiles: list[tuple[Image, str]] = []
     for index in torch.linspace(0, len(data.train) - 1, IMAGES).long().tolist():
         image, label = data.train[index]
-        image = open_image(image)
+        image = to_image(image)
         tiles.append((image, labels[data.classes[label]]))
         for version in range(VERSIONS):
             rng = random.Random(derive_seed(seed, index, version))
@@ -61,7 +62,7 @@ def plot_classes(data: Data, path: Path) -> None:
     tiles = []
     for label in shown:
         for sample in _spread(of_class[label], each):
-            image = open_image(sample.image)
+            image = to_image(sample.image)
             tiles.append((image, f"{data.classes[label]}\n{image.width}x{image.height}"))
     title = data.name if len(shown) == len(of_class) else f"{data.name}: {len(shown)} of {len(of_class):,} classes"
     plot_grid(tiles, path, title, columns=each * (COLUMNS // each))
@@ -82,5 +83,5 @@ def write_samples(data: Data, folder: Path) -> Path:
             return image
         path = folder / "samples" / (re.sub(r"[^\w.-]", "_", name) + ".png")
         path.parent.mkdir(exist_ok=True)
-        open_image(image).save(path)
+        to_image(image).save(path)
     return path

@@ -46,7 +46,11 @@ def torch_runner(network: Any, threads: int) -> Runner:
     """A function from inputs to logits that runs `network`, which takes and gives tensors, on so many cores."""
 
     def run(x: np.ndarray) -> np.ndarray:
-        with torch_threads(threads), torch.inference_mode():
-            return network(torch.from_numpy(x)).numpy()
+        try:
+            with torch_threads(threads), torch.inference_mode():
+                return network(torch.from_numpy(x)).numpy()
+        except AssertionError as error:  # by which torch.export guards what a program was made for
+            reason = str(error).strip().splitlines()[0] if str(error) else "torch gives no reason"
+            raise DeployError(f"The network was not exported for inputs of {x.shape}: {reason}") from error
 
     return run

@@ -1,0 +1,48 @@
+"""The network that a command is for: a run's, of weights or of a name, or an exported one."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from ..authoring.user_networks import load_network
+from ..data.walk import find_images, why_left_out
+from ..deployment import Predictor, is_exported, open_exported
+from ..errors import InputError
+from ..networks.classifier import Classifier
+from .arguments import add_lineage, add_model
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Add RUN and the options of commands that take exported networks, too, see `open_network`."""
+    parser.add_argument("run", metavar="RUN", help="a run folder, a weights file, a name such as lite0, or an exported network")
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--trust", action="store_true", help="open RUN though it is machine code (.aoti.pt2), which can do anything"
+    )
+    add_model(group)
+    add_lineage(group)
+
+
+def open_network(arguments: argparse.Namespace) -> Classifier | Predictor:
+    """The exported network in RUN, or the model of a run or of weights; an InputError with what to do if RUN is neither."""
+    if not is_exported(arguments.run):
+        check_run(arguments)
+        return load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
+    if arguments.lineage:
+        raise InputError(f"{arguments.run} is an exported network, which has no lineage. Leave out --lineage.")
+    if arguments.model:
+        raise InputError(f"{arguments.run} is an exported network, which needs no model file. Leave out --model.")
+    return open_exported(arguments.run, trust=arguments.trust)
+
+
+def check_run(arguments: argparse.Namespace) -> None:
+    """Raise InputError if RUN is an image, or a folder of images with no weights beside them."""
+    command, *others = arguments.words
+    cure = f"and RUN comes first, the network, such as: {shlex.join(['warmnet', command, 'lite0', *others])}"
+    path = Path(arguments.run)
+    if path.is_file() and not why_left_out(path):
+        raise InputError(f"{path} is an image, {cure}")
+    if path.is_dir() and not any(path.glob("*.safetensors")) and not any(path.glob("*.pt")) and find_images(path).images:
+        raise InputError(f"{path} is a folder of images, {cure}")
