@@ -1,5 +1,8 @@
 import pytest
 
+from warmnet import VARIANTS
+from warmnet.data import Preprocessing
+from warmnet.training.recipe import RECIPES
 from warmnet.training.resolution import choose_area, choose_crop, choose_resolution
 
 
@@ -15,7 +18,13 @@ def test_the_side_is_a_multiple_of_a_stride_that_is_larger_and_at_least_that():
     assert choose_resolution(8, most=20) == 32
 
 
-def test_images_that_are_enlarged_are_seen_whole_and_of_others_no_more_than_an_eighth_is_cut_off():
-    assert (choose_area(28, 64), choose_crop(28, 64)) == ((0.7, 1.0), 1.0)
-    assert choose_area(375, 224)[0] < 0.5
-    assert [choose_crop(700, side) for side in (64, 224, 600)] == [0.875, 0.875, 600 / 632]
+def test_small_images_are_seen_whole_and_of_others_no_more_than_an_eighth_is_cut_off():
+    assert (choose_area(28), choose_crop(28, 64)) == ((0.7, 1.0), 1.0)
+    assert choose_area(375)[0] < 0.5
+    assert [choose_crop(375, side) for side in (64, 224, 600)] == [0.875, 0.875, 600 / 632]
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "l2"])  # whose 800 is beyond twice 375
+def test_the_papers_recipe_on_imagenet_keeps_the_papers_resolution_and_crop(variant):
+    sized = RECIPES["paper"].sized(1_281_167, resolution=VARIANTS[variant].resolution)
+    assert sized.preprocessing == Preprocessing(VARIANTS[variant].resolution)

@@ -145,7 +145,7 @@ class Recipe:
             self,
             resolution=resolution,
             crop=self.crop or choose_crop(short_side, resolution),
-            area=self.area or choose_area(short_side, resolution),
+            area=self.area or choose_area(short_side),
             batch_size=batch_size,
             epochs=self.epochs or min(40, max(8, round(2500 / steps))),
             lr=self.base_lr * batch_size / 256 if self.lr is None else self.lr,
@@ -229,16 +229,22 @@ RANGES: dict[str, tuple[type, float, float]] = {
 # of the held-out digits right with 0.1 get 88.5 % with 0.01. And the classifier starts at zero: the official start,
 # U(-1, 1) / sqrt(classes), fits 1,000 classes; for 10 it is ten times as large, and the first epochs go into undoing it.
 #
-# What the size of the images decides, resolution.py, was measured at 32, 64, 128 and 224 by benchmarks/resolution.py on few
-# images: accuracy in %, one seed where no other number is given, the standard error that of so many test images. From scratch,
-# by Variant(0.25, 0.3, 224, 0.2), with area (0.7, 1) and nothing cut off. Of digits, 8x8: 99.2, 99.2, not measured, not
-# measured (± 0.5). Fashion-MNIST, 28x28, 50 a class: 75.2, 78.8, 78.2, not measured (± 1.3); 20 a class: 73.1 at 64, 72.2 at
-# 224 (± 1.4); b0, 50 a class: 75.0 and 77.2 at 32 and 64 (± 1.3). tuxpaint's stamps, median short side 109: 55.4, 62.1, 63.6,
-# 71.5 (± 2.5). Twice the short side gives 32, 64 and 224, the best each time; what is within a point is not told apart.
-# The crop, all of the image against 0.875: digits +7.4 at 32, Fashion-MNIST +1.3 and +2.5 at 64 (two seeds), stamps +3.4 and
-# +3.4 at 224; the paper's, resolution / (resolution + 32), costs 22 and 19 points on Fashion-MNIST at 64. The area, from 0.7
-# against from 0.25, each with the better crop: Fashion-MNIST at 64 +3.1 and +5.0, stamps at 64 and 128 +1.1 and -0.8 (± 2).
-# Images that are not enlarged were not measured: their area, from 0.35, is between, and 0.875 is the paper's crop for 224.
+# What the size of the images decides, see resolution.py, was measured by benchmarks/resolution.py: accuracy in %, ± the
+# standard error of so many test images, of one seed where no other number is given. From scratch by
+# Variant(0.25, 0.3, 224, 0.2), with area (0.7, 1) and nothing cut off:
+#
+#   side                                          32    64    128   224
+#   digits, 8x8                                   99.2  99.2              ± 0.5
+#   Fashion-MNIST, 28x28, 50 a class              75.2  78.8  78.2        ± 1.3
+#   Fashion-MNIST, 20 a class                           73.1        72.2  ± 1.4
+#   Fashion-MNIST, 50 a class, b0                 75.0  77.2              ± 1.3
+#   stamps, short side 109, two seeds             56.4  61.6  64.5  69.7  ± 1.8
+#
+# So twice the short side is best or equal to the best wherever both are there, as far as the errors let one see.
+# All of the image instead of 0.875 of it: digits +7.4 at 32; Fashion-MNIST at 64 +1.3 and +2.5; stamps at 224 +3.4 and +3.4.
+# The paper's crop, resolution / (resolution + 32), at 64 instead of all: Fashion-MNIST -22 and -19. Area from 0.7 instead of
+# from 0.25, each with its better crop: Fashion-MNIST at 64 +3.1 and +5.0; stamps +1.1 at 64 and -0.8 at 128 (± 2). Images with
+# a short side of 128 and more were not measured: 0.875 is the paper's crop at 224, and an area from 0.35 lies between.
 DIGITS = Recipe("small", epochs=16, shift=1 / 16, network={"momentum": 0.1}, zero_classifier=True)
 PHOTOS = replace(DIGITS, epochs=30, sampling="part", flip=True)
 
