@@ -1,12 +1,13 @@
 """Images/s of `warmnet predict` on 10,000 files beside timm's inference script, alternately: python benchmarks/predict.py
 
-Both predict the same JPEG files of 500x375, parts of the real photographs that scikit-learn and scikit-image bring, by the same
-network and weights, lite0 and timm's tf_efficientnet_lite0, and write the five most probable classes of each into a CSV. timm's
-does what its inference.py does: create_dataset, create_loader with its workers, model, softmax, topk; with the memory format
-channels_last too, which is faster on a CPU. Each measurement is a process of its own: its seconds are those of the whole
-command, from reading the weights to the last row, without the imports; its memory is the peak of the process, and of the
-largest of its workers. A round is one of each; a first round, of one batch, warms the files up. Medians and minima of seconds
-are written to predict.json. It needs the peers in constraints.txt, see CONTRIBUTING.md, and beside them scikit-image and what
+Both predict the same JPEG files of 500x375, parts of the real photographs that scikit-learn and scikit-image bring, by the
+same network and weights, lite0 and timm's tf_efficientnet_lite0, and write the five most probable classes of each into a
+CSV. Both prepare images as timm does: the short side to 256, then the central 224x224. timm's does what its inference.py
+does: create_dataset, create_loader with its workers, model, softmax, topk; with the memory format channels_last too, which
+is faster on a CPU. Each measurement is a process of its own: its seconds are those of the whole command, from reading the
+weights to the last row, without the imports; its memory is the peak of the process, and of the largest of its workers. A
+round is one of each; a first round, of one batch, warms the files up. Medians and minima of seconds are written to
+predict.json. It needs the peers in constraints.txt, see CONTRIBUTING.md, and beside them scikit-image and what
 `warmnet[lite,train]` does.
 """
 
@@ -22,14 +23,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
+sys.path.insert(0, str(ROOT))
 
 BATCH, TOP = 64, 5
+OURS, TIMMS = "lite0.safetensors", "lite0-for-timm.pth"
 CONTENDERS = "warmnet", "timm", "timm, channels_last"
 
 
@@ -53,30 +56,32 @@ def write_photographs(folder, count):
             part.save(path, quality=90)
 
 
+def import_timm():
+    """timm; torchvision's Python half asks for operators that it does not have beside a CPU build of torch."""
+    import torch
+
+    operators = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import timm
+
+    return timm, operators  # which live as long as this does
+
+
 def predict_by_warmnet(folder, out, workers):
     """What the command does, itself."""
     from warmnet.cli.main import main
 
-    words = (
-        "predict",
-        "lite0",
-        folder,
-        f"--csv={out}",
-        "--force",
-        f"--top={TOP}",
-        f"--batch-size={BATCH}",
-        f"--workers={workers}",
-    )
-    assert main([*words, "--device=cpu"]) == 0
+    words = "predict", Path(out).with_name(OURS), folder, f"--csv={out}", "--force", f"--top={TOP}", f"--batch-size={BATCH}"
+    assert main([*words, f"--workers={workers}", "--device=cpu"]) == 0
 
 
-def predict_by_timm(folder, out, workers, channels_last=False):
+def predict_by_timm(timm, folder, out, workers, channels_last=False):
     """timm's inference.py, less its options."""
     import torch
-    from peers.libraries import timm
     from timm.data import create_dataset, create_loader, resolve_data_config
 
-    model = timm.create_model("tf_efficientnet_lite0", checkpoint_path=str(weights_for_timm(Path(out).parent))).eval()
+    model = timm.create_model("tf_efficientnet_lite0", checkpoint_path=str(Path(out).with_name(TIMMS))).eval()
     layout = {"memory_format": torch.channels_last} if channels_last else {}
     model = model.to(**layout)
     dataset = create_dataset(root=folder, name="", class_map="")
@@ -93,29 +98,29 @@ def predict_by_timm(folder, out, workers, channels_last=False):
             csv.writer(file).writerow([path, *numbers, *probabilities])
 
 
-def weights_for_timm(folder):
-    """lite0 as timm reads it."""
-    path = Path(folder) / "lite0-for-timm.pth"
-    if not path.exists():
-        import warmnet
+def write_weights(folder):
+    """lite0 for each, with timm's preprocessing."""
+    import warmnet
 
-        warmnet.convert("lite0", path, to="timm")
-    return path
+    model = warmnet.from_pretrained(warmnet.WarmEfficientNet, "lite0")
+    model.preprocessing = replace(model.preprocessing, crop_mode="center")
+    warmnet.save(model, folder / OURS)
+    warmnet.convert(model, folder / TIMMS, to="timm")
 
 
 def measure_here(contender, folder, out, workers):
     """A contender's seconds and megabytes, in this process, as a line of JSON."""
     import torch
-    from peers.libraries import timm  # noqa: F401 # imports are not measured
 
-    import warmnet.cli.main  # noqa: F401
-
-    weights_for_timm(Path(out).parent)
+    if contender == "warmnet":
+        import warmnet.cli.main  # noqa: F401 # imports are not measured
+    else:
+        timm = import_timm()
     start = time.perf_counter()
     if contender == "warmnet":
         predict_by_warmnet(folder, out, workers)
     else:
-        predict_by_timm(folder, out, workers, channels_last="channels_last" in contender)
+        predict_by_timm(timm[0], folder, out, workers, channels_last="channels_last" in contender)
     seconds = time.perf_counter() - start
     memory = [resource.getrusage(who).ru_maxrss / 1e3 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(json.dumps({"seconds": seconds, "MB": memory, "threads": torch.get_num_threads()}))
@@ -156,6 +161,7 @@ def main():
     work = Path(tempfile.gettempdir()) / "warmnet-benchmark-predict"
     folder, few = work / f"photographs-{arguments.images}", work / "photographs-few"
     write_photographs(folder, arguments.images)
+    write_weights(work)
     write_photographs(few, min(BATCH * 10, arguments.images))
     outs = {contender: work / f"{number}.csv" for number, contender in enumerate(CONTENDERS)}
     smaller = {contender: measure(contender, few, outs[contender], arguments.workers) for contender in CONTENDERS}
@@ -173,10 +179,10 @@ def write(arguments, rows, smaller, same, few):
     """predict.json, and its figures on the terminal."""
     import PIL
     import torch
-    from peers.libraries import timm
 
     import warmnet
 
+    timm, _ = import_timm()
     found = {}
     for contender, measured in rows.items():
         seconds = [each["seconds"] for each in measured]

@@ -6,8 +6,10 @@ import torch
 from PIL import Image
 from plain_classifier import Plain
 
+from warmnet.data.errors import ImageError
 from warmnet.data.preprocessing import Preprocessing
 from warmnet.deployment import ENGINES, export, exported_path, open_exported
+from warmnet.deployment.probabilities import by_class, probabilities
 from warmnet.errors import InputError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
@@ -52,6 +54,52 @@ def test_images_of_every_kind_alone_or_in_a_list(plain, tmp_path):
     several = plain.predict([PIXELS, tmp_path / "image.png", 255 - PIXELS] * 7)
     assert len(several) == 21 and several[0] == pytest.approx(one) == several[1] and several[2] != pytest.approx(one)
     assert plain.predict([]) == [] and plain.predict([PIXELS]) == [pytest.approx(one)]
+
+
+def test_an_image_in_every_form_alone_and_several_are_as_the_predictor_takes_them(plain, tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "image.png")
+    export(plain, tmp_path / "n", "torch")
+    predictor = open_exported(tmp_path / "n.pt2")
+    path, one = tmp_path / "image.png", plain.predict(PIXELS)
+    for predict in plain.predict, predictor.predict:
+        for image in path, path.read_bytes(), PIXELS.astype(np.uint16) * 257:
+            assert predict(image) == pytest.approx(one, abs=1e-5)
+        for images in (path, PIXELS), (image for image in (path, PIXELS)), np.stack([PIXELS, PIXELS]):
+            assert predict(images) == [pytest.approx(one, abs=1e-5)] * 2
+        with pytest.raises(ImageError, match="missing.png"):
+            predict([path, "missing.png"])
+        assert predict([]) == []
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_of_many_images_a_few_batches_are_read_ahead_and_broken_ones_keep_their_places(threads):
+    read = []
+
+    def images():
+        for number in range(1000):
+            read.append(number)
+            yield PIXELS if number % 3 else "missing.png"
+
+    results = probabilities(images(), Preprocessing(8), lambda x: x.mean((1, 2))[:, :2], batch_size=4, threads=threads)
+    first = [next(results) for _ in range(4)]
+    assert [isinstance(result, ImageError) for result in first] == [True, False, False, True] and len(read) <= 4 + 2 * 4 + 1
+    assert sum(isinstance(result, ImageError) for result in results) == 334 - 2
+
+
+def test_a_class_name_that_two_outputs_have_gets_the_probability_of_both():
+    assert by_class([0.2, 0.5, 0.3], ["crane", "cat", "crane"]) == {"cat": 0.5, "crane": 0.5}
+    with pytest.raises(InputError, match="3 outputs and 2 names"):
+        by_class([0.2, 0.5, 0.3], ["cat", "dog"])
+
+
+def test_a_model_without_values_and_one_that_diverged_do_not_predict(plain):
+    with pytest.raises(InputError, match="on 'meta' and has no values"):
+        plain.to("meta").predict(PIXELS)
+    diverged = Plain("large", 3, seed=0)
+    diverged.preprocessing = Preprocessing(32)
+    torch.nn.init.constant_(diverged.classifier.bias, torch.nan)
+    with pytest.raises(InputError, match="not finite"):
+        diverged.predict(PIXELS)
 
 
 def test_classes_without_names_are_numbered(plain):

@@ -162,7 +162,7 @@ def noted(optimizer):
 
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path):
     for execution, message in [
-        (Execution("tpu"), "device 'tpu' is not there. Choose one of auto, cpu"),
+        (Execution("tpu"), "device 'tpu' is not there.* Choose one of auto, cpu"),
         (Execution(precision="fp16"), "precision is 'fp16'. Choose fp32 or bf16."),
         (
             Execution(accumulate=9),

@@ -1,4 +1,4 @@
-"""Evaluate weights on a folder of class folders of images, or without one on scikit-learn's held-out digits."""
+"""Evaluate weights, or an exported network, on a folder of class folders of images."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network(parser)
     add_images(parser, "as for training: its val is evaluated, or what training holds out. Default: the digits")
     parser.add_argument("--all", action="store_true", help="evaluate all images of FOLDER")
-    parser.add_argument("--out", metavar="DIR", help="write evaluation.json, per-class.csv and pictures there")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--batch-size", type=whole_number(1), default=64, metavar="N", help="default: 64")
-    add_device(parser)
-    add_force(parser)
+    parser.epilog = "example: warmnet evaluate runs/pets-1 pets --all --out report"
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", metavar="DIR", help="write evaluation.json, per-class.csv and pictures there")
+    output.add_argument("--json", action="store_true", help="write JSON to stdout, for programs")
+    add_force(output)
+    computation = parser.add_argument_group("computation")
+    computation.add_argument("--batch-size", type=whole_number(1), default=64, metavar="N", help="default: 64")
+    add_device(computation)
 
 
 def run(arguments: argparse.Namespace) -> None:
