@@ -157,6 +157,7 @@ def digits(run, tmp_path, *options, recipe="16 epochs, batch 64, adamw 0.01 (cos
     code, out, err = run(shlex.join(["train", *options]))
     assert code == 0 and err == ""
     assert f"Recipe small: {recipe}" in out
+    assert "32x32 (the median short side is 8; another: --resolution N)." in out.splitlines()[0]
     right, total = re.search(r"Held out: (\d+) of (\d+) right", out).groups()
     assert int(total) == 364
     listed = {line.strip().removeprefix("runs/digits-1/") for line in out.splitlines() if line.startswith("  runs/")}
@@ -180,7 +181,7 @@ def test_a_folder_is_trained_on_and_every_choice_reaches_the_run(tmp_path, capsy
     assert main(["train", str(folder), f"--out={out}", *options.split()]) == 0
     loaded = warmnet.WarmEfficientNet.from_pretrained(out)
     assert loaded.variant == warmnet.VARIANTS["b1"] and loaded.classes == ("0", "1")
-    assert loaded.preprocessing.resolution == 48 and loaded.preprocessing.crop == 48 / 80
+    assert loaded.preprocessing.resolution == 48 and loaded.preprocessing.crop == 1.0, "of 8x8 pixels nothing is cut off"
     recipe = loaded.metadata["recipe"]
     assert [recipe[key] for key in ("epochs", "batch_size", "lr")] == [1, 4, 0.001] and loaded.metadata["seed"] == 7
     printed = capsys.readouterr().out
@@ -546,7 +547,8 @@ def test_weights_are_fine_tuned_by_the_recipe_for_it(trained, tmp_path, capsys):
     assert "of the variant b0, not of b1" in refused(capsys, "train", folder, *words.split(), "--variant=b1")
     assert main(["train", str(folder), *words.split()]) == 0
     said = capsys.readouterr()
-    assert f"from {trained} on digits: 16 images to train on, 4 held out, 2 classes, 32x32" in said.out
+    first = said.out.splitlines()[0]
+    assert f"from {trained} on digits: 16 images to train on, 4 held out, 2 classes, 32x32 (as the weights" in first
     assert "classifier: 0 of 2 classes known and kept, 3 dropped, 2 new (3, 4)." in said.err
     model = warmnet.WarmEfficientNet.from_pretrained(out)
     assert model.classes == ("3", "4") and model.metadata["recipe"]["name"] == "finetune"

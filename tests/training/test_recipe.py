@@ -25,8 +25,24 @@ def test_what_is_asked_for_is_taken():
 
 
 def test_the_preprocessing_is_the_papers_for_photos_and_cuts_no_ink_off_digits():
-    assert PHOTOS.preprocessing == Preprocessing(PHOTOS.resolution)
-    assert DIGITS.preprocessing.crop == 1
+    assert PHOTOS.sized(1000).preprocessing == Preprocessing(224)
+    assert DIGITS.sized(1000, short_side=8).preprocessing == Preprocessing(32, crop=1.0)
+
+
+def test_what_the_size_of_the_images_decides_is_not_known_before_it():
+    for name in "preprocessing", "augmentation":
+        with pytest.raises(InputError, match="Call sized"):
+            getattr(PHOTOS, name)
+
+
+def test_a_recipe_s_own_settings_go_before_what_the_size_of_the_images_would_decide():
+    own = {"resolution": 48, "crop": 0.9, "area": (0.1, 0.2)}
+    sized = replace(PHOTOS, **own).sized(1000, short_side=28)
+    assert {name: getattr(sized, name) for name in own} == own
+
+
+def test_weights_that_are_there_keep_their_resolution_however_small_the_images():
+    assert RECIPES["finetune"].sized(1000, short_side=8, resolution=260, from_weights=True).resolution == 260
 
 
 def test_what_decides_the_run_is_said():
@@ -94,4 +110,4 @@ def test_the_augmentation_has_the_recipes_settings():
     given = {"sampling": "part", "area": (0.1, 0.2), "shift": 0.3, "flip": True, "augment": "randaugment", "magnitude": 4}
     recipe = Recipe("mine", epochs=1, erase=0.5, interpolation="random", **given)
     assert recipe.augmentation == Augmentation(random_interpolation=True, erase=0.5, **given)
-    assert not DIGITS.augmentation.random_interpolation
+    assert not DIGITS.sized(1000).augmentation.random_interpolation

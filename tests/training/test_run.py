@@ -9,7 +9,7 @@ from pictures import write_digits
 
 import warmnet
 from warmnet import training, weights
-from warmnet.data import ImageError
+from warmnet.data import ImageError, Preprocessing
 from warmnet.errors import InputError
 from warmnet.training import schedule
 from warmnet.training.metrics import Epoch
@@ -46,7 +46,7 @@ def test_the_number_of_workers_changes_no_bit(tmp_path):
 def test_the_saved_weights_do_what_the_run_says_of_them(run):
     model = warmnet.WarmEfficientNet.from_pretrained(run.folder)
     classes, preprocessing, facts = model.classes, model.preprocessing, model.metadata
-    assert classes == DATA.classes and preprocessing == DIGITS.preprocessing
+    assert classes == DATA.classes and preprocessing == Preprocessing(32, crop=1.0)
     x = torch.stack([preprocessing(sample.image) for sample in FEW.held_out])
     y = torch.tensor([sample.label for sample in FEW.held_out])
     with torch.no_grad():

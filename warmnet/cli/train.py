@@ -17,7 +17,7 @@ from ..networks.names import choose_one
 from .arguments import add_device, add_lineage, add_model, positive, setting, whole_number
 from .config import add_config, recorded
 from .images import add_images, check_outside, print_reading, read_images
-from .train_words import print_end, print_files, print_result, print_start
+from .train_words import print_end, print_files, print_result, print_start, resolution_reason
 
 if TYPE_CHECKING:
     from ..training import Execution, Recipe
@@ -56,7 +56,8 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     recipes = "small", "paper", "timm-b0", "sgd", "finetune"
     add("--recipe", choices=recipes, help="default: small, or with --weights finetune")
     add("--epochs", type=whole_number(1), metavar="N", help="passes over the images. Default: the recipe's")
-    add("--resolution", type=whole_number(1, 10_000), metavar="N", help="side of the images as the network sees them")
+    add("--resolution", type=whole_number(1, 10_000), metavar="N", help="side of the images as the network sees them. "
+        "Default: that of the weights, or from scratch by the images' median short side")  # fmt: skip
     add("--batch-size", type=whole_number(2), metavar="N", help="images in a step, of all processes together")
     add("--lr", type=positive, metavar="X", help="peak learning rate")
     augmentations = "autoaugment", "randaugment", "randaugment-timm"
@@ -97,14 +98,15 @@ def run(arguments: argparse.Namespace) -> None:
     speaks = int(os.environ.get("RANK", 0)) == 0  # one of the processes of a run for all
     if speaks:
         print_reading(data)
-    sized = recipe.sized(len(data.train), training.source_resolution(source) or tried.resolution)
+    sized = recipe.sized_for(source or tried, data, from_weights=source is not None)
     if arguments.preview:
         path = training.preview(data, sized, arguments.seed, arguments.out or "preview.png")
         print(f"{path} is written. Look at it.")
         return
     folder = Path(arguments.out) if arguments.out else training.new_folder(data.name)
     if speaks:
-        print_start(arguments, data, sized, tried, note)
+        reason = "" if recipe.resolution else resolution_reason(data, source)
+        print_start(arguments, data, sized, tried, reason, note)
     start, saved_before = time.perf_counter(), training.saved_step(folder)
     try:
         result = training.fit(

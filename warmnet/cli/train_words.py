@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from ..training import Recipe, Run
 
 
-def print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, tried: Classifier, note: str) -> None:
-    """Say what is trained on what, and how."""
+def print_start(
+    arguments: argparse.Namespace, data: Data, recipe: Recipe, tried: Classifier, reason: str, note: str
+) -> None:  # fmt: skip
+    """Say what is trained on what, and how.
+
+    - `reason`: of the resolution, if nobody chose it. `note`: on the run that goes on.
+    """
     from ..data.copies import held_out_copies
     from ..training import count_learning
     from ..training.freezing import ALL
@@ -40,12 +45,18 @@ def print_start(arguments: argparse.Namespace, data: Data, recipe: Recipe, tried
     names = [arguments.model, tried.variant_name] if arguments.model else [tried.variant_name]
     start = f"from {arguments.weights}" if arguments.weights else "from scratch"
     side = recipe.resolution
-    print(f"{' '.join(filter(None, names))} {start} on {data.name}: {counts}, {side}x{side}.")
+    print(f"{' '.join(filter(None, names))} {start} on {data.name}: {counts}, {side}x{side}{reason}.")
     print(recipe)
     if recipe.freeze:
         frozen = "All but the classifier is frozen" if recipe.freeze == ALL else f"Frozen up to {recipe.freeze}"
         print(f"{frozen}: {count_learning(tried, recipe.freeze, len(data.classes))}.")
     print()
+
+
+def resolution_reason(data: Data, source: Classifier | None) -> str:
+    """Why the images are trained on at the side that the rule in training/resolution.py chose."""
+    reason = "as the weights" if source else f"the median short side is {data.median_short_side:.0f}"
+    return f" ({reason}; another: --resolution N)"
 
 
 def print_result(result: Run, recipe: Recipe, seconds: float) -> None:

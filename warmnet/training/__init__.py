@@ -3,7 +3,7 @@
 from ..data import Data, Images, arrays, digits, folder, shards
 from ..data.split_csv import trained_on
 from .batch_norm_statistics import recalibrate_batch_norm
-from .checks import check_run, source_resolution
+from .checks import check_run
 from .data_report import DataReport, report_data
 from .evaluation import evaluate
 from .evaluation_report import report, report_files
@@ -24,7 +24,7 @@ __all__ = [
     "Recipe", "Run", "arrays", "check_can_be_written", "check_free", "check_preview", "check_run", "count_learning", "digest",
     "digits", "evaluate", "fit", "folder", "from_json", "load_source", "new_folder", "plot_classes", "preview",
     "read_checkpoint", "read_record", "recalibrate_batch_norm", "report", "report_data", "report_files", "saved_step", "shards",
-    "source_resolution", "trained_on", "write_samples",
+    "trained_on", "write_samples",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from .execution import Execution
 from .freezing import first_to_learn
 from .initial_network import build_network, digest
 from .recipe import Recipe
+from .resolution import network_resolution
 from .resumption import check_resume
 from .run_record import run_settings
 
@@ -43,14 +44,6 @@ def check_run(
     code = find_source_code(type(model))
     settings = run_settings(recipe, model.variant_name, seed, code, digest(source) if source else None)
     return model, check_resume(resume, settings)
-
-
-def source_resolution(source: Classifier | None) -> int | None:
-    """The side of the images that weights are for, if they say so."""
-    if source is None or source.preprocessing is None:
-        return None
-    side: int = source.preprocessing.resolution
-    return side
 
 
 def check_resolution(model: Classifier, resolution: int) -> None:
@@ -97,7 +90,7 @@ def _try(network: type[Classifier] | None, variant: Any, source: Classifier | No
         settings["in_channels"] = source.in_channels
         model = build_network(type(source), source.variant, recipe, **settings, **options)
     check_freeze(model, recipe, source)
-    side = recipe.resolution or source_resolution(source) or model.resolution
+    side = recipe.resolution or network_resolution(source or model)
     check_resolution(model, side)
     images = torch.zeros(2, model.in_channels, side, side, device=device)
     with torch.no_grad(), torch.random.fork_rng([]):

@@ -80,8 +80,7 @@ def fit(
         keep_memory()
     with _repeatable(seed):
         model, weights_digest = _network(network, data, recipe, variant, source, seed)
-        resolution = model.preprocessing.resolution if model.preprocessing else model.resolution
-        recipe = recipe.sized(len(data.train), resolution)
+        recipe = recipe.sized_for(model, data, from_weights=source is not None)
         batches = Batches(
             len(data.train), recipe.batch_size or 1, seed, fabric.global_rank, fabric.world_size, execution.accumulate
         )
