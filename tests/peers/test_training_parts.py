@@ -212,7 +212,7 @@ def test_timms_operations_are_applied_as_often_as_timm_does_and_at_such_levels(m
 
 
 def test_what_is_cut_out_and_resized_is_timms_to_the_byte_with_either_filter():
-    recipe = replace(RECIPES["timm-b0"], augment=None, flip=False, resolution=64)
+    recipe = replace(RECIPES["timm-b0"], augment=None, flip=False, resolution=64).sized(1000)
     transform = create_transform(64, is_training=True, **COMMAND).transforms[0]
     photo, filters = Image.fromarray(PHOTOS[0]), Counter()
     for seed in range(40):
