@@ -454,7 +454,7 @@ def test_evaluate_prints_a_table_or_json_and_writes_pictures(trained, tmp_path, 
     said = capsys.readouterr()
     assert "18" in said.out and "top-1" in said.out.lower() and "calibration.png is written" in said.err
     assert main(["evaluate", str(trained), str(folder), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["images"] == 6, "two of each class are held out"
+    assert json.loads(capsys.readouterr().out)["images"] == 18
     write_digits(folder, classes=(7,), count=6)
     assert "'7'" in refused(capsys, "evaluate", trained, folder)
 
@@ -504,13 +504,22 @@ def test_what_was_trained_on_is_not_evaluated(tmp_path, capsys):
     capsys.readouterr()
     assert main(["evaluate", str(out), str(folder), "--json"]) == 0
     said = capsys.readouterr()
-    assert "of these images were trained on, such as" in said.err
-    assert json.loads(said.out)["images"] < 4
+    assert "17 of these images were trained on, such as" in said.err
+    assert json.loads(said.out)["images"] == 4
 
     folder.rename(tmp_path / "elsewhere")
     assert main(["evaluate", str(out / "weights.safetensors"), str(tmp_path / "elsewhere"), "--all", "--json"]) == 0
     said = capsys.readouterr()
     assert "17 of these images were trained on" in said.err and json.loads(said.out)["images"] == 4
+
+    (tmp_path / "few" / "0").mkdir(parents=True), (tmp_path / "few" / "1").mkdir()
+    for name in "0", "1":
+        shutil.copy(tmp_path / "elsewhere" / name / "00.png", tmp_path / "few" / name)
+    assert main(["evaluate", str(out), str(tmp_path / "few"), "--json"]) == 0  # all of it, one image of a class
+    assert json.loads(capsys.readouterr().out)["images"] == 2
+    shutil.copy(out / "weights.safetensors", tmp_path)
+    assert main(["evaluate", str(tmp_path / "weights.safetensors"), str(tmp_path / "few"), "--json"]) == 0
+    assert "nothing says what" in capsys.readouterr().err
 
 
 def test_data_reports_on_a_folder_and_writes_a_picture(tmp_path, capsys):

@@ -153,6 +153,11 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(tmp_path, recipe, op
     assert not any(tmp_path.iterdir())
 
 
+def test_training_without_held_out_images_is_refused(tmp_path):
+    with pytest.raises(InputError, match="digits: no images are held out"):
+        training.fit(replace(FEW, held_out=[]), SHORT, tmp_path)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_image_that_is_lost_in_the_middle_is_named_in_one_line(tmp_path, workers):
     data = training.folder(write_digits(tmp_path / "digits"))

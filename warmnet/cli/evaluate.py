@@ -1,4 +1,4 @@
-"""Evaluate weights, or an exported network, on a folder of class folders of images."""
+"""Evaluate weights, or an exported network, on a folder of class folders of images, but for those that it was trained on."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network(parser)
-    add_images(parser, "as for training: its val is evaluated, or what training holds out. Default: the digits")
-    parser.add_argument("--all", action="store_true", help="evaluate all images of FOLDER")
-    parser.epilog = "example: warmnet evaluate runs/pets-1 pets --all --out report"
+    add_images(parser, "as for training: its val is evaluated, or else all of it. Default: the digits")
+    parser.add_argument("--all", action="store_true", help="evaluate what FOLDER has beside its val, too")
+    parser.epilog = "example: warmnet evaluate runs/pets-1 pets --out report"
     output = parser.add_argument_group("output")
     output.add_argument("--out", metavar="DIR", help="write evaluation.json, per-class.csv and pictures there")
     output.add_argument("--json", action="store_true", help="write JSON to stdout, for programs")
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     model = open_network(arguments)
     if not arguments.folder:
         _check_digits(arguments.run, model)
-    data = read_images(arguments)
+    data = read_images(arguments, share=0)
     evaluation = training.evaluate(
         model,
         _samples(arguments, data), data.classes, batch_size=arguments.batch_size, workers=arguments.workers,
@@ -70,10 +70,14 @@ def _check_digits(run: str, model: Classifier | Predictor) -> None:
 
 def _samples(arguments: argparse.Namespace, data: Data) -> list[Sample]:
     """The images to evaluate, without those that the run trained on, which are said."""
+    from ..data.split_csv import has_split
     from ..training import trained_on
 
-    samples = [*data.train, *data.held_out] if arguments.all else data.held_out
-    seen = trained_on(Path(arguments.run), data, samples)
+    run = Path(arguments.run)
+    samples = [*data.train, *data.held_out] if arguments.all or not data.held_out else data.held_out
+    if run.exists() and not has_split(run):
+        warn(f"nothing says what {run} was trained on: if these images are among it, the figures are too good.")
+    seen = trained_on(run, data, samples)
     if seen and len(seen) == len(samples):
         raise InputError(f"{arguments.run} was trained on all of these images. Evaluate it on others, which it has not seen.")
     if seen:

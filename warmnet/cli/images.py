@@ -35,27 +35,29 @@ def add_images(parser: argparse.ArgumentParser, help: str = f"{FOLDER}. Default:
     add("--workers", type=whole_number(0), default=0, metavar="N", help="processes that read images. Default: 0, this one")
 
 
-def read_images(arguments: argparse.Namespace, run: Path | None = None) -> Data:
+def read_images(arguments: argparse.Namespace, run: Path | None = None, share: float | None = None) -> Data:
     """The images of FOLDER, of its shards if it is named like them, and without it scikit-learn's digits.
 
-    `run` is the folder of a run that goes on with the images that it began with.
+    - `run`: the folder of a run that goes on with the images that it began with.
+    - `share`: what is held out of each class without a val and --val-share.
     """
     from .. import data
 
-    folder, options = arguments.folder, {"strict": arguments.strict, "workers": arguments.workers, "run": run}
+    folder, val_share = arguments.folder, share if arguments.val_share is None else arguments.val_share
+    options = {"val_share": val_share, "strict": arguments.strict, "workers": arguments.workers, "run": run}
     of_folders = {name: getattr(arguments, name) for name in ("val", "labels") if getattr(arguments, name) is not None}
     if folder is None:
         if of_folders or arguments.val_share:
             raise InputError("--val, --val-share and --labels are for the images of a FOLDER. Name it.")
         return data.digits()
     if not folder.endswith(".tar"):
-        return data.folder(folder, val_share=arguments.val_share, **of_folders, **options)
+        return data.folder(folder, **of_folders, **options)
     if of_folders:
         raise InputError(
             f"--{' and --'.join(of_folders)} is for folders. Of shards those are held out that have val in their names: "
             f"'{{train,val}}-*.tar'."
         )
-    return data.shards(folder, val_share=arguments.val_share, **options)
+    return data.shards(folder, **options)
 
 
 def print_reading(data: Data) -> None:

@@ -51,7 +51,10 @@ def assemble(root: Path, found: Found, val_share: float | None, strict: bool, wo
         raise DataError(f"--strict refuses images that cannot be used: {first_of(skipped)}")
     label = {name: number for number, name in enumerate(found.classes)}
     train = [Sample(image, label[name]) for image, name in found.train if image not in unreadable]
-    if found.held_out is None:
+    held_out: list[Sample] = []
+    if found.held_out is None and val_share == 0:
+        _check_counts(found, found.parts[0], train, least=1)
+    elif found.held_out is None:
         _check_counts(found, found.parts[0], train, least=2)
         train, held_out = hold_out(train, SHARE if val_share is None else val_share)
     else:
@@ -104,12 +107,12 @@ def _check_names(found: Found) -> None:
 
 def _check_share(found: Found, val_share: float | None) -> None:
     """Raise if there is no such share, or nothing to take it of."""
-    if val_share is None:
+    if not val_share:
         return
     if found.held_out is not None:
         raise DataError(f"{found.parts[1]} is held out already, and not a share of {val_share:g}. Leave out the share.")
     if not 0 < val_share < 1:
-        raise DataError(f"The share to hold out is {val_share:g}. It is above 0 and below 1, such as {SHARE}.")
+        raise DataError(f"The share to hold out is {val_share:g}. It is at least 0, none, and below 1, such as {SHARE}.")
 
 
 def _check_counts(found: Found, part: str, samples: Collection[Sample], least: int) -> None:

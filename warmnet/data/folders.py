@@ -26,7 +26,7 @@ def folder(
     unreadable one: those are left out and named in `skipped`, or with `strict` an error.
 
     - `val`: another folder of the same class folders, to hold out.
-    - `val_share`: the share of each class to hold out, above 0 and below 1. Default: 0.2.
+    - `val_share`: the share of each class to hold out, below 1. Default: 0.2. With 0 all is in `train`, to be evaluated.
     - `labels`: a CSV file with the columns file and label; then the folders in `root` say nothing of classes.
     - `workers`: processes that read images; 0 is this one.
     - `run`: a run folder to go on with. Images that its split.csv has, and that did not change, are not decoded again.

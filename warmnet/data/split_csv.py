@@ -71,12 +71,17 @@ def _row(fields: Sequence[str]) -> SplitRow:
     return SplitRow(part, class_name, ImageFacts(file, int(size), int(modified), int(width), int(height), mode, digest))
 
 
+def has_split(run: Path) -> bool:
+    """Whether there is a split.csv in the folder of a run, or beside a file in it; not for a name of weights."""
+    return run.exists() and ((run if run.is_dir() else run.parent) / SPLIT).is_file()
+
+
 def trained_on(run: Path, data: Data, samples: Sequence[Sample]) -> list[Sample]:
     """Those of the samples of `data` whose content a run was trained on, wherever it lay then.
 
     - `run`: the folder of the run, or a file in it. Without a split.csv there, none are known.
     """
-    if not run.exists():  # but a name of weights
+    if not has_split(run):
         return []
     rows = read_split(run if run.is_dir() else run.parent)
     digests = {row.facts.digest for row in rows if row.part == TRAIN}

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from ..authoring.source_code import find_source_code
 from ..data.loading import Batches, Images, loader, worker_errors
 from ..data.samples import Data
+from ..errors import InputError
 from ..kernels.memory import keep_memory
 from ..networks.classifier import Classifier
 from ..weights.reading import Source
@@ -73,6 +74,8 @@ def fit(
     SIGTERM and Ctrl-C finish the step and save before they end the process.
     """
     execution, folder = execution or Execution(), Path(folder)
+    if not data.held_out:
+        raise InputError(f"{data.name}: no images are held out, by which a training is judged. Hold out a share, such as 0.2.")
     if not resume:
         check_free(folder)
     fabric = execution.fabric()
