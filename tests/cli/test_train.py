@@ -62,7 +62,7 @@ def test_what_can_be_told_before_is_told_before_an_image_is_read(digits, run, tm
     model, out = tmp_path / "model.py", f"--out={tmp_path / 'out'}"
     model.write_text(NET.format(outputs=12))
     for words, message in [
-        ([f"--model={model}:Net"], "gives (2, 12) for 2 images of 2 classes"),
+        ([f"--model={model}:Net"], "gives (3, 12) for 3 images of 7 classes"),
         (["--resolution=8"], "total stride, 32, is the least"),
         (["--set=network={'foo': 1}"], "Unknown option 'foo'"),
         (["--set=mixop=1"], "mixop"),

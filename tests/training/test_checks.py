@@ -51,6 +51,43 @@ class LooksAtNumbers(TwelveOutputs):
         return x.mean((2, 3)) if x.sum().item() < 1e9 else x.amax((2, 3))
 
 
+class GoesToNumPy(Small):
+    def pooled(self, x):
+        return x.mean((2, 3)) + float(x.detach().numpy().sum() > 1e9)
+
+
+class SortsNumbers(Small):
+    def pooled(self, x):
+        return x.mean((2, 3)) + len(torch.unique(x)) / 1e9
+
+
+class OtherHead(Small):
+    def forward(self, x):
+        return W.linear(self.pooled(warmnet.conv_bn_act(x, 4, 3, 4, name="stem")), self.num_classes, name="fc")
+
+
+class Detached(Small):
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
+class WholeNumbers(Small):
+    def forward(self, x):
+        return super().forward(x).long()
+
+
+class WritesOverWhatItNeeds(Small):
+    def pooled(self, x):
+        y = x.sigmoid()
+        z = y * y
+        y.zero_()
+        return z.mean((2, 3))
+
+
+class FirstIsTwo(Small):
+    outputs = 2
+
+
 class KillsItsProcess(Dataset):
     def __len__(self):
         return 4
@@ -77,9 +114,13 @@ def test_a_network_that_can_be_trained_is_given_on_meta():
 @pytest.mark.parametrize(
     "network, recipe, message",
     [
-        (TwelveOutputs, SHORT, r"gives \(2, 12\) for 2 images of 2 classes, and \(2, 2\) is expected"),
-        (LooksAtNumbers, SHORT, r"gives \(2, 12\)"),  # which is not to be had on 'meta'
-        (TwoOutputsInTraining, SHORT, "gives a tuple for 2 images"),
+        (TwelveOutputs, SHORT, r"gives \(3, 12\) for 3 images of 7 classes, and \(3, 7\) is expected.* tried with 7 classes"),
+        (LooksAtNumbers, SHORT, r"gives \(3, 12\)"),  # which is not to be had on 'meta'
+        (FirstIsTwo, SHORT, r"gives \(3, 2\)"),  # which may be the number of the classes by chance
+        (Detached, SHORT, "output has no gradient"),
+        (WholeNumbers, SHORT, "gives torch.int64"),
+        (OtherHead, SHORT, "no layer 'classifier' with 7 outputs.* last tensor is fc.bias"),
+        (TwoOutputsInTraining, SHORT, "gives a tuple for 3 images"),
         (Small, replace(SHORT, resolution=3), "total stride, 4, is the least"),
         (Small, replace(SHORT, network={"mometum": 1}), "network is {'mometum': 1}: .*'momentum'"),
         (None, replace(SHORT, network={}), "Unknown variant 'b99'"),
@@ -90,6 +131,26 @@ def test_what_is_wrong_with_the_network_or_the_settings_is_said(network, recipe,
     options = {} if network else {"variant": "b99"}
     with pytest.raises(InputError, match=message):
         check(network, recipe, training.Execution(accumulate=4), **options)
+
+
+@pytest.mark.parametrize("network", [GoesToNumPy, SortsNumbers])
+def test_a_network_that_cannot_compute_on_meta_is_tried_on_the_cpu(network):
+    model, _ = check(network)
+    assert not any(parameter.is_meta for parameter in model.parameters())
+
+
+def test_what_fails_on_the_way_back_fails_before():
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        check(WritesOverWhatItNeeds)
+
+
+@pytest.mark.parametrize("recipe", [SHORT, replace(SHORT, zero_classifier=False)], ids=["zero", "random"])
+def test_rows_of_a_head_of_another_name_are_not_left_where_they_were(recipe, tmp_path):
+    source = OtherHead(num_classes=10, seed=0)
+    with pytest.raises(InputError, match="no layer 'classifier'"):
+        check(None, recipe, source=source)
+    with pytest.raises(InputError, match="no layer 'classifier'"):
+        training.fit(FEW, recipe, tmp_path / "run", source=source)
 
 
 def test_a_wrong_variant_is_not_blamed_on_the_recipes_options():
@@ -105,7 +166,7 @@ def test_a_forward_that_fails_at_the_resolution_of_training_fails_before():
 
 def test_outputs_of_another_shape_end_the_first_step_and_leave_nothing(tmp_path):
     with pytest.raises(InputError, match=r"gives \(\d+, 12\) for \d+ images of 10 classes"):
-        training.fit(FEW, SHORT, tmp_path / "run", network=TwelveOutputs)
+        training.fit(FEW, replace(SHORT, zero_classifier=False), tmp_path / "run", network=TwelveOutputs)
     assert not any((tmp_path / "run").iterdir())
 
 

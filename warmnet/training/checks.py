@@ -13,13 +13,14 @@ from ..errors import InputError
 from ..networks.classifier import Classifier
 from .execution import Execution
 from .freezing import first_to_learn
-from .initial_network import build_network, digest
+from .initial_network import build_network, check_classifier, digest
 from .recipe import Recipe
 from .resolution import network_resolution
 from .resumption import check_resume
 from .run_record import run_settings
 
-CLASSES = 2  # that a network is tried with
+IMAGES, CLASSES = 3, 7  # that a network is tried with: numbers that no network of the user's own has by chance
+TRIED = f"It was tried with {CLASSES} classes, so that outputs that are fixed are found before the images are read."
 
 
 def check_run(
@@ -27,18 +28,13 @@ def check_run(
     network: type[Classifier] | None = None, variant: Any = None, source: Classifier | None = None, seed: int = 0,
     resume: Path | None = None,
 ) -> tuple[Classifier, str]:  # fmt: skip
-    """The network of a run on 'meta', tried with two images; and what there is to say of the run to go on with in `resume`.
+    """The network of a run on 'meta', tried with a few images; and what there is to say of the run to go on with in `resume`.
 
     Raises InputError for all that keeps a run from being trained, as far as it can be told before an image is read; and
     whatever the user's own network raises.
     """
     check_batch_size(recipe, execution)
-    try:
-        model = _try(network, variant, source, recipe, "meta")
-    except (NotImplementedError, RuntimeError) as error:
-        if "meta" not in str(error):
-            raise
-        model = _try(network, variant, source, recipe, "cpu")  # its forward looks at numbers
+    model = _try_on_meta(network, variant, source, recipe) or _try(network, variant, source, recipe, "cpu")
     if resume is None:
         return model, ""
     code = find_source_code(type(model))
@@ -70,18 +66,37 @@ def check_batch_size(recipe: Recipe, execution: Execution) -> None:
         )
 
 
-def check_logits(logits: Any, images: int, classes: int) -> None:
-    """Raise InputError if a network's output is no tensor (images, classes)."""
+def check_logits(logits: Any, images: int, classes: int, advice: str = "") -> None:
+    """Raise InputError if a network's output is no tensor (images, classes) that it can learn from; `advice` goes with it."""
     found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
     if found != (images, classes):
         raise InputError(
             f"The network gives {found} for {images} images of {classes} classes, and ({images}, {classes}) is expected: a "
-            f"score for each class. Let its last layer have self.num_classes outputs."
+            f"score for each class. Let its last layer have self.num_classes outputs. {advice}".rstrip()
+        )
+    if not logits.is_floating_point():
+        raise InputError(f"The network gives {logits.dtype}, from which it cannot learn. Let it give its scores as they are.")
+    if torch.is_grad_enabled() and not logits.requires_grad:
+        raise InputError(
+            "The network's output has no gradient, so that it cannot learn: .detach(), torch.no_grad() or NumPy is on the way "
+            "there. Take it out of the forward."
         )
 
 
+def _try_on_meta(
+    network: type[Classifier] | None, variant: Any, source: Classifier | None, recipe: Recipe
+) -> Classifier | None:
+    """As `_try` on 'meta'; None if that fails by anything else than an InputError, such as a forward that looks at numbers."""
+    try:
+        return _try(network, variant, source, recipe, "meta")
+    except InputError:
+        raise
+    except Exception:
+        return None
+
+
 def _try(network: type[Classifier] | None, variant: Any, source: Classifier | None, recipe: Recipe, device: str) -> Classifier:
-    """The network, or that of the source, for two classes, after a forward of two images as the recipe has them."""
+    """The network, or that of the source, for a few classes, after it has gone forward and back with a few images."""
     settings: dict[str, Any] = {"num_classes": CLASSES, "device": device, "seed": 0}
     if source is None:
         model = build_network(network, variant, recipe, **settings)
@@ -92,7 +107,12 @@ def _try(network: type[Classifier] | None, variant: Any, source: Classifier | No
     check_freeze(model, recipe, source)
     side = recipe.resolution or network_resolution(source or model)
     check_resolution(model, side)
-    images = torch.zeros(2, model.in_channels, side, side, device=device)
-    with torch.no_grad(), torch.random.fork_rng([]):
-        check_logits(model.train()(images), len(images), CLASSES)
+    images = torch.zeros(IMAGES, model.in_channels, side, side, device=device)
+    with torch.enable_grad(), torch.random.fork_rng([]):
+        logits = model.train()(images)
+        check_logits(logits, IMAGES, CLASSES, TRIED)
+        logits.float().sum().backward()
+    model.zero_grad()
+    if source or recipe.zero_classifier:
+        check_classifier(model)
     return model

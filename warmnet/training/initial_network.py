@@ -92,6 +92,7 @@ def take_over(source: Classifier, classes: Sequence[str], recipe: Recipe, seed: 
             if isinstance(error, InputError) or not recipe.network:
                 raise
             raise _wrong_options(recipe, error) from error
+    check_classifier(model)
     if recipe.zero_classifier:
         zero_classifier(model)
     elif source.num_classes == len(classes):  # the rows are the source's
@@ -103,8 +104,20 @@ def take_over(source: Classifier, classes: Sequence[str], recipe: Recipe, seed: 
     return model
 
 
+def check_classifier(model: Classifier) -> None:
+    """Raise InputError if the last layer, whose rows are the classes, is not called `classifier`."""
+    tensors = model.state_dict()
+    if CLASSIFIER[0] not in tensors or len(tensors[CLASSIFIER[0]]) != model.num_classes:
+        *_, last = tensors or ["nothing"]
+        raise InputError(
+            f"{type(model).__name__} has no layer 'classifier' with {model.num_classes} outputs, one for each class; its last "
+            f"tensor is {last}. Let its forward end with W.linear(x, self.num_classes, name='classifier')."
+        )
+
+
 def zero_classifier(model: Classifier) -> None:
-    """Start the classifier at zero."""
+    """Start the classifier at zero. Raises InputError if the network has none."""
+    check_classifier(model)
     for name, parameter in model.named_parameters():
         if name in CLASSIFIER:
             nn.init.zeros_(parameter)
