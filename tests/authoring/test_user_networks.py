@@ -497,3 +497,10 @@ def test_a_run_goes_on_with_the_notebook_s_class_that_it_began_with_and_no_other
     with pytest.raises(InputError, match=r"of Net, checksum \w+, not of Net, checksum \w+\. Go on with Net as it was then"):
         training.fit(data, recipe, tmp_path / "run", network=other, resume=True)
     training.fit(data, recipe, tmp_path / "run", network=session(CELL), resume=True)
+
+
+def test_a_class_without_an_init_of_its_own_is_refused_with_the_one_to_write(tmp_path):
+    path = tmp_path / "mymodel.py"
+    path.write_text("import warmnet\n\nclass Net(warmnet.Classifier):\n    pass\n")
+    with pytest.raises(InputError, match=r"mymodel.py:Net is made by another call.*self, variant='b0', num_classes=1000"):
+        find_network(str(path))

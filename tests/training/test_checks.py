@@ -84,6 +84,13 @@ class WritesOverWhatItNeeds(Small):
         return z.mean((2, 3))
 
 
+class NotWarm(warmnet.Classifier):
+    def __init__(self, variant="small", num_classes=10, in_channels=3, *, momentum=0.1, device=None, seed=None):
+        super().__init__(variant, num_classes, in_channels, resolution=32, reduction=4, momentum=momentum)
+
+    forward = Small.forward
+
+
 class FirstIsTwo(Small):
     outputs = 2
 
@@ -117,6 +124,7 @@ def test_a_network_that_can_be_trained_is_given_on_meta():
         (TwelveOutputs, SHORT, r"gives \(3, 12\) for 3 images of 7 classes, and \(3, 7\) is expected.* tried with 7 classes"),
         (LooksAtNumbers, SHORT, r"gives \(3, 12\)"),  # which is not to be had on 'meta'
         (FirstIsTwo, SHORT, r"gives \(3, 2\)"),  # which may be the number of the classes by chance
+        (NotWarm, SHORT, r"NotWarm has no layers yet.* self.warm_up\(device, seed\)"),
         (Detached, SHORT, "output has no gradient"),
         (WholeNumbers, SHORT, "gives torch.int64"),
         (OtherHead, SHORT, "no layer 'classifier' with 7 outputs.* last tensor is fc.bias"),

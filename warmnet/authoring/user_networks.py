@@ -55,7 +55,7 @@ def _is_network(value: object) -> TypeGuard[type[Classifier]]:
 def _check_signature(network: type[Classifier], path: Path) -> None:
     """Raises InputError if a class cannot be called as warmnet calls it."""
     try:
-        inspect.signature(network).bind("b0", num_classes=1, in_channels=3, device=None, seed=0)
+        inspect.signature(network.__init__).bind(None, "b0", num_classes=1, in_channels=3, device=None, seed=0)
     except TypeError as error:
         raise InputError(
             f"{path}:{network.__name__} is made by another call than other classifiers: {error}. Take its __init__ away, "

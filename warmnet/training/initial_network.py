@@ -29,7 +29,7 @@ def build_network(network: type[Classifier] | None, variant: Any, recipe: Recipe
     if variant is not None:
         settings["variant"] = variant
     try:
-        return (network or find_family(variant))(**settings, **recipe.network)
+        model = (network or find_family(variant))(**settings, **recipe.network)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -38,6 +38,10 @@ def build_network(network: type[Classifier] | None, variant: Any, recipe: Recipe
         if _is_users(error):
             raise
         raise InputError(_first_line(error)) from error
+    if next(model.parameters(), None) is None:
+        name = type(model).__name__
+        raise InputError(f"{name} has no layers yet. Let its __init__ end with self.warm_up(device, seed), which makes them.")
+    return model
 
 
 def _can_be_built(network: type[Classifier] | None, variant: Any, settings: Mapping[str, Any]) -> bool:
