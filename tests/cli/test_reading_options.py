@@ -32,8 +32,8 @@ def test_options_of_reading_reach_the_images(pets, capsys):
     "words, message",
     [
         (["pets", "--val-share=1"], "'1' is not a number above 0 and below 1"),
-        (["pets", "--val="], "The name of a folder is empty"),
-        ([""], "The name of a folder is empty"),
+        (["pets", "--val="], "--val: it is empty"),
+        ([""], "FOLDER: it is empty"),
         (["--val-share=0.1"], "are for the images of a FOLDER. Name it"),
         (["x/*.tar", "--labels=l.csv"], "--labels is for folders. Of shards those are held out that have val in their names"),
     ],

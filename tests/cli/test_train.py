@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 
 import pytest
+import torch
 from commands import SMALL
 from pictures import write_digits
 
@@ -105,7 +106,7 @@ def test_a_finished_run_goes_on_by_what_it_has_written(run, tmp_path, capsys):
     assert train("--resume", f"--out={tmp_path / 'run'}", "--epochs=3") == 0
     said = capsys.readouterr()
     assert "was finished after 2 epochs and goes on to 3. Its learning rate is from here on that of a run of 3" in said.err
-    assert train(f"--config={tmp_path / 'run' / 'run.json'}", f"--out={tmp_path / 'again'}", "--epochs=1") == 0
+    assert train(f"--config={tmp_path / 'run' / 'run.json'}", f"--out={tmp_path / 'again'}") == 0
     assert "was made longer after 2 epochs: this one ends with other weights" in capsys.readouterr().err
 
 
@@ -115,6 +116,20 @@ def test_a_file_of_options_is_refused_for_what_is_no_option(digits, tmp_path, ca
         ('{"epoch": 4}', "'epoch', and there is no such option. Did you mean 'epochs'?"),
         ("[1]", "holds no options"),
         ("epochs: 4", "is no JSON"),
+        ('{"epochs": 4, "epochs": 5}', "has 'epochs' twice"),
+        ('{"recipe": {"name": "bogus"}}', "is of the recipe 'bogus'. Choose one of small"),
+        ('{"recipe": {"name": 5}}', "of the recipe 5"),
+        ('{"recipe": {"network": {"act": {"function": "os:system"}}}}', "unknown function 'os:system'"),
+        ('{"recipe": 5}', "recipe is 5; it must be text"),
+        ('{"folder": 5}', "folder is 5; it must be text"),
+        ('{"folder": ["data"]}', "folder is ['data']; it must be text"),
+        ('{"folder": ""}', "folder is ''; it must be text"),
+        (r'{"folder": "da\u0000ta"}', "it must be text"),
+        ('{"strict": "false"}', "strict is 'false'; it must be true or false"),
+        ('{"compile": "no"}', "compile is 'no'; it must be true or false"),
+        ('{"epochs": true}', "epochs is True; it must be a number"),
+        ('{"extended": 5}', "extended is 5; it must be a list"),
+        ('{"processes": "two"}', "processes is 'two'; it must be a whole number"),
         ('{"model": "somebodys.py:Net"}', "code runs only if you name it. Do so if you trust it: --model somebodys.py:Net"),
     ]:
         file.write_text(content)
@@ -122,6 +137,41 @@ def test_a_file_of_options_is_refused_for_what_is_no_option(digits, tmp_path, ca
     file.write_text('{"epochs": 4.5}')
     with pytest.raises(SystemExit):
         train(digits, f"--config={file}")
+
+
+def test_a_recipe_of_which_a_file_has_a_part_is_for_the_rest_the_one_it_names(digits, tmp_path, capsys):
+    file = tmp_path / "options.json"
+    file.write_text('{"recipe": {"name": "sgd", "network": {}}, "epochs": 1, "resolution": 32, "variant": "b0"}')
+    assert train(digits, f"--config={file}", SMALL, f"--out={tmp_path / 'run'}") == 0
+    assert "Recipe sgd: 1 epoch, batch 16, sgd " in capsys.readouterr().out
+
+
+def test_a_whole_recipe_of_the_user_s_own_is_repeated_from_run_json(digits, tmp_path):
+    network = {"stages": ((8, 2, 3, 2, 1), (16, 2, 5, 2, 2)), "stem": 8, "head": 32}
+    recipe = training.Recipe("mine", epochs=1, resolution=32, network=network)
+    options = {"folder": str(digits)}
+    first = training.fit(training.folder(digits), recipe, tmp_path / "run", options=options).folder
+    assert train(f"--config={first}", f"--out={tmp_path / 'again'}") == 0
+    assert (first / weights.FILE).read_bytes() == (tmp_path / "again" / weights.FILE).read_bytes()
+
+
+def test_a_run_that_is_repeated_by_other_processes_or_threads_is_said_to_end_with_other_weights(run, tmp_path, capsys):
+    record = training.read_record(run / "run.json")
+    assert (record["processes"], record["threads"]) == (1, torch.get_num_threads())
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({**record, "processes": 2, "threads": 7}))
+    assert train(f"--config={file}", f"--out={tmp_path / 'again'}") == 0
+    said = capsys.readouterr().err
+    assert f"The run of {file} had 2 processes, and this one has 1: its weights will differ." in said and "7 threads" in said
+    assert train(f"--config={file}", "--lr=0.02", "--epochs=1", f"--out={tmp_path / 'other'}") == 0
+    assert "its weights will differ" not in capsys.readouterr().err, "everybody expects it of other settings"
+
+
+@pytest.mark.parametrize("words", [["--config="], ["--out="], ["--weights", ""], [""]], ids=str)
+def test_an_empty_word_is_refused_and_not_taken_for_a_default(words, capsys):
+    with pytest.raises(SystemExit):
+        train(*words)
+    assert "it is empty" in capsys.readouterr().err
 
 
 def test_options_that_are_given_go_before_those_of_the_file(digits, tmp_path):

@@ -87,13 +87,25 @@ def test_fine_tuning_is_as_long_as_few_or_many_images_need():
         {"epochs": 2.5},
         {"shift": -3}, {"erase": 2}, {"warmup": 2}, {"weight_decay": -1}, {"magnitude": -5}, {"flip": "no"}, {"network": 5},
         {"flip": 1}, {"patience": True}, {"unfreeze": 9},
+        {"freeze": 5}, {"crop": 0}, {"crop": 5}, {"name": 5},
     ],
     ids=str,
 )  # fmt: skip
 def test_settings_out_of_range_are_refused_by_name(wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(InputError, match=f"{name} is"):
-        Recipe("mine", **{"epochs": 3, **wrong})
+        Recipe(**{"name": "mine", "epochs": 3, **wrong})
+
+
+def test_what_a_network_is_made_with_by_the_run_is_no_option_of_a_recipe():
+    for name in "variant", "num_classes", "in_channels", "device", "seed":
+        with pytest.raises(InputError, match=f"network has '{name}', which is no option of a recipe"):
+            Recipe("mine", epochs=1, network={name: 1})
+
+
+def test_the_name_of_a_recipe_is_no_setting():
+    with pytest.raises(InputError, match="name: recipes have no such setting"):
+        DIGITS.with_settings({"name": "paper"})
 
 
 def test_timm_s_stairs_do_not_stretch_in_longer_runs():

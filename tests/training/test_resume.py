@@ -213,6 +213,37 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_was(tmp_path, monk
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 6
 
 
+@pytest.mark.parametrize("at, message", [(3, r"at step 4 of 18.* with a lower --lr\.$"), (0, "before anything is learned")])
+def test_a_loss_that_is_no_number_in_the_first_epoch_leaves_the_folder_free(tmp_path, monkeypatch, at, message):
+    take_step = Training.take_step
+
+    def spoilt(self, parts):
+        if self.step == at:
+            with torch.no_grad():
+                self.model.head.conv.weight.fill_(torch.inf)
+        take_step(self, parts)
+
+    monkeypatch.setattr(Training, "take_step", spoilt)
+    with pytest.raises(Diverged, match=message):
+        training.fit(FEW, SHORT, tmp_path, variant=TINY)
+    training.check_free(tmp_path)
+
+
+def test_a_checkpoint_that_is_damaged_or_of_another_version_is_named_with_what_to_do(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"settings": {"recipe": {}}, "step": 1, "history": [], "model": {}, "optimizer": {}}, path)
+    for content, message in [
+        (path.read_bytes(), "another version of warmnet: it has no extended"),
+        (path.read_bytes()[:500], "damaged"),
+        (b"", "damaged"),
+        (b"garbage", "damaged"),
+    ]:
+        path.write_bytes(content)
+        for lazily in True, False:
+            with pytest.raises(InputError, match=f"checkpoint.pt is .*{message}.* another --out"):
+                training.read_checkpoint(tmp_path, lazily)
+
+
 def test_a_finished_run_goes_on_to_more_epochs_by_the_learning_rate_of_the_longer_run(tmp_path):
     recipe = replace(SHORT, epochs=2)
     training.fit(FEW, recipe, tmp_path, variant=TINY)

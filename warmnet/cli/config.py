@@ -24,6 +24,8 @@ RECORDED = (
 )  # options that run.json has beside what the run itself knows
 PATHS = "folder", "val", "labels", "model", "weights"
 NOT_IN_FILES = "help", "config", "set", "resume", "preview"
+FACT_TYPES = {"weights_sha256": str, "extended": list, "processes": int, "threads": int}  # of the facts that count here
+TYPES = {str: "text", list: "a list", int: "a whole number", float: "a number", bool: "true or false"}  # as messages have them
 
 
 def add_config(arguments: argparse.Namespace, file: Path) -> argparse.Namespace:
@@ -34,8 +36,7 @@ def add_config(arguments: argparse.Namespace, file: Path) -> argparse.Namespace:
     from .. import training
 
     content = training.read_record(file)
-    recipe = content.get("recipe")
-    settings = content.pop("recipe") if isinstance(recipe, dict) else {}
+    settings = content.pop("recipe") if isinstance(content.get("recipe"), dict) else {}
     _check_code(arguments, content, file)
     words = _words(content, arguments.parser, file)
     words = [*words, *arguments.words[1:]]
@@ -45,7 +46,7 @@ def add_config(arguments: argparse.Namespace, file: Path) -> argparse.Namespace:
     both.words, both.rest = arguments.words, arguments.rest
     both.recipe_settings = {} if arguments.recipe else settings
     both.weights_sha256 = None if arguments.weights else content.get("weights_sha256")
-    both.extended = content.get("extended")
+    both.facts = {name: content.get(name) for name in FACT_TYPES}
     return both
 
 
@@ -69,21 +70,40 @@ def _words(content: Mapping[str, Any], parser: argparse.ArgumentParser, file: Pa
         name = key.replace("-", "_")
         if name not in (*names, *FACTS):
             raise InputError(f"{file} has {key!r}, and there is no such option. {choose_one(name, dict.fromkeys(names))}.")
-        if name in FACTS or name in ("folder", "model") or value in (None, False):
+        if value is None:
+            continue
+        kind = FACT_TYPES.get(name) or (_type_of(options[name]) if name in options else None)
+        if kind:
+            _check_type(file, key, value, kind)
+        if name in FACTS or name in ("folder", "model"):
             continue
         if name == "variant" and content.get("weights"):  # which are of it, and it may be one without a name
             continue
         if name not in options:
             words.append(f"--set={name}={value!r}")
-        elif options[name].nargs == 0:
-            words.append(options[name].option_strings[-1])
-        else:
+        elif options[name].nargs != 0:
             words.append(f"{options[name].option_strings[-1]}={value}")
+        elif value:
+            words.append(options[name].option_strings[-1])
     return words
 
 
+def _type_of(option: argparse.Action) -> type:
+    """What JSON holds for an option: true or false for one without a value, and text for one that argparse leaves as it is."""
+    if option.nargs == 0:
+        return bool
+    return str if option.type is None else float
+
+
+def _check_type(file: Path, key: str, value: Any, kind: type) -> None:
+    """Raise InputError if a value in the file is of another type; any number is one."""
+    fits = isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
+    if not fits or value == "" or "\0" in str(value):
+        raise InputError(f"{file}: {key} is {value!r}; it must be {TYPES[kind]}. Write that, or leave it out.")
+
+
 def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options that run.json has beside what the run itself knows. Paths are absolute, so that they hold anywhere."""
+    """The options that run.json has beside what the run itself knows, paths of what is there absolute."""
     options = {name: getattr(arguments, name) for name in RECORDED}
     for name in PATHS:
         if options[name] and Path(options[name].partition(":")[0]).exists():

@@ -32,6 +32,12 @@ class Parser(argparse.ArgumentParser):
         name = self.prog.split()
         self.usage = self.usage or " ".join([*name, *words[len(name) :], "[OPTIONS]"])
 
+    def _get_value(self, action: argparse.Action, text: str) -> Any:
+        """argparse's value of a word, which is not empty: as of a shell's variable that is not set, "$RUN"."""
+        if not text and not isinstance(action, argparse._SubParsersAction):  # which looks through the words of a command
+            raise argparse.ArgumentError(action, "it is empty; write what it shall be, or leave it out")
+        return super()._get_value(action, text)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """argparse's check of a choice, whose message lists choices and offers none."""
         if action.choices is not None and value not in action.choices:

@@ -126,8 +126,10 @@ def _with_options_of_file(arguments: argparse.Namespace) -> argparse.Namespace:
     """The arguments with the options of --config, or of the run to go on with; those that are given go before."""
     from ..training import RECORD
 
-    arguments.recipe_settings, arguments.weights_sha256, arguments.extended = {}, None, None
+    arguments.recipe_settings, arguments.weights_sha256, arguments.facts = {}, None, {}
     file = Path(arguments.config) if arguments.config else Path(arguments.out or "", RECORD)
+    if file.is_dir():
+        file = file / RECORD
     if arguments.config or (arguments.resume and arguments.out and file.exists()):
         return add_config(arguments, file)
     return arguments
@@ -177,13 +179,19 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     """The recipe that is named, with the settings that are given: options that are called like one of its fields, and --set."""
     from .. import training
 
-    name = arguments.recipe or ("finetune" if arguments.weights else "small")
+    settings = training.from_json(arguments.recipe_settings)
+    name = settings.pop("name", None) or arguments.recipe or ("finetune" if arguments.weights else "small")
     if name == "finetune" and not arguments.weights:
         raise InputError("The recipe finetune keeps the statistics of weights that are there. Name them with --weights.")
-    recipe = training.DIGITS if name == "small" and not arguments.folder else training.RECIPES[name]
-    names = {field.name for field in fields(recipe)}
+    names = {field.name for field in fields(training.Recipe)} - {"name"}
     given = {key: value for key, value in vars(arguments).items() if key in names and value is not None}
-    return recipe.with_settings(training.from_json(arguments.recipe_settings) | given | dict(arguments.set))
+    if name in training.RECIPES:
+        recipe = training.DIGITS if name == "small" and not arguments.folder else training.RECIPES[name]
+    elif settings.keys() >= names:  # one of the user's own, whole
+        recipe = training.Recipe(name, **settings)
+    else:
+        raise InputError(f"{arguments.config} is of the recipe {name!r}. {choose_one(str(name), training.RECIPES)}.")
+    return recipe.with_settings(settings | given | dict(arguments.set))
 
 
 def _execution(arguments: argparse.Namespace) -> Execution:

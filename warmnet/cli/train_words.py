@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def print_start(
     - `reason`: of the resolution, if nobody chose it. `note`: on the run that goes on.
     """
     from ..data.copies import held_out_copies
-    from ..training import count_learning
+    from ..training import count_learning, plain
     from ..training.freezing import ALL
 
     copies = held_out_copies(data)
@@ -38,9 +39,8 @@ def print_start(
         )
     if note:
         warn(note)
-    if arguments.extended and not arguments.resume:
-        epochs = " and ".join(map(str, arguments.extended))
-        warn(f"The run of {arguments.config} was made longer after {epochs} epochs: this one ends with other weights.")
+    if arguments.config and arguments.recipe_settings == plain(asdict(recipe)):
+        _warn_of_other_computation(arguments)
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"
     names = [arguments.model, tried.variant_name] if arguments.model else [tried.variant_name]
     start = f"from {arguments.weights}" if arguments.weights else "from scratch"
@@ -51,6 +51,19 @@ def print_start(
         frozen = "All but the classifier is frozen" if recipe.freeze == ALL else f"Frozen up to {recipe.freeze}"
         print(f"{frozen}: {count_learning(tried, recipe.freeze, len(data.classes))}.")
     print()
+
+
+def _warn_of_other_computation(arguments: argparse.Namespace) -> None:
+    """Say what keeps a run that is repeated from ending with the very weights."""
+    from ..training import count_processes_and_threads
+
+    facts = arguments.facts
+    if facts.get("extended"):
+        epochs = " and ".join(map(str, facts["extended"]))
+        warn(f"The run of {arguments.config} was made longer after {epochs} epochs: this one ends with other weights.")
+    for name, now in count_processes_and_threads().items():
+        if facts.get(name) not in (None, now):
+            warn(f"The run of {arguments.config} had {facts[name]} {name}, and this one has {now}: its weights will differ.")
 
 
 def resolution_reason(data: Data, source: Classifier | None) -> str:

@@ -8,21 +8,22 @@ from .data_report import DataReport, report_data
 from .evaluation import evaluate
 from .evaluation_report import report, report_files
 from .evaluation_result import Evaluation
-from .execution import Execution
+from .execution import Execution, count_processes_and_threads
 from .freezing import count_learning
 from .initial_network import digest, load_source
 from .recipe import DIGITS, PHOTOS, RECIPES, Recipe
 from .resumption import CHECKPOINT, read_checkpoint, saved_step
 from .run import Run, fit
 from .run_folder import check_can_be_written, check_free, new_folder
-from .run_record import FACTS, from_json, read_record
+from .run_record import FACTS, from_json, plain, read_record
 from .run_record import FILE as RECORD
 from .sample_images import check_preview, plot_classes, preview, write_samples
 
 __all__ = [
     "CHECKPOINT", "DIGITS", "FACTS", "PHOTOS", "RECIPES", "RECORD", "Data", "DataReport", "Evaluation", "Execution", "Images",
-    "Recipe", "Run", "arrays", "check_can_be_written", "check_free", "check_preview", "check_run", "count_learning", "digest",
-    "digits", "evaluate", "fit", "folder", "from_json", "load_source", "new_folder", "plot_classes", "preview",
+    "Recipe", "Run", "arrays", "check_can_be_written", "check_free", "check_preview", "check_run", "count_learning",
+    "count_processes_and_threads", "digest",
+    "digits", "evaluate", "fit", "folder", "from_json", "load_source", "new_folder", "plain", "plot_classes", "preview",
     "read_checkpoint", "read_record", "recalibrate_batch_norm", "report", "report_data", "report_files", "saved_step", "shards",
     "trained_on", "write_samples",
 ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def check_freeze(model: Classifier, recipe: Recipe, source: Classifier | None) -
 
 def check_batch_size(recipe: Recipe, execution: Execution) -> None:
     """Raise InputError if a step of the recipe's batch size cannot be dealt out, see `data.loading.Batches`."""
-    world = int(os.environ.get("WORLD_SIZE", 1))
+    world = execution.processes
     if recipe.batch_size and recipe.batch_size < 2 * world * execution.accumulate:
         raise InputError(
             f"A batch size of {recipe.batch_size} is too small for {world * execution.accumulate} parts, --accumulate "

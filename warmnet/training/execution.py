@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from ..deployment.devices import find_device
 from ..errors import InputError, extra
 
@@ -32,6 +34,11 @@ class Execution:
     activation_checkpointing: bool = False
     compile: bool = False
 
+    @property
+    def processes(self) -> int:
+        """How many compute the run together, under torchrun."""
+        return int(os.environ.get("WORLD_SIZE", 1))
+
     def fabric(self) -> Fabric:
         """Lightning's Fabric, launched; under torchrun, one of its processes."""
         find_device(self.device)
@@ -41,10 +48,18 @@ class Execution:
             raise InputError(f"accumulate is {self.accumulate}; 1 is the least.")
         precision: Any = {"fp32": "32-true", "bf16": "bf16-mixed"}[self.precision]
         processes: dict[str, Any] = {"devices": 1}
-        world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        world, local = self.processes, int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         if world > 1:
             strategy = DDPStrategy(broadcast_buffers=False)
             processes = {"devices": local, "num_nodes": world // local, "strategy": strategy}
         fabric = Fabric(accelerator=self.device, precision=precision, **processes)
         fabric.launch()
         return fabric
+
+
+def count_processes_and_threads() -> dict[str, int]:
+    """How many processes compute a run together, and how many threads each has: with other numbers, sums are rounded otherwise.
+
+    Both are facts of run.json by these names.
+    """
+    return {"processes": Execution().processes, "threads": torch.get_num_threads()}

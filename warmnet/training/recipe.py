@@ -91,8 +91,10 @@ class Recipe:
         for name in ("decay_biases", "flip", "zero_classifier", "class_weights", "frozen_norm"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be True or False.")
-        if not isinstance(self.network, Mapping):
-            raise InputError(f"network is {self.network!r}; it must be options of the network, {{'dropout': 0.5}}.")
+        for name in ("name", "freeze"):
+            if not isinstance(getattr(self, name), str) and not (name == "freeze" and self.freeze is None):
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be text.")
+        _check_network(self.network)
         if self.area is not None:
             _check_area(self.area)
         if self.epochs is not None and self.unfreeze > self.epochs:
@@ -144,8 +146,8 @@ class Recipe:
         return replace(
             self,
             resolution=resolution,
-            crop=self.crop or choose_crop(short_side, resolution),
-            area=self.area or choose_area(short_side),
+            crop=choose_crop(short_side, resolution) if self.crop is None else self.crop,
+            area=choose_area(short_side) if self.area is None else self.area,
             batch_size=batch_size,
             epochs=self.epochs or min(40, max(8, round(2500 / steps))),
             lr=self.base_lr * batch_size / 256 if self.lr is None else self.lr,
@@ -158,7 +160,7 @@ class Recipe:
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
         """This recipe with other settings. Raises InputError for one that recipes do not have."""
-        known = [field.name for field in fields(self)]
+        known = [field.name for field in fields(self) if field.name != "name"]  # which says where the others come from
         unknown = settings.keys() - {*known}
         if unknown:
             raise InputError(f"{min(unknown)}: recipes have no such setting. {choose_one(min(unknown), known)}.")
@@ -176,10 +178,8 @@ class Recipe:
         return schedule.staircase(step, self.lr, int(5 * epoch), 2.4 * epoch)
 
     def __str__(self) -> str:
-        text = (
-            f"Recipe {self.name}: {self.epochs} epochs, batch {self.batch_size}, {self.optimizer} {self.lr:.2g} "
-            f"({self.schedule})"
-        )
+        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+        text = f"Recipe {self.name}: {epochs}, batch {self.batch_size}, {self.optimizer} {self.lr:.2g} ({self.schedule})"
         settings = {name: getattr(self, name) for name in ("augment", "ema", "mixup", "cutmix", "erase", "patience", "freeze")}
         for name, value in {**settings, **self.network}.items():
             if value:
@@ -195,6 +195,14 @@ def _check_number(name: str, value: Any, kind: type, least: float, most: float) 
     if not is_number or not least <= value <= most:
         expected = "a whole number" if kind is int else "a number"
         raise InputError(f"{name} is {value!r}; it must be {expected} from {least:g} to {most:g}.")
+
+
+def _check_network(options: Any) -> None:
+    """Raise if they are no options of a network, or decided elsewhere."""
+    if not isinstance(options, Mapping):
+        raise InputError(f"network is {options!r}; it must be options of the network, {{'dropout': 0.5}}.")
+    for name in options.keys() & ELSEWHERE.keys():
+        raise InputError(f"network has {name!r}, which is no option of a recipe: {ELSEWHERE[name]}.")
 
 
 def _check_area(area: Any) -> None:
@@ -220,7 +228,13 @@ RANGES: dict[str, tuple[type, float, float]] = {
     "epochs": (int, 1, 1e6), "resolution": (int, 1, 1e4), "batch_size": (int, 2, 1e9), "lr": (float, 0, 1e6),
     "base_lr": (float, 0, 1e6), "warmup": (float, 0, 1), "weight_decay": (float, 0, 1e6), "patience": (int, 1, 1e6),
     "label_smoothing": (float, 0, 1), "shift": (float, 0, 1), "magnitude": (float, 0, 30), "mixup": (float, 0, 1e6),
-    "cutmix": (float, 0, 1e6), "erase": (float, 0, 1), "layer_decay": (float, 1e-6, 1), "unfreeze": (int, 0, 1e6),
+    "cutmix": (float, 0, 1e6), "erase": (float, 0, 1), "crop": (float, 1e-6, 1), "layer_decay": (float, 1e-6, 1),
+    "unfreeze": (int, 0, 1e6),
+}  # fmt: skip
+
+ELSEWHERE = {  # keywords of every network that no recipe sets, and what decides them
+    "variant": "it is chosen by --variant (variant=)", "num_classes": "there are as many as the images have",
+    "in_channels": "images have 3", "device": "it is chosen by --device (execution=)", "seed": "it is chosen by --seed (seed=)",
 }  # fmt: skip
 
 # From scratch on hundreds or thousands of images, in minutes. Two things decide how so short a run ends, and differ from the

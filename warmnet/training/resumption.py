@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -17,17 +18,27 @@ from .run_record import plain
 
 CHECKPOINT = "checkpoint.pt"  # the newest state of a run
 APART = "recipe", "split", "network", "weights", "extended"  # what is not compared as one of many settings
+PARTS = "settings", "step", "history", "model", "optimizer"  # of a checkpoint
+SETTINGS = "recipe", "variant", "seed", "network", "weights", "extended", "split"  # that a checkpoint has
 MAY_GROW = "epochs", "patience"  # of a run that is finished
 
 
 def read_checkpoint(folder: Path, lazily: bool = False) -> dict[str, Any]:
     """The newest state of the run in a folder; if `lazily`, its tensors are read when they are used.
 
-    Raises InputError if there is none.
+    Raises InputError if there is none, it is damaged, or of another version.
     """
     if not (folder / CHECKPOINT).exists():
         raise InputError(f"{folder} holds no run to go on with: it has no {CHECKPOINT}. Start it without --resume.")
-    state: dict[str, Any] = torch.load(folder / CHECKPOINT, "cpu", weights_only=True, mmap=lazily)
+    path, cure = folder / CHECKPOINT, f"Start a new run in another --out; --weights {folder} starts it from the weights there."
+    try:
+        state: dict[str, Any] = torch.load(path, "cpu", weights_only=True, mmap=lazily)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, IndexError, UnpicklingError) as error:
+        raise InputError(f"{path} is damaged, and cannot be gone on with. {cure}") from error
+    missing = {*PARTS} - state.keys() if isinstance(state, dict) else {*PARTS}
+    missing = missing or {*SETTINGS} - state["settings"].keys()
+    if missing:
+        raise InputError(f"{path} is of another version of warmnet: it has no {min(missing)}. {cure}")
     return state
 
 

@@ -33,7 +33,7 @@ from .recipe import Recipe
 from .run_folder import RunFolder, check_free
 from .run_record import new_record, run_settings
 from .signals import Signals
-from .steps import Training
+from .steps import Diverged, Training
 
 SAVE_EVERY = 600  # seconds, in long epochs
 
@@ -101,9 +101,9 @@ def fit(
         try:
             with worker_errors():
                 _train(training, data, run, execution.workers)
-        except Exception:
-            if not training.step:
-                run.discard()
+        except Exception as error:
+            if not training.step or (isinstance(error, Diverged) and not training.history):
+                run.discard()  # from here it would end in the same way again
             raise
         finally:
             run.draw(training)

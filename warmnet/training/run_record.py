@@ -16,17 +16,19 @@ import numpy as np
 import torch
 
 from ..authoring.source_code import SourceCode
-from ..data.files import parse_json
 from ..data.samples import Data
 from ..errors import InputError
 from ..version import __version__
 from ..weights.option_values import NotForFilesError, decode, encode
-from .execution import Execution
+from .execution import Execution, count_processes_and_threads
 from .metrics import Epoch
 from .recipe import Recipe
 
 FILE = "run.json"
-FACTS = "source_code", "weights_sha256", "images", "classes", "versions", "command_line", "started", "extended", "results"
+FACTS = (
+    "source_code", "weights_sha256", "images", "classes", "processes", "threads", "versions", "command_line", "started",
+    "extended", "results",
+)  # fmt: skip
 # keys of run.json that are no options: `--config` leaves them out
 
 
@@ -58,6 +60,7 @@ def new_record(settings: Mapping[str, Any], data: Data, execution: Execution, op
         "weights_sha256": settings["weights"],
         "images": {"name": data.name, "train": len(data.train), "held out": len(data.held_out)},
         "classes": list(data.classes),
+        **count_processes_and_threads(),
         "versions": versions(),
         "command_line": sys.argv,
         "started": _now(),
@@ -82,12 +85,23 @@ def versions() -> dict[str, str]:
 def read_record(path: Path) -> dict[str, Any]:
     """The content of run.json, or of another file of options. Raises InputError if it is no JSON object."""
     try:
-        content = parse_json(path.read_bytes())
-    except ValueError as error:
+        content = json.loads(path.read_bytes(), object_pairs_hook=_once)
+    except InputError as error:
+        raise InputError(f"{path} {error}") from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON: {error}.") from error
     if not isinstance(content, dict):
         raise InputError(f'{path} holds no options. Write an object, such as {{"epochs": 40}}.')
     return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises InputError if a key is there twice."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"has {name!r} twice. Leave one of them out.")
+    return dict(pairs)
 
 
 def to_json(record: Mapping[str, Any]) -> str:
@@ -96,8 +110,14 @@ def to_json(record: Mapping[str, Any]) -> str:
 
 
 def from_json(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a recipe that run.json holds as they were: tuples, and functions that have a name."""
-    return {name: decode(value) for name, value in settings.items()}
+    """The settings of a recipe that run.json holds as they were: tuples, and functions that have a name.
+
+    Raises InputError for a function that no file may name.
+    """
+    try:
+        return {name: decode(value) for name, value in settings.items()}
+    except ValueError as error:
+        raise InputError(f"The recipe has an {error}. A file may name functions of torch and warmnet alone.") from error
 
 
 def plain(value: Any) -> Any:

@@ -77,7 +77,7 @@ class Training:
         if self.ema:
             self.ema.update()
         self.step += 1
-        if self.fabric.device.type == "cpu" or self.step % 50 == 0:
+        if self.fabric.device.type == "cpu" or self.step == 1 or self.step % 50 == 0:
             self.check_finite()
 
     def _losses(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -181,11 +181,16 @@ class Training:
             raise self._diverged(f"at step {self.step} of {self.steps}")
 
     def _diverged(self, place: str) -> Diverged:
+        if self.step == 1:
+            return Diverged(
+                "The loss is not a number before anything is learned: the network gives NaN or infinity for the first images. "
+                "Look for a division by zero, a logarithm or a root in its forward, or at the weights that it starts from."
+            )
         lr = self.optimizer.param_groups[-1]["lr"]
-        return Diverged(
-            f"The loss is not a number any more {place}, with a learning rate of {lr:.3g}. Start again with a lower --lr. "
-            f"What was saved before is as it was."
-        )
+        text = f"The loss is not a number any more {place}, with a learning rate of {lr:.3g}. Start again with a lower --lr"
+        if self.history:
+            return Diverged(f"{text} and another --out. What was saved before is as it was.")
+        return Diverged(f"{text}.")
 
     def state_dict(self) -> dict[str, Any]:
         """All that it takes to go on from here, without code; of several processes after `synchronize`."""
