@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .decoding import decode
 from .errors import DataError, first_of
+from .modes import darkness
 from .samples import SHARE, Data, Sample, hold_out
 from .tar_members import Member
 from .walk import left_out_text
@@ -61,8 +62,9 @@ def assemble(root: Path, found: Found, val_share: float | None, strict: bool, wo
         held_out = [Sample(image, label[name]) for image, name in found.held_out if image not in unreadable]
         for part, samples in zip(found.parts, (train, held_out)):
             _check_counts(found, part, samples, least=1)
-    name, notes = root.resolve().name, tuple(found.notes)
-    return Data(name, found.classes, train, held_out, tuple(skipped), dict(found.left_out), notes, facts)
+    dark = darkness([image.brightest for image in facts.values() if image.brightest])
+    notes = (*found.notes, *filter(None, [dark]))
+    return Data(root.resolve().name, found.classes, train, held_out, tuple(skipped), dict(found.left_out), notes, facts)
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
