@@ -13,7 +13,7 @@ import torch
 
 from ..errors import extra
 from .errors import ImageError
-from .formats import decoders
+from .formats import LONGEST_MARK, decoders, format_of
 from .modes import has_16_bits, to_8_bits, upright_rgb
 from .quiet import Quiet
 
@@ -77,10 +77,39 @@ def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
 @contextmanager
 def opened_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image]:
     """The image in a file as Pillow opens it, not decoded yet. What goes wrong with it in the block is an ImageError."""
+    with _naming(_name(path)), QUIET, _open(path) as image:
+        yield image
+
+
+def _open(file: str | os.PathLike[str] | BinaryIO) -> Image:
+    """The image in a file; an ImageError says what is in it instead."""
     with extra("train"):
         from PIL import Image as images
-    with _naming(_name(path)), QUIET, images.open(path, formats=decoders()) as image:
-        yield image
+    if hasattr(file, "read") and not (hasattr(file, "seekable") and file.seekable()):
+        file = io.BytesIO(file.read())  # of a download, say
+    try:
+        return images.open(file, formats=decoders())
+    except images.UnidentifiedImageError as error:
+        if isinstance(file, (str, os.PathLike)):
+            with open(file, "rb") as opened:
+                start = opened.read(LONGEST_MARK)
+        else:
+            file.seek(0)
+            start = file.read(LONGEST_MARK)
+        raise ImageError(_no_image(start)) from error
+
+
+def _no_image(start: bytes) -> str:
+    """What is wrong with a file that is no image, by its first bytes."""
+    if not start:
+        return "it is empty, 0 bytes."
+    format = format_of(start)
+    if format:
+        return (
+            f"it begins as {format} does, and is damaged there or of a kind that Pillow cannot read. If "
+            f"another program opens it, convert it to PNG."
+        )
+    return "not an image of a known format."
 
 
 def _name(file: Any) -> str:
@@ -93,14 +122,10 @@ def _name(file: Any) -> str:
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
     """Whatever goes wrong inside it is an ImageError with the name of the image and the reason."""
-    from PIL.Image import DecompressionBombError, UnidentifiedImageError
+    from PIL.Image import DecompressionBombError
 
     try:
         yield
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{name}: not an image of a known format, of a kind of it that Pillow cannot read, or damaged at its start."
-        ) from error
     except DecompressionBombError as error:
         raise ImageError(f"{name}: {_too_large(error)}") from error
     except IsADirectoryError as error:
