@@ -115,6 +115,15 @@ def test_a_picture_taken_sideways_stands_upright_in_every_format(tmp_path, suffi
         assert pixels.shape == (32, 16, 3) and pixels[0].max() < 20 and pixels[-1].min() > 235
 
 
+def test_an_image_that_somebody_has_opened_keeps_its_name(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (8, 4)).save(tmp_path / "x.tif", exif=exif)
+    image = Image.open(tmp_path / "x.tif")
+    to_image(image)
+    assert image.filename == str(tmp_path / "x.tif")
+
+
 def test_of_several_pages_or_frames_it_is_the_first(tmp_path):
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     for suffix in "tif", "gif", "png", "webp":
