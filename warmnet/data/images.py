@@ -77,14 +77,16 @@ def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
 @contextmanager
 def opened_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image]:
     """The image in a file as Pillow opens it, not decoded yet. What goes wrong with it in the block is an ImageError."""
+    with extra("train"):
+        import PIL  # noqa: F401 # that it is missing is no fault of the image
     with _naming(_name(path)), QUIET, _open(path) as image:
         yield image
 
 
 def _open(file: str | os.PathLike[str] | BinaryIO) -> Image:
     """The image in a file; an ImageError says what is in it instead."""
-    with extra("train"):
-        from PIL import Image as images
+    from PIL import Image as images
+
     if hasattr(file, "read") and not (hasattr(file, "seekable") and file.seekable()):
         file = io.BytesIO(file.read())  # of a download, say
     try:
