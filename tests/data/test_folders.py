@@ -202,5 +202,7 @@ def test_a_class_with_control_characters_is_refused(tmp_path):
 
 
 def test_a_folder_that_was_moved_says_how_its_run_goes_on(tmp_path):
-    with pytest.raises(DataError, match="pets does not exist. If it was moved, name where it is now"):
+    with pytest.raises(
+        DataError, match="pets does not exist. If it was moved, name where it is now: warmnet train FOLDER --resume"
+    ):
         folder(tmp_path / "pets", run=tmp_path / "runs" / "pets-1")

@@ -49,7 +49,7 @@ def _existing(root: str | os.PathLike[str], run: Path | None = None) -> Path:
         return path
     if path.exists():
         raise DataError(f"{path} is not a folder. Unpack it, if it is an archive, or name the folder that it is in.")
-    moved = f" If it was moved, name where it is now, and {run} goes on with it." if run else ""
+    moved = f" If it was moved, name where it is now: warmnet train FOLDER --resume --out {run}." if run else ""
     raise DataError(f"{path} does not exist.{moved}")
 
 
