@@ -152,6 +152,12 @@ def test_a_folder_to_hold_out_goes_before_the_folders_own(tmp_path):
     assert data.notes == (f"Left alone, since {tmp_path / 'test'} is held out: val, 4 images.",)
 
 
+def test_a_folder_without_train_says_so_whatever_is_held_out(tmp_path):
+    write_digits(tmp_path / "pets" / "val")
+    with pytest.raises(DataError, match="nothing is spelled like train. Name what to train on"):
+        folder(tmp_path / "pets", val=write_digits(tmp_path / "other"))
+
+
 @pytest.mark.parametrize(
     "make, message",
     [

@@ -40,9 +40,8 @@ def find_parts(root: Path, val: Path | None = None) -> Parts:
     if not names:
         raise _without_class_folders(root, folders, spelled)
     notes = _check_others(root, folders, spelled, names)
-    if val is None:
-        part, choice = choose_held_out(_with_counts(root, names), str(root))
-    else:
+    part, choice = choose_held_out(_with_counts(root, names), str(root))
+    if val is not None:
         others = [name for name in names["val"] + names["test"] if not (root / name).samefile(val)]
         part, choice = "", [f"Left alone, since {val} is held out: {_with_count(root / name)}." for name in others]
     for one_of in filter(None, ("train", part)):
