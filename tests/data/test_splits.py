@@ -6,7 +6,7 @@ from warmnet.data.splits import part_of, parts_of, words_in
 
 SPELLED = {
     "train": ["train", "Train", "TRAIN", "training", "Training", "trainset", "train_set", "training-set", "train2017",
-              "train_1", "train-split", "train data", "training_images"],
+              "train_1", "train-split", "train data", "training_images", "trainval"],
     "val": ["val", "Val", "valid", "validation", "dev", "val2017", "validset", "dev-set", "Validation_Set", "validate",
             "holdout", "hold_out", "heldout"],
     "test": ["test", "Test", "testing", "testset", "test_set", "test1", "evaluation"],
@@ -40,7 +40,8 @@ def test_a_part_is_spelled_in_many_ways(part, name):
         ),
         (["imagenetTrain-0", "imagenetVal-0"], {"imagenetTrain-0": "train", "imagenetVal-0": "val"}),
         (["train_station", "test_tube"], {}),
-        (["strain", "sieve"], {}),
+        (["trainer", "tester", "cat"], {}),
+        (["pets_trainset", "pets_test"], {"pets_trainset": "train", "pets_test": "test"}),
     ],
 )
 def test_a_name_that_differs_from_others_by_the_word_alone_says_a_part(names, parts):
@@ -249,6 +250,10 @@ def nested(root):
         (other_classes, "different classes: 2 in .*train alone; 3 in .*val alone"),
         (subset, "different classes: 2 in .*train alone. Both need"),
         (other_case, "The class Cat of .*train is spelled cat in .*val"),
+        (
+            lambda root: write_digits(root / "train", [0]),
+            r"train holds 1 class folders.*/train/cat/1.jpg, .*/train/dog/1.jpg.$",
+        ),
         (nested, "train holds 1 class folders.*name it: .*train/train"),
     ],
 )

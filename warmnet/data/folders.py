@@ -10,7 +10,7 @@ from .errors import DataError
 from .label_files import read_labels
 from .parts import find_parts
 from .samples import Data
-from .splits import parts_in_folders
+from .splits import part_of, parts_in_folders
 from .walk import Files, find_images, list_folder
 
 
@@ -113,7 +113,8 @@ def _check_class_folders(part: Path, files: Files) -> None:
     elif ".tar" in files.left_out:
         cure = f"Shards are named themselves: '{part}/*.tar'"
     else:
-        cure = f"What is expected: {part}/cat/1.jpg, {part}/dog/1.jpg, or the same below {part}/train and {part}/val"
+        cure = f"What is expected: {part}/cat/1.jpg, {part}/dog/1.jpg"
+        cure += "" if part_of(part.name) else f", or the same below {part}/train and {part}/val"
     raise DataError(f"{part} holds {content}. {cure}.")
 
 

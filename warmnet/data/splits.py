@@ -10,7 +10,7 @@ from pathlib import PurePath
 from .errors import DataError
 
 WORDS = {
-    "train": ("train", "training"),
+    "train": ("train", "training", "trainval"),
     "val": (
         "val",
         "valid",
@@ -28,7 +28,8 @@ WORDS = {
 }
 _PARTS = {word: part for part, words in WORDS.items() for word in words}
 _WORD = re.compile("|".join(_PARTS))
-_ENDING = r"[ _.-]*(set|split|data|dataset|images)?[ _.-]*\d*"  # training_set, test-split, val2017
+_KINDS = "set|split|dataset|data|images"  # what a word may be followed by
+_ENDING = rf"[ _.-]*({_KINDS})?[ _.-]*\d*"  # training_set, test-split, val2017
 _SPELLED = re.compile(f"({'|'.join(_PARTS)}){_ENDING}", re.IGNORECASE)
 
 
@@ -98,13 +99,15 @@ def choose_held_out(names: Mapping[str, Sequence[str]], of: str) -> tuple[str, l
 
 
 def _frames(name: str) -> list[tuple[str, str]]:
-    """A name without each word of a part that is in it, in turn, with the word's place as a *; and the part."""
-    lower = name.lower()
+    """A name without each word of a part that is in it, in turn, with the word's place as a *; and the part.
+
+    A word ends where no small letter follows: there is one in trainA and mytrain, but none in trainer.
+    """
     frames: list[tuple[str, str]] = []
-    if not _WORD.search(lower):  # as most names, of which there may be millions
+    if not _WORD.search(name.lower()):  # as most names, of which there may be millions
         return frames
     for word, part in _PARTS.items():
-        for match in re.finditer(word, lower):
-            before, after = (re.sub(r"[\d\W_]+", "", text) for text in (lower[: match.start()], lower[match.end() :]))
-            frames.append((f"{before}*{re.sub('^(set|split|dataset|data|images)', '', after)}", part))
+        for match in re.finditer(f"(?i:{word}({_KINDS})?)(?![a-z])", name):
+            before, after = (re.sub(r"[\d\W_]+", "", text.lower()) for text in (name[: match.start()], name[match.end() :]))
+            frames.append((f"{before}*{re.sub(f'^({_KINDS})', '', after)}", part))
     return frames
