@@ -13,7 +13,7 @@ import torch
 
 from ..errors import extra
 from .errors import ImageError
-from .formats import decoders
+from .formats import cure_of, decoders
 from .modes import to_8_bits, upright_rgb
 from .quiet import Quiet
 
@@ -79,7 +79,7 @@ def opened_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image]:
 def _name(file: Any) -> str:
     """What a file is called in messages."""
     if isinstance(file, (str, os.PathLike)):
-        return os.fspath(file)
+        return os.fspath(file) or "''"
     return str(getattr(file, "name", None) or getattr(file, "filename", None) or "the bytes")
 
 
@@ -91,6 +91,9 @@ def _naming(name: str) -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError as error:
+        suffix = os.path.splitext(name)[1].lower()
+        if cure := cure_of(suffix):
+            raise ImageError(f"{name}: {suffix} files are not read here: {cure}.") from error
         raise ImageError(
             f"{name}: not an image of a known format, of a kind of it that Pillow cannot read, or damaged at its start."
         ) from error
