@@ -176,6 +176,11 @@ def test_a_forgotten_network_is_named(pets, capsys):
         assert f"RUN comes first, the network, such as: warmnet predict lite0 {words[0]}" in refused(capsys, "predict", *words)
 
 
+def test_an_exported_network_without_its_ending_is_named(pets, capsys):
+    (pets.parent / "network.onnx").touch()
+    assert "network does not exist. Did you mean 'network.onnx'?" in refused(capsys, "predict", "network", "pets")
+
+
 def test_an_exported_network_needs_no_model_file(pets, capsys):
     (pets.parent / "network.onnx").touch()
     for command in "predict", "evaluate":
