@@ -96,7 +96,7 @@ def words(folder, out, *more, epochs=4):
 @pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_still_ends_with_the_same_bytes(tmp_path, count):
     """At moments by the number of things done with files, which images are, too: the same in each run of this test."""
-    folder, epochs, rng = write_digits(tmp_path / "digits", count=12), 4 + 2 * count, random.Random(3)
+    folder, epochs, rng = write_digits(tmp_path / "digits", count=12), 4 + 4 * count, random.Random(3)
     whole, run, places = tmp_path / "whole", tmp_path / "run", []
     uninterrupted = Command(words(folder, whole, epochs=epochs), whole, since="checkpoint.pt")
     assert uninterrupted.end() == (0, "")
@@ -104,7 +104,8 @@ def test_killed_at_random_moments_it_still_ends_with_the_same_bytes(tmp_path, co
     for n in range(count + 1):
         more = ["--resume"] if (run / "checkpoint.pt").exists() else []
         moment = rng.randrange(three_epochs) if n < count else -1
-        process = Command(words(folder, run, *more, epochs=epochs), tmp_path / str(n), moment, since="checkpoint.pt")
+        since = "metrics.csv" if n % 2 else "checkpoint.pt"  # after an epoch, or while the run begins, too
+        process = Command(words(folder, run, *more, epochs=epochs), tmp_path / str(n), moment, since)
         code, said = process.end()
         assert code == (-signal.SIGKILL if n < count else 0), said
         if n < count and (run / "checkpoint.pt").exists():

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from ..authoring.notebooks import copy_notebooks, start_jupyter
 from .messages import warn
+from .parser import Parser
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.usage = "%(prog)s [FOLDER] [OPTIONS] [-- OF JUPYTER]"
     parser.add_argument("folder", nargs="?", default="warmnet-notebooks", metavar="FOLDER", help="default: warmnet-notebooks")
     parser.add_argument("--copy-only", action="store_true", help="do not start Jupyter. Default: start it")
+    parser.hint = " Jupyter's options follow two dashes: warmnet notebook -- --port 8889."
     parser.epilog = "example: warmnet notebook -- --port 8889"
 
 

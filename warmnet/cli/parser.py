@@ -11,7 +11,9 @@ from ..spelling import choose_one, nearest
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of a command, or of all of them."""
+    """A parser of a command, or of all of them; `hint` is a sentence for those who use an option that it has not."""
+
+    hint = ""
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2 and a line on stderr: what is wrong, and where one reads more."""
@@ -24,7 +26,8 @@ class Parser(argparse.ArgumentParser):
         if not word.startswith("-"):
             self.error(f"{word} is one argument too many")
         near = nearest(word, self._option_string_actions)
-        self.error(f"{word} is no option.{f' Did you mean {near}?' if near else ''}")
+        offer = f" Did you mean {near}?" if near else ""
+        self.error(f"{word} is no option.{offer}{self.hint}")
 
     def shorten_usage(self) -> None:
         """Let the usage name arguments alone, once all are added; a command may have written its own."""
