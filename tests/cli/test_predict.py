@@ -133,7 +133,8 @@ def test_csv_has_a_row_for_each_image_with_its_classes_or_the_error(model, saved
     assert [float(rows[0][f"probability {rank}"]) for rank in (1, 2)] == pytest.approx(shares, abs=1e-6)
     assert rows[4]["class 1"] == "" and "pets/1/01.png" in rows[4]["error"]
     assert main(["predict", saved, "pets", "--csv=out.csv", "--top=2"]) == 1
-    assert (pets.parent / "out.csv").read_text() == out and capsys.readouterr().out == ""
+    said = capsys.readouterr()
+    assert (pets.parent / "out.csv").read_text() == out and said.out == "" and said.err.endswith("out.csv is written.\n")
 
 
 def test_no_file_is_written_over_but_by_force_and_no_image_is_taken_for_the_csv(saved, pets, capsys):
