@@ -15,8 +15,8 @@ OTHER_WORDS = {  # torch's, timm's, Keras', fastai's and ultralytics' -> ours, a
     "stochasticdepthprob": "dropconnect", "survivalprob": "dropconnect", "inchans": "inchannels",
     "learningrate": "lr", "lr0": "lr", "bs": "batchsize", "imgsz": "resolution", "imgsize": "resolution",
     "imagesize": "resolution", "inputsize": "resolution", "checkpoint": "weights", "pretrained": "weights",
-    "arch": "variant network", "variant": "network", "format": "to", "k": "top", "topk": "top", "output": "out csv", "out": "csv",
-    "numworkers": "workers", "wd": "weightdecay", "adam": "adamw", "smoothing": "labelsmoothing",
+    "arch": "variant network", "variant": "network", "format": "to", "k": "top", "topk": "top", "output": "out csv",
+    "out": "csv", "numworkers": "workers", "wd": "weightdecay", "adam": "adamw", "smoothing": "labelsmoothing",
     "randomerasing": "erase", "reprob": "erase", "fp16": "bf16", "fit": "train", "val": "evaluate",
     "validate": "evaluate", "test": "evaluate", "infer": "predict", "inference": "predict", "env": "info", "doctor": "info",
 }  # fmt: skip

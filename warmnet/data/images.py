@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,13 +20,15 @@ from .quiet import Quiet
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+CHANNELS = 1, 3, 4
 QUIET = Quiet()  # of odd metadata, say, Pillow warns
-KINDS = "a path, a PIL image, an array (H, W, 3) of uint8, an open file or its bytes"
+SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+KINDS = f"a path, a PIL image, an array {SHAPES} of uint8, uint16 or bool, an open file or its bytes"
 
 
 def is_one(images: Any) -> bool:
     """Whether it is one image, and not several."""
-    if isinstance(images, (str, os.PathLike, bytes, bytearray)) or not isinstance(images, Iterable):
+    if isinstance(images, (str, os.PathLike, bytes, bytearray, memoryview, Mapping)) or not isinstance(images, Iterable):
         return True
     return hasattr(images, "read") or getattr(images, "ndim", 1) in (0, 2, 3)
 
@@ -39,7 +41,7 @@ def to_image(image: Any) -> Image:
     """
     if isinstance(image, (str, os.PathLike)):
         return read_image(os.path.expanduser(image))
-    if isinstance(image, (bytes, bytearray)):
+    if isinstance(image, (bytes, bytearray, memoryview)):
         return read_image(io.BytesIO(image))
     with extra("train"):
         from PIL.Image import Image, fromarray
@@ -55,9 +57,10 @@ def to_image(image: Any) -> Image:
         return read_image(image)
     cure = ""
     if isinstance(image, torch.Tensor):
-        cure = (
-            " A tensor (3, H, W) of uint8 becomes an array by x.permute(1, 2, 0).numpy(); a preprocessed batch is for model(x)."
-        )
+        order = ".permute(1, 2, 0)" if image.ndim == 3 and image.shape[2] not in CHANNELS else ""
+        cure = f" A tensor of uint8 becomes an array by x{order}.numpy(); a preprocessed batch is for model(x)."
+    elif isinstance(image, Mapping):
+        cure = " Pass the images that it holds: list(images.values())."
     raise ImageError(f"A {type(image).__name__} is no image: that is {KINDS}.{cure}")
 
 
@@ -124,9 +127,11 @@ def _bytes_of(array: np.ndarray) -> np.ndarray:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)) or 0 in array.shape:
         cure = ""
-        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+        if array.ndim == 3 and array.shape[0] in CHANNELS:
             cure = " Its channels come first: array.transpose(1, 2, 0) puts them last."
-        raise ImageError(f"an image is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not {array.shape}.{cure}")
+        elif array.ndim == 3:
+            cure = " Of several grey images, (N, H, W), pass a list: [*array]."
+        raise ImageError(f"an image is {SHAPES}, not {array.shape}.{cure}")
     if array.dtype == bool:
         return array * np.uint8(255)
     if array.dtype.kind == "u" and array.itemsize == 2:  # of either byte order
