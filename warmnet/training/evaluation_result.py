@@ -19,7 +19,7 @@ with extra("train"):
 BINS = 15  # as Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599
 MOST_ROWS = 20  # of classes in the text
 COLUMNS = (
-    Column("class", least=12), Column("images", right=True, drop=3), Column("right", right=True, drop=1),
+    Column("class", least=len("macro average")), Column("images", right=True, drop=3), Column("right", right=True, drop=1),
     Column("recall", right=True), Column("precision", right=True, drop=4), Column("F1", right=True),
     Column("taken for", least=12, drop=5, called="most often taken for"), Column("times", right=True, drop=2),
 )  # fmt: skip
