@@ -19,6 +19,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -99,7 +100,7 @@ def write_photographs(folder):
     with tarfile.open(folder / "photographs.tar", "w") as tar:
         for path in paths:
             tar.add(path, path.name)
-    return [*map(str, paths)], list_members(str(folder / "photographs.tar"))
+    return [*map(str, paths)], list_members(str(folder / "photographs.tar"), Counter())
 
 
 def one_thread(files, members):

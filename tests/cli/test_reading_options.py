@@ -50,4 +50,4 @@ def test_how_a_folder_was_read_is_said_before_training(pets, capsys):
     (pets.parent / "split" / "Train" / "0" / "IMG_1.HEIC").touch()
     assert main(["train", "split", "--preview"]) == 0
     err = capsys.readouterr().err
-    assert "Left alone, beside valid: test." in err and "left out: 1 .heic (convert them to JPEG)." in err
+    assert "Left alone, beside valid: test, 4 images." in err and "left out: 1 .heic (convert them to JPEG)." in err

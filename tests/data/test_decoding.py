@@ -1,14 +1,16 @@
 import hashlib
 import os
 import shutil
+import struct
 import tarfile
 
 import numpy as np
 import pytest
-from pictures import write_digits
+from pictures import png, tiff, write_digits
 from PIL import Image
 
-from warmnet.data import Data, Sample, digits, folder, image_facts, shards
+from warmnet import training
+from warmnet.data import Data, Sample, arrays, digits, folder, image_facts, read_image, shards
 from warmnet.data.split_csv import split_of, write_split
 
 
@@ -39,6 +41,35 @@ def test_decoding_finds_size_mode_and_the_digest_of_the_bytes(tmp_path):
         assert image.bytes == path.stat().st_size and image.modified == path.stat().st_mtime_ns
         assert image.digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert data.median_short_side == 20
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_pictures_of_a_camera_of_fewer_bits_keep_their_proportions_and_it_is_said(tmp_path, bits):
+    for label in "cat", "dog":
+        (tmp_path / label).mkdir()
+        for n, brightness in enumerate((1, 0.5, 0.3)):  # by day and by night
+            ramp = np.linspace(0, brightness * (2**bits - 1), 800).astype(np.uint16).reshape(20, 40)
+            Image.fromarray(ramp).save(tmp_path / label / f"{n}.png")
+    data = folder(tmp_path)
+    assert len(data.facts) == 6 and not data.skipped, "no night is left out"
+    most = 2**bits - 1
+    assert f"6 images of 16 bits reach at most {most:,}, and 65,535 is white: they are read as dark as that." in data.notes[-1]
+    assert [np.max(read_image(tmp_path / "cat" / f"{n}.png")) for n in range(2)] == [most >> 8, most // 2 >> 8]
+    assert data.notes[-1] in training.report_data(data).text()
+    assert f"{most:,}" in arrays(np.full((10, 2, 2), most, np.uint16), [0, 1] * 5).notes[-1]
+
+    Image.fromarray(np.full((20, 40), 40_000, np.uint16)).save(tmp_path / "cat" / "bright.png")
+    assert not folder(tmp_path).notes and not arrays(np.full((10, 2, 2), 40_000, np.uint16), [0, 1] * 5).notes
+
+
+def test_the_depth_of_colours_is_known_too_and_that_of_a_12_bit_tiff_needs_no_word(tmp_path):
+    for label in "cat", "dog":
+        (tmp_path / label).mkdir()
+        for n in range(2):
+            (tmp_path / label / f"{n}.tif").write_bytes(tiff(12, bytes(6)))
+    assert not folder(tmp_path).notes
+    (tmp_path / "cat" / "deep.png").write_bytes(png(16, 2, struct.pack(">6H", 0, 0, 0, 1000, 2000, 3000), width=2))
+    assert folder(tmp_path).notes[-1].startswith("1 image of 16 bits reaches at most 3,071,")
 
 
 def test_the_facts_of_a_member_are_those_of_the_file_that_was_packed(tmp_path):

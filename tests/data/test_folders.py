@@ -110,7 +110,7 @@ def class_of_one_image(root):
         (class_of_phone_images, r"the class dog has 0 readable images.* Left out: 1 \.heic \(convert them to JPEG\)"),
         (class_of_one_image, "the class 5 has 1 readable images, and 2 is the least"),
         (two_unicode_forms, "holds two folders called é, in two Unicode forms"),
-        (not_utf_8, r"the class 'caf\\udce9' has characters that cannot be printed"),
+        (not_utf_8, r"the class 'caf\\udce9' is not UTF-8. Rename it"),
     ],
 )
 def test_a_folder_that_cannot_be_trained_on_says_why(tmp_path, make, message):
@@ -130,9 +130,9 @@ def test_a_share_of_each_class_is_held_out_and_leaves_some(tmp_path, share, held
     assert folder(tmp_path, val_share=share) == data
 
 
-@pytest.mark.parametrize("share", [0, 1, -0.2, 20, float("nan")])
+@pytest.mark.parametrize("share", [1, -0.2, 20, float("nan")])
 def test_a_share_that_leaves_nothing_is_refused(tmp_path, share):
-    with pytest.raises(DataError, match="above 0 and below 1"):
+    with pytest.raises(DataError, match="at least 0, none, and below 1"):
         folder(write_digits(tmp_path), val_share=share)
 
 
@@ -149,7 +149,13 @@ def test_a_folder_to_hold_out_goes_before_the_folders_own(tmp_path):
         write_digits(tmp_path / part, count=2)
     data = folder(tmp_path, val=tmp_path / "test")
     assert {sample.image.parts[-3] for sample in data.held_out} == {"test"} and len(data.train) == 4
-    assert data.notes == (f"Left alone, since {tmp_path / 'test'} is held out: val.",)
+    assert data.notes == (f"Left alone, since {tmp_path / 'test'} is held out: val, 4 images.",)
+
+
+def test_a_folder_without_train_says_so_whatever_is_held_out(tmp_path):
+    write_digits(tmp_path / "pets" / "val")
+    with pytest.raises(DataError, match="nothing is spelled like train. Name what to train on"):
+        folder(tmp_path / "pets", val=write_digits(tmp_path / "other"))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +163,7 @@ def test_a_folder_to_hold_out_goes_before_the_folders_own(tmp_path):
     [
         (lambda root: {"val": root / "gone"}, "gone does not exist"),
         (lambda root: {"val": ""}, "The name of a folder is empty"),
-        (lambda root: {"val": root}, "are one file, .* it cannot be of two classes or parts"),
+        (lambda root: {"val": root}, "pets is to be held out, and trained on"),
         (
             lambda root: {"val": write_digits(root.parent / "v", classes=(0, 2))},
             "different classes: 1 in .* alone; 2 in .*/v alone",
@@ -165,7 +171,7 @@ def test_a_folder_to_hold_out_goes_before_the_folders_own(tmp_path):
         (lambda root: {"val": write_digits(root.parent / "v" / "train").parent}, "v holds parts of a data set. Name the one"),
         (
             lambda root: {"val": write_digits(root.parent / "v"), "val_share": 0.1},
-            "v is held out already, and not a share of 0.1",
+            "v is held out already, and not a share of 0.1.*train on .*pets alone",
         ),
         (lambda root: {"val": write_digits(root.parent / "v"), "labels": root / "l.csv"}, "held out in a column split"),
     ],
@@ -180,3 +186,29 @@ def test_files_whose_names_are_no_text_are_images_like_all(tmp_path):
     write_digits(tmp_path, count=2)
     (tmp_path / "0" / "00.png").rename(tmp_path / "0" / os.fsdecode(b"caf\xe9 \xff.png"))
     assert len(folder(tmp_path, workers=1).train) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}ner\N{NO-BREAK SPACE}Apfel",
+        "\u0645\u06cc\u200c\u062e",
+        "\N{WOMAN}\u200d\N{ROCKET}",
+    ],
+)
+def test_classes_are_called_what_unicode_has(tmp_path, name):
+    (write_digits(tmp_path, count=2) / "0").rename(tmp_path / name)
+    assert name in folder(tmp_path).classes
+
+
+def test_a_class_with_control_characters_is_refused(tmp_path):
+    (write_digits(tmp_path, count=2) / "0").rename(tmp_path / "a\nb")
+    with pytest.raises(DataError, match="has control characters"):
+        folder(tmp_path)
+
+
+def test_a_folder_that_was_moved_says_how_its_run_goes_on(tmp_path):
+    with pytest.raises(
+        DataError, match="pets does not exist. If it was moved, name where it is now: warmnet train FOLDER --resume"
+    ):
+        folder(tmp_path / "pets", run=tmp_path / "runs" / "pets-1")

@@ -39,7 +39,7 @@ def test_every_form_of_a_picture_is_the_same_picture(path, monkeypatch):
         Image.open(path),
     ]
     with open(path, "rb") as file:
-        for form in [*forms, file, PIXELS, opaque, PIXELS.astype(np.uint16) * 257, (PIXELS.astype(">u2") * 257)]:
+        for form in [*forms, file, PIXELS, opaque, PIXELS.astype(np.uint16) * 257, (PIXELS.astype(">u2") * 257), PIXELS / 255]:
             assert is_one(form) and np.array_equal(to_image(form), PIXELS)
 
 
@@ -52,15 +52,15 @@ def test_grey_arrays_have_two_dimensions_or_one_channel():
 @pytest.mark.parametrize(
     "image, message",
     [
-        (PIXELS / 255, r"not float64.*\(255 \* array\)\.round\(\)\.astype\(np\.uint8\)"),
-        (PIXELS.astype(int), "uint8 or uint16, not int64"),
-        (PIXELS.transpose(2, 0, 1), r"not \(3, 6, 8\)\. Its channels come first: array\.transpose\(1, 2, 0\)"),
+        (PIXELS / 1.0, r"values are 0.0 to 2..\.0, and of floats 0 is black and 1 white\. Scale them"),
+        (PIXELS.astype(int), "uint8, uint16 or floats from 0 to 1, not int64"),
+        (PIXELS.transpose(2, 0, 1), r"not \(3, 6, 8\)\. Its channels come first: transpose\(1, 2, 0\)"),
         (PIXELS[None], r"not \(1, 6, 8, 3\)"),
         (PIXELS[:0], r"not \(0, 8, 3\)"),
         (GREY.astype(np.uint16), "values are .* 65535 white"),
         (torch.zeros(3, 6, 8), r"A Tensor is no image.*x\.permute\(1, 2, 0\)\.numpy\(\)"),
         (None, "A NoneType is no image: that is a path, a PIL image"),
-        (torch.zeros(6, 8, 3), r"A Tensor is no image: that is .*uint16 or bool.*by x\.numpy\(\)"),
+        (torch.zeros(6, 8, 3), r"A Tensor is no image: that is .*floats from 0 to 1.*by x\.numpy\(\)"),
         (np.zeros((9, 6, 8), np.uint8), r"pass a list: \[\*array\]"),
         ({"a": "cat.jpg"}, r"A dict is no image.*list\(images\.values\(\)\)"),
         ([[1, 2]], "A list is no image"),

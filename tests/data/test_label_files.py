@@ -75,6 +75,95 @@ def test_a_column_says_what_is_held_out(tmp_path, names):
     assert data == folder(root, labels=write(tmp_path / "l.csv", lines(rows)))
 
 
+@pytest.mark.parametrize(
+    "first", [("3-00", "class_1"), ("3-00.png", "name"), ("3-00.png", "label"), ("3-00.png", "set_1"), ("img_001", "cat")]
+)
+def test_a_first_row_that_names_a_file_is_no_header(tmp_path, first):
+    root = flat(tmp_path / "images")
+    (root / "7-00.png").rename(root / "img_001.png")
+    rows = [first, *[(f"{c}-0{n}.png", c) for c in "37" for n in (1, 2, 3)]]
+    found = read_labels(root, write(tmp_path / "l.csv", lines(rows)))
+    assert (first[0].removesuffix(".png"), first[1]) in [(path.stem, name) for path, name in found.train]
+
+
+@pytest.mark.parametrize("file", ["image", "name"])
+def test_files_are_in_the_column_whose_values_are_files(tmp_path, file):
+    root = flat(tmp_path / "images")
+    rows = rows_of(root)
+    for number, (name, _) in enumerate(rows):
+        (root / name).rename(root / f"{number}.png")
+    rows = [(str((number + 1) % 8), f"{number}.png", label) for number, (_, label) in enumerate(rows)]
+    found = read_labels(root, write(tmp_path / "l.csv", lines(rows, header=("id", file, "label"))))
+    assert [(path.name, label) for path, label in found.train] == [row[1:] for row in rows]
+    assert found.notes == ["Columns of l.csv that are not used: id."]
+
+
+@pytest.mark.parametrize("header", [("class_id", "class_name"), ("target", "category"), ("class", "species")])
+def test_names_of_classes_go_before_their_numbers(tmp_path, header):
+    root = flat(tmp_path / "images")
+    rows = [(name, "0" if label == "three" else "1", label) for name, label in rows_of(root)]
+    data = folder(root, labels=write(tmp_path / "l.csv", lines(rows, header=("file", *header))))
+    assert data.classes == ("seven", "three")
+
+
+@pytest.mark.parametrize(
+    "names, header",
+    [
+        (("0", "1"), ("fname", "label", "is_valid")),
+        (("0.0", "1.0"), ("fname", "label", "is_valid")),
+        (("train", "valid"), ("filepaths", "labels", "data set")),
+    ],
+)
+def test_the_columns_of_well_known_files_are_known(tmp_path, names, header):
+    root = flat(tmp_path / "images")
+    rows = [(*row, names["-03" in row[0]]) for row in rows_of(root)]
+    data = folder(root, labels=write(tmp_path / "l.csv", lines(rows, header=header)))
+    assert [sample.image.name for sample in data.held_out] == ["3-03.png", "7-03.png"] and not data.notes
+
+
+@pytest.mark.parametrize("before, delimiter", [("sep=;\r\n", ";"), ("sep=,\n", ","), ("\n\r\n", ";")])
+def test_lines_before_the_header_do_not_count(tmp_path, before, delimiter):
+    root = flat(tmp_path / "images")
+    labels = write(tmp_path / "l.csv", before + lines(rows_of(root), delimiter, header=("file", "label")))
+    assert labelled(folder(root, labels=labels)) == rows_of(root)
+
+
+def test_images_without_a_class_are_left_out_and_counted(tmp_path):
+    root = flat(tmp_path / "images", count=5)
+    rows = rows_of(root)
+    data = folder(root, labels=write(tmp_path / "l.csv", lines([(rows[0][0], " "), *rows[1:], ("gone.png", "")])))
+    assert labelled(data) == rows[1:] and data.left_out == {"that l.csv gives no class": 1}
+
+
+def test_classes_that_are_whole_numbers_with_a_point_are_numbers(tmp_path):
+    root = flat(tmp_path / "images")
+    rows = [(name, "0.0" if label == "three" else "10.0") for name, label in rows_of(root)]
+    assert folder(root, labels=write(tmp_path / "l.csv", lines(rows))).classes == ("0", "10")
+
+
+def test_names_may_be_relative_to_the_current_folder(tmp_path, monkeypatch):
+    root = flat(tmp_path / "data" / "images")
+    monkeypatch.chdir(tmp_path)
+    rows = [(f"data/images/{name}", label) for name, label in rows_of(root)]
+    assert labelled(folder(root, labels=write(root / "l.csv", lines(rows)))) == rows_of(root)
+
+
+def test_files_in_another_folder_are_said_once(tmp_path):
+    root = flat(tmp_path / "pets" / "train").parent
+    labels = write(root / "l.csv", lines(rows_of(root / "train")))
+    with pytest.raises(
+        DataError, match=f"relative to {root} or to .*One of that name is {root}/train/3-00.png: name"
+    ) as raised:
+        folder(root, labels=labels)
+    assert str(raised.value).count(f"to {root} or") == 1 and f"or to {root}" not in str(raised.value)
+
+
+def test_the_file_may_lie_in_the_folder(tmp_path):
+    root = flat(tmp_path / "images")
+    write(root / "of-images.csv", lines(rows_of(root)))
+    assert labelled(folder(root, labels="of-images.csv")) == rows_of(root)
+
+
 def test_numbers_are_sorted_as_numbers(tmp_path):
     root = flat(tmp_path / "images", count=22)
     rows = [(path.name, str(n % 11)) for n, path in enumerate(sorted(root.iterdir()))]
@@ -101,7 +190,21 @@ ROWS = [(f"{c}-0{n}.png", c) for c in "37" for n in range(4)]
         ),
         (lines([*ROWS, ("3-00.png", "7")]), "3-00.png is 3 on line 1 and 7 on line 9"),
         (lines([*ROWS, ("3-00", "7")]), "3-00 is 3 on line 1 and 7 on line 9"),
-        (lines([*ROWS, ("3-01.png", " ")]), "line 9: no label"),
+        (
+            lines([(f"{n}", *row, row[1]) for n, row in enumerate(ROWS)], header=("id", "image", "breed", "species")).replace(
+                "3-03.png,3,3", "3-03.png,3,7"
+            ),
+            "columns breed and species may each be the label, and differ. Call the one that is meant label",
+        ),
+        (
+            lines([(a, ROWS[n - 1][0], b) for n, (a, b) in enumerate(ROWS)], header=("image", "path", "label")),
+            "columns image and path may each be the file, and differ. Call the one that is meant file",
+        ),
+        (
+            lines([(a[:-4], ROWS[n - 1][0], b) for n, (a, b) in enumerate(ROWS)], header=("id", "something", "label")),
+            "columns id and something may each be the file, and differ",
+        ),
+        (lines([(a, "z", b) for a, b in ROWS], header=("file", "label", "class")), r"column label: 1 classes, \['z'\]"),
         (lines([*ROWS, ("", "3")]), "line 9: no file"),
         (lines([*ROWS, ("3-00.png",)]), "line 9: 1 fields"),
         (lines(ROWS[:4]), "1 classes, .*'3'.*, and 2 is the least"),

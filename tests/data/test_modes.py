@@ -2,10 +2,10 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
+from pictures import png, tiff
 from PIL import Image
 
 from warmnet.data import ImageError, read_image, to_image
@@ -13,26 +13,6 @@ from warmnet.data.modes import upright_rgb
 
 VALUES = 0, 1000, 30000, 65535  # in 16 bits; the upper 8 are 0, 3, 117, 255
 GREYS = [0, 3, 117, 255]
-
-
-def png(depth, colour, pixels, transparent=b"", width=4):
-    """A PNG of one row, by the standard of 2003: its bits a sample, its colour type, the bytes of its row and of tRNS."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, 1, depth, colour, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(b"\0" + pixels)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in chunks if data or kind == b"IEND")
-
-
-def tiff(bits, pixels, photometric=1, sample_format=1, order="<"):
-    """A TIFF of one row of four grey pixels, by TIFF 6.0; photometric 0 is white is zero, sample format 2 signed, 3 float."""
-    tags = {256: 4, 257: 1, 258: bits, 259: 1, 262: photometric, 273: 0, 277: 1, 278: 1, 279: len(pixels), 339: sample_format}
-    tags[273] = 14 + 12 * len(tags)
-    entries = b"".join(struct.pack(order + "HHIHH", tag, 3, 1, value, 0) for tag, value in tags.items())
-    start = b"II*\0" if order == "<" else b"MM\0*"
-    return start + struct.pack(order + "IH", 8, len(tags)) + entries + bytes(4) + pixels
 
 
 def row(image):
@@ -49,13 +29,16 @@ def row(image):
         (tiff(16, struct.pack("<4H", *VALUES), photometric=0), [255, 252, 138, 0]),
         (tiff(32, struct.pack("<4I", *VALUES)), GREYS),
         (tiff(32, struct.pack("<4i", *VALUES), sample_format=2), GREYS),
+        (tiff(16, struct.pack("<4H", 0, 256, 1023, 4095)), [0, 1, 3, 15]),
         (tiff(12, bytes([0x00, 0x03, 0xE8, 0x7D, 0x0F, 0xFF])), [0, 62, 125, 255]),  # 0, 1000, 2000, 4095
+        (tiff(12, bytes([0x00, 0x00, 0x05, 0x00, 0x80, 0x0C])), [0, 0, 0, 0]),  # 0, 5, 8, 12
         (png(16, 0, struct.pack(">4H", *VALUES)), GREYS),
         (png(16, 0, struct.pack(">4H", *VALUES), struct.pack(">H", 1000)), [0, 255, 117, 255]),
         (png(4, 0, bytes([0x05, 0xAF]), struct.pack(">H", 5)), [0, 255, 170, 255]),
         (png(2, 0, bytes([0b00_01_10_11]), struct.pack(">H", 2)), [0, 85, 255, 255]),
         (png(16, 4, struct.pack(">4H", 30000, 32768, 30000, 0), width=2), [186, 255]),  # 117 half over white: 255 - 138 / 2
         (png(16, 2, struct.pack(">6H", 0, 1000, 30000, 65535, 0, 0), width=2), [[0, 3, 117], [255, 0, 0]]),
+        (png(16, 2, struct.pack(">6H", 0, 0, 0, 1000, 2000, 3000), width=2), [0, [3, 7, 11]]),
         (png(16, 6, struct.pack(">8H", 0, 1000, 30000, 65535, 9, 9, 9, 0), width=2), [[0, 3, 117], 255]),
     ],
 )  # fmt: skip
@@ -69,12 +52,12 @@ def test_more_than_8_bits_are_scaled_and_the_transparent_is_white(file, expected
         (tiff(32, struct.pack("<4I", 0, 1, 2, 2**31)), "values are -2147483648 to 2.*Scale them"),
         (tiff(32, struct.pack("<4I", 0, 1, 200, 70000)), "values are 0 to 70000, .* 65535 white"),
         (tiff(32, struct.pack("<4I", 0, 1, 200, 255)), "values are 0 to 255"),
-        (tiff(16, struct.pack("<4H", 0, 1, 200, 4095)), "values are 0 to 4095, and of more than 8 bits 0 is black"),
-        (png(16, 2, struct.pack(">6H", 0, 9, 4000, 900, 0, 0), width=2), "values are 0 to 3840"),
+        (tiff(16, struct.pack("<4H", 0, 1, 200, 255)), "values are 0 to 255, and of more than 8 bits 0 is black"),
+        (png(16, 2, struct.pack(">6H", 0, 9, 40, 255, 0, 0), width=2), "None of its 16-bit values is above 255"),
         (tiff(16, struct.pack("<4h", 0, 1000, 30000, -1), sample_format=2), "signed numbers.*Convert it to unsigned"),
         (tiff(8, bytes([0, 100, 200, 255]), sample_format=2), "signed numbers"),
         (tiff(32, struct.pack("<4f", 0, 0.5, 1, np.nan), sample_format=3), "floating point.*Convert it to 8 or 16 bits"),
-        (tiff(64, struct.pack("<4d", 0, 0.5, 1, 2), sample_format=3), "of a kind of it that Pillow cannot read"),
+        (tiff(64, struct.pack("<4d", 0, 0.5, 1, 2), sample_format=3), "begins as TIFF does, and is .*of a kind that Pillow"),
         (png(16, 2, struct.pack(">6H", *VALUES, 0, 0), struct.pack(">3H", 0, 0, 0), width=2), "Convert it to 8-bit RGBA"),
     ],
 )  # fmt: skip
@@ -130,6 +113,15 @@ def test_a_picture_taken_sideways_stands_upright_in_every_format(tmp_path, suffi
     for image in read_image(tmp_path / f"x.{suffix}"), to_image(Image.open(tmp_path / f"x.{suffix}")):
         pixels = np.asarray(image).astype(int)
         assert pixels.shape == (32, 16, 3) and pixels[0].max() < 20 and pixels[-1].min() > 235
+
+
+def test_an_image_that_somebody_has_opened_keeps_its_name(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (8, 4)).save(tmp_path / "x.tif", exif=exif)
+    image = Image.open(tmp_path / "x.tif")
+    to_image(image)
+    assert image.filename == str(tmp_path / "x.tif")
 
 
 def test_of_several_pages_or_frames_it_is_the_first(tmp_path):

@@ -2,12 +2,13 @@ import pytest
 from pictures import write_digits
 
 from warmnet.data import DataError, folder
-from warmnet.data.splits import part_in, part_of, parts_of
+from warmnet.data.splits import part_of, parts_of, words_in
 
 SPELLED = {
     "train": ["train", "Train", "TRAIN", "training", "Training", "trainset", "train_set", "training-set", "train2017",
-              "train_1", "train-split", "train data", "training_images"],
-    "val": ["val", "Val", "valid", "validation", "dev", "val2017", "validset", "dev-set", "Validation_Set"],
+              "train_1", "train-split", "train data", "training_images", "trainval"],
+    "val": ["val", "Val", "valid", "validation", "dev", "val2017", "validset", "dev-set", "Validation_Set", "validate",
+            "holdout", "hold_out", "heldout"],
     "test": ["test", "Test", "testing", "testset", "test_set", "test1", "evaluation"],
     "": ["cat", "trains", "trainer", "freight_train", "invalid", "value", "valley", "device", "tests", "latest", "testament",
          "contest", "retrain", "2017", ""],
@@ -27,23 +28,37 @@ def test_a_part_is_spelled_in_many_ways(part, name):
         (["freight_train", "freight_car"], {}),
         (["blood_test", "blood_sample"], {}),
         (["train", "trolley"], {"train": "train"}),
+        (["train_pets", "val_pets", "docs"], {"train_pets": "train", "val_pets": "val"}),
+        (["train-clean", "test-clean"], {"train-clean": "train", "test-clean": "test"}),
+        (["mytrain", "mytest"], {"mytrain": "train", "mytest": "test"}),
+        (["trainA", "testA"], {"trainA": "train", "testA": "test"}),
+        (["pets_training_set", "pets_holdout"], {"pets_training_set": "train", "pets_holdout": "val"}),
+        (["test-run-train-0", "test-run-val-1"], {"test-run-train-0": "train", "test-run-val-1": "val"}),
+        (
+            ["train_val_split-train-0", "train_val_split-val-0"],
+            {"train_val_split-train-0": "train", "train_val_split-val-0": "val"},
+        ),
+        (["imagenetTrain-0", "imagenetVal-0"], {"imagenetTrain-0": "train", "imagenetVal-0": "val"}),
+        (["train_station", "test_tube"], {}),
+        (["trainer", "tester", "cat"], {}),
+        (["pets_trainset", "pets_test"], {"pets_trainset": "train", "pets_test": "test"}),
     ],
 )
-def test_what_all_folders_begin_with_does_not_count(names, parts):
+def test_a_name_that_differs_from_others_by_the_word_alone_says_a_part(names, parts):
     assert parts_of(names) == parts
 
 
 @pytest.mark.parametrize(
-    "name, part",
+    "name, parts",
     [
-        ("train-000", "train"), ("imagenet1k-train-0001", "train"), ("imagenet1k-validation-0001", "val"),
-        ("Train_00", "train"), ("val2017_00", "val"), ("cifar.test.3", "test"), ("cats-dev-1-of-9", "val"),
-        ("shard-000", ""), ("trainer-0", ""),
-        ("train-test-0", ""),
+        ("train-000", {"train"}), ("imagenet1k-train-0001", {"train"}), ("imagenet1k-validation-0001", {"val"}),
+        ("Train_00", {"train"}), ("val2017_00", {"val"}), ("cifar.test.3", {"test"}), ("cats-dev-1-of-9", {"val"}),
+        ("imagenetTrain-0", {"train"}), ("TRAIN0", {"train"}), ("shard-000", set()), ("trainer-0", set()),
+        ("train-test-0", {"train", "test"}),
     ],
 )  # fmt: skip
-def test_a_shard_is_of_the_part_whose_word_is_in_its_name(name, part):
-    assert part_in(name) == part
+def test_words_of_parts_are_found_in_names(name, parts):
+    assert words_in(name) == parts
 
 
 def write_parts(root, *names, **counts):
@@ -59,7 +74,8 @@ def parts(data):
 @pytest.mark.parametrize(
     "train, held_out",
     [("train", "val"), ("Train", "Valid"), ("training", "validation"), ("train", "dev"), ("TRAIN", "TEST"),
-     ("training_set", "test_set"), ("train2017", "val2017"), ("seg_train", "seg_test"), ("trainset", "testing")],
+     ("training_set", "test_set"), ("train2017", "val2017"), ("seg_train", "seg_test"), ("trainset", "testing"),
+     ("train_pets", "val_pets"), ("mytrain", "mytest"), ("train", "holdout"), ("train", "validate")],
 )  # fmt: skip
 def test_a_part_to_train_on_and_one_to_hold_out_are_no_classes(tmp_path, train, held_out):
     data = folder(write_parts(tmp_path, train, held_out))
@@ -68,7 +84,7 @@ def test_a_part_to_train_on_and_one_to_hold_out_are_no_classes(tmp_path, train, 
 
 def test_test_beside_val_is_left_alone_and_that_is_said(tmp_path):
     data = folder(write_parts(tmp_path, "train", "Valid", "test"))
-    assert parts(data) == [["train"], ["Valid"]] and data.notes == ("Left alone, beside Valid: test.",)
+    assert parts(data) == [["train"], ["Valid"]] and data.notes == ("Left alone, beside Valid: test, 4 images.",)
 
 
 def test_test_by_itself_is_held_out_and_that_is_said(tmp_path):
@@ -90,7 +106,7 @@ def test_images_without_classes_beside_train_are_left_alone_and_that_is_said(tmp
     assert parts(data) == [["train"], ["val"]]
     assert data.notes == (
         "Left alone, since it holds no images: annotations.",
-        "Left alone, since its images are in no class folders: test.",
+        "Left alone, since its 10 images are in no class folders: test.",
     )
 
 
@@ -102,6 +118,26 @@ def test_a_class_may_be_called_like_a_part_and_that_is_said(tmp_path, name):
     assert data.classes == tuple(sorted(("1", name))) and data.notes[0].startswith("Read as a class") and name in data.notes[0]
 
 
+def test_images_beside_the_parts_are_counted(tmp_path):
+    write_parts(tmp_path, "train", "val")
+    (tmp_path / "stray.png").write_bytes((tmp_path / "train/0/00.png").read_bytes())
+    assert folder(tmp_path).left_out == {"images beside the parts": 1}
+
+
+def test_images_without_classes_beside_both_parts_are_left_alone_and_that_is_said(tmp_path):
+    write_parts(tmp_path, "train", "val")
+    (write_digits(tmp_path, classes=[7]) / "7").rename(tmp_path / "Meta")
+    data = folder(tmp_path)
+    assert parts(data) == [["train"], ["val"]]
+    assert data.notes == ("Left alone, since its 10 images are in no class folders: Meta.",)
+
+
+def test_a_val_that_is_empty_is_left_alone_and_that_is_said(tmp_path):
+    write_parts(tmp_path, "train")
+    (tmp_path / "val").mkdir()
+    assert "Left alone, since it holds no images: val." in folder(tmp_path).notes
+
+
 def train_beside_classes(root):
     write_digits(root / "Train")
     write_digits(root, classes=(7,))
@@ -110,6 +146,43 @@ def train_beside_classes(root):
 def loose_train(root):
     write_digits(root / "val")
     (write_digits(root, classes=(7,)) / "7").rename(root / "train")
+
+
+def empty_train(root):
+    write_digits(root / "val")
+    (root / "train").mkdir()
+
+
+def stray_images(root):
+    write_parts(root, "train", "val")
+    for name in "train/stray.png", "val/stray.png":
+        (root / name).write_bytes((root / "train/0/00.png").read_bytes())
+    (write_digits(root, classes=(7,)) / "7").rename(root / "docs")
+
+
+def flat_parts_beside_another(root):
+    images_without_classes(root)
+    (write_digits(root, classes=(7,)) / "7").rename(root / "extra")
+
+
+def parts_in_the_last_class(root):
+    write_digits(root, classes=(7,))
+    (root / "7").rename(root / "aaa")
+    parts_in_classes(root)
+
+
+def detection(root):
+    for part in "train", "val":
+        (root / "labels" / part).mkdir(parents=True)
+        (write_digits(root / "images", classes=[0]) / "0").rename(root / "images" / part)
+
+
+def two_names_of_one_part(root):
+    write_parts(root, "trainA", "trainB", "testA", "testB")
+
+
+def unlike_names(root):
+    write_parts(root, "imagenet_train", "places_val")
 
 
 def images_without_classes(root):
@@ -149,11 +222,11 @@ def nested(root):
     [
         (
             train_beside_classes,
-            "two ways: Train as train or val, and then move 7 elsewhere; or 7, Train as classes, and then rename Train",
+            "two ways: Train as train, and then move 7 elsewhere; or 7, Train as classes, and then rename Train, .* class_1",
         ),
         (
             lambda root: write_parts(root, "train", "val", "extra"),
-            "two ways: train and val as train or val, and then move extra elsewhere",
+            "two ways: train as train and val as val, and then move extra elsewhere",
         ),
         (
             lambda root: write_parts(root, "train", "training", "val"),
@@ -161,12 +234,26 @@ def nested(root):
         ),
         (lambda root: write_parts(root, "train", "val", "dev"), "holds dev and val, which both are spelled like val"),
         (lambda root: write_parts(root, "val", "test"), "test and val can be held out, and nothing is spelled like train"),
-        (loose_train, "train holds images that are in no class folder"),
+        (loose_train, "train holds 10 images, and no class folders"),
+        (empty_train, "train holds 0 images, and no class folders"),
         (images_without_classes, "holds test and train, and no class folders in them"),
+        (
+            flat_parts_beside_another,
+            "no class folders in them.*If they are classes, rename test, train, such as to class_1 and class_2",
+        ),
+        (stray_images, "train is mixed: it holds images beside its class folders, such as stray.png"),
+        (parts_in_the_last_class, "cat holds train and val. Put the classes into the parts: .*/train/cat, .*/val/cat"),
+        (detection, "images holds train and val. If these are the parts, name the folder that they are in"),
+        (two_names_of_one_part, "holds trainA and trainB, which both are spelled like train"),
+        (unlike_names, "imagenet_train, places_val, which can be read in two ways"),
         (parts_in_classes, "cat holds train and val. Put the classes into the parts: .*/train/cat, .*/val/cat"),
         (other_classes, "different classes: 2 in .*train alone; 3 in .*val alone"),
         (subset, "different classes: 2 in .*train alone. Both need"),
         (other_case, "The class Cat of .*train is spelled cat in .*val"),
+        (
+            lambda root: write_digits(root / "train", [0]),
+            r"train holds 1 class folders.*/train/cat/1.jpg, .*/train/dog/1.jpg.$",
+        ),
         (nested, "train holds 1 class folders.*name it: .*train/train"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import random
 import tarfile
+from collections import Counter
 from pathlib import Path
 
 import braceexpand
@@ -180,6 +181,11 @@ def test_val_shards_are_held_out(tmp_path):
         ("Train_00", "Valid_00"),
         ("x-train", "x-test"),
         ("train/0", "dev/0"),
+        ("pets_train/0", "pets_dev/0"),
+        ("test-run-train-0", "test-run-val-0"),
+        ("train_val_split-train-0", "train_val_split-val-0"),
+        ("imagenetTrain-0", "imagenetVal-0"),
+        ("mytrain_0", "myval_0"),
     ],
 )
 def test_shards_are_held_out_by_the_words_of_folders(tmp_path, train, val):
@@ -196,7 +202,45 @@ def test_test_shards_beside_val_are_left_alone_and_that_is_said(tmp_path):
         write(tmp_path / f"{name}-0.tar", photo_files(photos=photos))
     data = shards(f"{tmp_path}/*.tar")
     assert everything(data) == sorted(PHOTOGRAPHS[:8])
-    assert data.notes == ("Left alone, beside the val shards: the test shards.",)
+    assert data.notes == ("Left alone, beside the val shards: the test shards, 1 of them.",)
+
+
+def test_a_name_that_comes_twice_is_counted(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for files in photo_files(), {name: data for name, data in photo_files().items() if name.endswith("jpg")}:
+            for name, data in files.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    data = shards(str(tmp_path / "x.tar"))
+    assert everything(data) == sorted(PHOTOGRAPHS) and data.left_out == {"whose names come again later": len(PHOTOGRAPHS)}
+
+
+@pytest.mark.parametrize(
+    "kind, target", [(tarfile.LNKTYPE, "cat/0.jpg"), (tarfile.SYMTYPE, "../cat/0.jpg"), (tarfile.SYMTYPE, "gone")]
+)
+def test_links_in_a_tar_are_followed_or_counted(tmp_path, kind, target):
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        info = tarfile.TarInfo("cat/0.jpg")
+        info.size = len(PHOTOGRAPHS[0][2])
+        tar.addfile(info, io.BytesIO(PHOTOGRAPHS[0][2]))
+        link = tarfile.TarInfo("dog/1.jpg")
+        link.type, link.linkname = kind, target
+        tar.addfile(link)
+    left_out = Counter()
+    contents = [(member.name, member.read()) for member in list_members(str(tmp_path / "x.tar"), left_out)]
+    assert contents[0] == ("cat/0.jpg", PHOTOGRAPHS[0][2])
+    if target == "gone":
+        assert len(contents) == 1 and left_out == {"links to no file in the tar": 1}
+    else:
+        assert contents[1:] == [("dog/1.jpg", PHOTOGRAPHS[0][2])] and not left_out
+
+
+def test_a_label_may_have_a_byte_order_mark_or_be_a_whole_number_with_a_point(tmp_path):
+    bom = photo_files(lambda key, name: {f"{key}.cls": name.encode("utf-8-sig")})
+    assert shards(write(tmp_path / "x.tar", bom)).classes == ("china", "flower")
+    points = photo_files(lambda key, name: {f"{key}.json": json.dumps({"label": float(len(name))}).encode()})
+    assert shards(write(tmp_path / "x.tar", points)).classes == ("5", "6")
 
 
 def test_a_share_of_shards_is_held_out(tmp_path):
@@ -206,7 +250,7 @@ def test_a_share_of_shards_is_held_out(tmp_path):
 
 @pytest.mark.parametrize("context", [multiprocessing.get_context("fork"), FORKS], ids=["fork", "forkserver"])
 def test_workers_read_members_by_turns_from_one_shard(tmp_path, context):
-    members = list_members(write(tmp_path / "x.tar", photo_files()))
+    members = list_members(write(tmp_path / "x.tar", photo_files()), Counter())
     order = random.Random(0).choices(members, k=100)
     with context.Pool(2) as pool:
         read = pool.map(Member.read, order, chunksize=1)
@@ -279,7 +323,7 @@ def test_samples_that_cannot_be_used_are_named_and_left_out_or_refused(tmp_path)
 )
 def test_a_damaged_shard_is_named_and_left_out_or_refused(tmp_path, damage):
     whole, broken = (write(tmp_path / f"{name}.tar", photo_files()) for name in ("whole", "broken"))
-    member = list_members(broken)[10]
+    member = list_members(broken, Counter())[10]
     data = bytearray((tmp_path / "broken.tar").read_bytes())
     if damage == "zeroed":  # a copy that reserved the space and then stopped
         data[member.offset :] = bytes(len(data) - member.offset)
@@ -287,7 +331,7 @@ def test_a_damaged_shard_is_named_and_left_out_or_refused(tmp_path, damage):
     elif damage == "header changed":
         data[member.offset - 500] ^= 1
     else:
-        last = list_members(broken)[-1]
+        last = list_members(broken, Counter())[-1]
         places = {"in a file": 700, "in a header": -100, "before a header": -512}
         del data[member.offset + places[damage] if damage in places else last.offset + 512 :]
     (tmp_path / "broken.tar").write_bytes(data)
@@ -300,7 +344,7 @@ def test_a_damaged_shard_is_named_and_left_out_or_refused(tmp_path, damage):
 
 def test_a_shard_that_shrank_since_says_so(tmp_path):
     path = write(tmp_path / "x.tar", photo_files())
-    member = list_members(path)[-2]
+    member = list_members(path, Counter())[-2]
     (tmp_path / "x.tar").write_bytes((tmp_path / "x.tar").read_bytes()[: member.offset + 10])
     with pytest.raises(DataError, match=rf"x\.tar: {member.name}: 10 of {member.size:} bytes are left"):
         member.read()
@@ -329,6 +373,20 @@ def no_words(root):
     other_classes(root)
 
 
+def two_words(root):
+    write(root / "test-run-train-0.tar", photo_files())
+    write(root / "cats-0.tar", photo_files())
+
+
+def parts_inside(root):
+    files = {f"pets/{part}/{name}": data for part in ("train", "val") for name, data in photo_files().items()}
+    write(root / "x.tar", files)
+
+
+def only_wrong_labels(root):
+    write(root / "x.tar", photo_files(lambda key, name: {f"{key}.json": b'{"class_name": "cat"}'}))
+
+
 def no_train(root):
     for part in "val", "test":
         write(root / f"{part}-0.tar", photo_files())
@@ -345,7 +403,14 @@ def no_train(root):
         (lambda root: (root / "x.tar").write_text("no tar" * 1000), "x.tar", r"x\.tar is not a tar file"),
         (lambda root: (root / "x.tar").touch(), "x.tar", r"x\.tar is not a tar file"),
         (other_classes, "*.tar", "different classes: flower"),
-        (no_words, "*.tar", r"are parts, such as .*train-0\.tar, which is train, and .*more-0\.tar has none of the words"),
+        (no_words, "*.tar", r"may be parts, such as .*train-0\.tar, and of .*more-0\.tar it is not clear"),
+        (two_words, "*.tar", r"may be parts, such as .*test-run-train-0\.tar, and of .*cats-0\.tar it is not clear"),
+        (parts_inside, "x.tar", r"inside are pets/train and pets/val, which are parts"),
+        (
+            only_wrong_labels,
+            "x.tar",
+            r"0 classes, .*cannot be used: .*china000 has no label.*, as 'label', 'cls' or 'class' in .json",
+        ),
         (no_train, "*.tar", r"the test shards and the val shards can be held out, and nothing is spelled like train"),
     ],
 )

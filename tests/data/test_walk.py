@@ -68,6 +68,7 @@ def test_links_are_followed_and_a_file_that_is_reached_twice_counts_once(tmp_pat
     (cat / "more").symlink_to(tmp_path / "elsewhere")
     (cat / "most").symlink_to(tmp_path / "elsewhere")
     assert names(find_images(cat), cat) == ["1.png", "2.png"]
+    assert find_images(cat).left_out == {"links to what is there already": 3}
 
 
 @pytest.mark.parametrize("target", [".", "..", "../..", "../more"])
@@ -82,7 +83,9 @@ def test_a_link_around_all_classes_changes_nothing(tmp_path):
     before = folder(write_digits(tmp_path, count=5))
     (tmp_path / "0" / "all").symlink_to(tmp_path)
     (tmp_path / "itself").symlink_to(tmp_path)
-    assert folder(tmp_path) == before
+    after = folder(tmp_path)
+    assert (after.train, after.held_out) == (before.train, before.held_out)
+    assert after.left_out == {"links to what is there already": 2}
 
 
 def test_links_that_lead_nowhere_are_named(tmp_path):

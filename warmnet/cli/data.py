@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     from .. import training
 
     if arguments.out:
+        training.check_png(Path(arguments.out))
         check_outside(arguments.out, arguments.folder)
         check_free([Path(arguments.out)], arguments.force)
     data = read_images(arguments)

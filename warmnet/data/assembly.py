@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .decoding import decode
 from .errors import DataError, first_of
+from .modes import darkness
 from .samples import SHARE, Data, Sample, hold_out
 from .tar_members import Member
 from .walk import left_out_text
@@ -61,8 +62,9 @@ def assemble(root: Path, found: Found, val_share: float | None, strict: bool, wo
         held_out = [Sample(image, label[name]) for image, name in found.held_out if image not in unreadable]
         for part, samples in zip(found.parts, (train, held_out)):
             _check_counts(found, part, samples, least=1)
-    name, notes = root.resolve().name, tuple(found.notes)
-    return Data(name, found.classes, train, held_out, tuple(skipped), dict(found.left_out), notes, facts)
+    dark = darkness([image.brightest for image in facts.values() if image.brightest])
+    notes = (*found.notes, *filter(None, [dark]))
+    return Data(root.resolve().name, found.classes, train, held_out, tuple(skipped), dict(found.left_out), notes, facts)
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ def check_same_classes(parts: tuple[str, str], train: Iterable[str], held_out: I
     if pairs:
         one, other = pairs[0]
         raise DataError(f"The class {one} of {parts[0]} is spelled {other} in {parts[1]}. Spell classes alike in both.")
-    alone = [f"{_some(names)} in {part} alone" for part, names in zip(parts, (only_train, only_held_out)) if names]
+    alone = [f"{some(names)} in {part} alone" for part, names in zip(parts, (only_train, only_held_out)) if names]
     raise DataError(
         f"{parts[0]} and {parts[1]} hold different classes: {'; '.join(alone)}. Both need images of each class; or else "
         f"train on {parts[0]} by itself, of which a share is held out."
@@ -95,14 +97,19 @@ def normalize(name: str) -> str:
 
 
 def _check_names(found: Found) -> None:
-    """Raise if there are less than two classes, or one whose name no file can hold as text."""
+    """Raise if there are less than two classes, or one whose name no file can hold as a line of text."""
     if len(found.classes) < 2:
+        unusable = f" What cannot be used: {first_of(found.skipped)}" if found.skipped else ""
         raise DataError(
-            f"{found.parts[0]}: {len(found.classes)} classes, {list(found.classes)}, and 2 is the least.{_left_out(found)}"
+            f"{found.parts[0]}: {len(found.classes)} classes, {list(found.classes)}, and 2 is the least."
+            f"{_left_out(found)}{unusable}"
         )
     for name in found.classes:
-        if not name.isprintable():
-            raise DataError(f"{found.parts[0]}: the class {name!r} has characters that cannot be printed. Rename it, in UTF-8.")
+        kinds = {unicodedata.category(character) for character in name}
+        if "Cs" in kinds:
+            raise DataError(f"{found.parts[0]}: the class {name!r} is not UTF-8. Rename it, in UTF-8.")
+        if "Cc" in kinds:
+            raise DataError(f"{found.parts[0]}: the class {name!r} has control characters. Rename it.")
 
 
 def _check_share(found: Found, val_share: float | None) -> None:
@@ -110,7 +117,10 @@ def _check_share(found: Found, val_share: float | None) -> None:
     if not val_share:
         return
     if found.held_out is not None:
-        raise DataError(f"{found.parts[1]} is held out already, and not a share of {val_share:g}. Leave out the share.")
+        raise DataError(
+            f"{found.parts[1]} is held out already, and not a share of {val_share:g}. Leave out the share, or "
+            f"train on {found.parts[0]} alone, of which it is taken."
+        )
     if not 0 < val_share < 1:
         raise DataError(f"The share to hold out is {val_share:g}. It is at least 0, none, and below 1, such as {SHARE}.")
 
@@ -131,7 +141,7 @@ def _left_out(found: Found) -> str:
     return f" Left out: {left_out_text(found.left_out)}." if found.left_out else ""
 
 
-def _some(names: Collection[str]) -> str:
+def some(names: Collection[str]) -> str:
     """The first few of names, and how many more there are."""
     first = ", ".join([*names][:5])
     return first if len(names) <= 5 else f"{first} and {len(names) - 5} more"

@@ -10,7 +10,7 @@ from .errors import DataError
 from .label_files import read_labels
 from .parts import find_parts
 from .samples import Data
-from .splits import parts_of
+from .splits import part_of, parts_in_folders
 from .walk import Files, find_images, list_folder
 
 
@@ -31,17 +31,17 @@ def folder(
     - `workers`: processes that read images; 0 is this one.
     - `run`: a run folder to go on with. Images that its split.csv has, and that did not change, are not decoded again.
     """
-    root = _existing(root)
+    root = _existing(root, run)
     if labels is None:
         found = _read_class_folders(root, None if val is None else _existing(val))
     elif val is None:
-        found = read_labels(root, Path(labels).expanduser())
+        found = read_labels(root, _find_labels(root, Path(labels).expanduser()))
     else:
         raise DataError(f"{labels} says the classes, and {val} is a folder of classes. Say what is held out in a column split.")
     return assemble(root, found, val_share, strict, workers, run)
 
 
-def _existing(root: str | os.PathLike[str]) -> Path:
+def _existing(root: str | os.PathLike[str], run: Path | None = None) -> Path:
     path = Path(root).expanduser()
     if not os.fspath(root):
         raise DataError("The name of a folder is empty. If it was a shell's variable, it is not set.")
@@ -49,20 +49,32 @@ def _existing(root: str | os.PathLike[str]) -> Path:
         return path
     if path.exists():
         raise DataError(f"{path} is not a folder. Unpack it, if it is an archive, or name the folder that it is in.")
-    raise DataError(f"{path} does not exist.")
+    moved = f" If it was moved, name where it is now: warmnet train FOLDER --resume --out {run}." if run else ""
+    raise DataError(f"{path} does not exist.{moved}")
+
+
+def _find_labels(root: Path, labels: Path) -> Path:
+    """The CSV file, which may lie in the folder that it is of, too."""
+    return root / labels if not labels.exists() and (root / labels).exists() else labels
 
 
 def _read_class_folders(root: Path, val: Path | None) -> Found:
     """The images of the class folders in a folder, or in its parts, with their classes."""
     parts = find_parts(root, val)
-    if val is not None and find_parts(val).train != val:
-        raise DataError(f"{val} holds parts of a data set. Name the one to hold out: a folder of class folders.")
     train, held_out = parts.train, parts.held_out
+    if val is not None:
+        if find_parts(val).train != val:
+            raise DataError(f"{val} holds parts of a data set. Name the one to hold out: a folder of class folders.")
+        if val.samefile(train):
+            raise DataError(f"{val} is to be held out, and trained on. Hold out another folder, or leave out --val.")
     class_folders = _class_folders(train)
     found = Found(tuple(class_folders), [], parts=(str(train), str(held_out)), notes=[*parts.notes, *_similar(class_folders)])
     owners: dict[str, Path] = {}
     if root != train:
-        _add_others(found, list_folder(root))
+        beside = list_folder(root)
+        _add_others(found, beside)
+        if beside.images:
+            found.left_out["images beside the parts"] += len(beside.images)
     found.train += _label_images(train, class_folders, found, owners)
     if held_out is not None:
         held_out_folders = _class_folders(held_out)
@@ -92,27 +104,34 @@ def _check_class_folders(part: Path, files: Files) -> None:
             f"image's folder says its class."
         )
     if len(files.folders) > 1:
-        _check_no_parts(files.folders[0])
         return
     content = f"{len(files.folders)} class folders, {[path.name for path in files.folders]}, and 2 is the least"
     if files.images:
         cure = f"It holds {len(files.images):,} images: sort them by class, or name their classes in a CSV file, with --labels"
-    elif len(files.folders) == 1 and list_folder(files.folders[0]).folders:
+    elif len(files.folders) == 1 and len(list_folder(files.folders[0]).folders) > 1:
         cure = f"If the folders in it are the classes, or train and val, name it: {files.folders[0]}"
     elif ".tar" in files.left_out:
         cure = f"Shards are named themselves: '{part}/*.tar'"
     else:
-        cure = f"What is expected: {part}/cat/1.jpg, {part}/dog/1.jpg, or the same below {part}/train and {part}/val"
+        cure = f"What is expected: {part}/cat/1.jpg, {part}/dog/1.jpg"
+        cure += "" if part_of(part.name) else f", or the same below {part}/train and {part}/val"
     raise DataError(f"{part} holds {content}. {cure}.")
 
 
-def _check_no_parts(class_folder: Path) -> None:
-    """Raise if a class holds train and val, instead of they the classes."""
-    names = parts_of([path.name for path in list_folder(class_folder).folders])
-    if len({*names.values()}) > 1:
-        part, name = class_folder.parent, class_folder.name
-        places = ", ".join(str(part / folder / name) for folder in names)
-        raise DataError(f"{class_folder} holds {' and '.join(names)}. Put the classes into the parts: {places}.")
+def _check_no_parts(part: Path, images_of: dict[Path, Files]) -> None:
+    """Raise if classes hold train and val, instead of they the classes.
+
+    - `images_of`: what is below each class folder.
+    """
+    for class_folder, files in images_of.items():
+        folders = parts_in_folders(files.folders)
+        if not folders:
+            continue
+        names = " and ".join(folder.name for folder in folders)
+        if sum(bool(others.images) for others in images_of.values()) == 1:
+            raise DataError(f"{folders[0].parent} holds {names}. If these are the parts, name the folder that they are in.")
+        places = ", ".join(str(part / folder.name / class_folder.name) for folder in folders)
+        raise DataError(f"{folders[0].parent} holds {names}. Put the classes into the parts: {places}.")
 
 
 def _label_images(part: Path, class_folders: dict[str, Path], found: Found, owners: dict[str, Path]) -> list[Labelled]:
@@ -122,10 +141,11 @@ def _label_images(part: Path, class_folders: dict[str, Path], found: Found, owne
     """
     _add_others(found, list_folder(part))
     labelled: list[Labelled] = []
+    images_of = {path: find_images(path) for path in class_folders.values()}
+    _check_no_parts(part, images_of)
     for name, path in class_folders.items():
-        files = find_images(path)
-        _add_others(found, files)
-        for image, real in files.images.items():
+        _add_others(found, images_of[path])
+        for image, real in images_of[path].images.items():
             if real in owners:
                 raise DataError(
                     f"{image} and {owners[real]} are one file, reached by a link: it cannot be of two classes or parts. "

@@ -7,12 +7,14 @@ from functools import cache
 from ..errors import extra
 
 # Pillow's formats of pixels that Pillow itself decodes. Not: what it hands to another program (EPS and WMF are drawings, run
-# by Ghostscript or Windows), what it only recognizes (BUFR, GRIB, HDF5, MPEG), and measurements of no known brightness (FITS,
-# MCIDAS, SPIDER). PCD's suffix is that of point clouds.
+# by Ghostscript or Windows), what it only recognizes (BUFR, GRIB, HDF5, MPEG), measurements of no known brightness (FITS,
+# MCIDAS, SPIDER), what takes other files for its own (IMT begins as any text does, PCD has the suffix of point clouds, IPTC
+# is metadata), IM, which Pillow 15 has no more, and FPX and MIC, which need another package.
 FORMATS = (
     "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "MPO", "PPM", "BLP", "CUR", "DCX", "DDS", "DIB", "FLI",
-    "FTEX", "GBR", "ICNS", "ICO", "MSP", "PCX", "PIXAR", "PSD", "QOI", "SGI", "SUN", "TGA", "XBM", "XPM",
+    "FTEX", "GBR", "ICNS", "ICO", "MSP", "PCX", "PIXAR", "PSD", "QOI", "SGI", "SUN", "TGA", "XBM", "XPM", "XVTHUMB",
 )  # fmt: skip
+LONGEST_MARK = 16  # bytes at the start of a file by which Pillow knows its format
 
 _CURES = {
     "convert them to JPEG": ".heic .heif .jxl",
@@ -42,6 +44,17 @@ def decoders() -> tuple[str, ...]:
         from PIL import Image
     Image.init()
     return tuple(format for format in FORMATS if format in Image.OPEN)
+
+
+def format_of(start: bytes) -> str:
+    """The name of the format whose files begin with these bytes, such as 'TIFF'; '' if it is none of FORMATS."""
+    with extra("train"):
+        from PIL import Image
+    for format in decoders():
+        begins = Image.OPEN[format][1]
+        if begins and begins(start.ljust(LONGEST_MARK, b"\0")):
+            return format
+    return ""
 
 
 def cure_of(what: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import ImageError
 from .images import opened_image
-from .modes import upright_rgb
+from .modes import brightest_of_16_bits, has_16_bits, upright_rgb
 from .tar_members import FileInMemory, Member
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class ImageFacts(NamedTuple):
     - `bytes`: the size of the file. `modified`: when the file, or the tar, was changed last, in nanoseconds since 1970.
     - `width`, `height`: in pixels, of the image as a person sees it: turned as EXIF says.
     - `mode`: Pillow's: 'RGB', 'L', 'I;16', ..., and 'P, transparent' if there is transparency that the mode does not say.
+    - `brightest`: of 16 bits, of which nothing tells what is white, the largest number; of other images 0.
     - `digest`: SHA-256 of the bytes, which `sha256sum` prints; of an image that is no file, of its size and its pixels.
     """
 
@@ -33,6 +34,7 @@ class ImageFacts(NamedTuple):
     width: int
     height: int
     mode: str
+    brightest: int
     digest: str
 
 
@@ -51,16 +53,17 @@ def read_facts(image: Path | Member, root: Path, before: ImageFacts | None = Non
     if before and before.digest == digest:
         return before._replace(modified=modified)
     with opened_image(FileInMemory(content, str(image))) as picture:
-        mode = _mode(picture)
+        mode, deep = _mode(picture), has_16_bits(picture)
         width, height = upright_rgb(picture).size
-    return ImageFacts(name_below(image, root), size, modified, width, height, mode, digest)
+        brightest = brightest_of_16_bits(picture) if deep else 0
+    return ImageFacts(name_below(image, root), size, modified, width, height, mode, brightest, digest)
 
 
 def facts_of_pixels(image: Image) -> ImageFacts:
     """The facts of an image in memory."""
     pixels = upright_rgb(image)
     digest = hashlib.sha256(f"{pixels.size} ".encode() + pixels.tobytes()).hexdigest()
-    return ImageFacts("", 0, 0, *pixels.size, _mode(image), digest)
+    return ImageFacts("", 0, 0, *pixels.size, _mode(image), 0, digest)
 
 
 def name_below(image: Path | Member, root: Path) -> str:

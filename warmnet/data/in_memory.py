@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -12,20 +13,26 @@ import torch
 from ..errors import extra
 from .assembly import sort_classes
 from .errors import DataError
-from .modes import to_8_bits, upright_rgb
-from .samples import Data, Sample, hold_out
+from .images import image_in_memory
+from .modes import brightest_of_16_bits, darkness, has_16_bits
+from .samples import SHARE, Data, Sample, hold_out
 
 with extra("train"):
     from PIL import Image
 
 
-def arrays(images: Any, labels: Any, classes: Sequence[str] | None = None) -> Data:
-    """A data set of images in memory; the first of every five of a class is held out.
+def arrays(
+    images: Iterable[Any], labels: Iterable[Any], classes: Iterable[Any] | None = None, *, val_share: float = SHARE
+) -> Data:  # fmt: skip
+    """A data set of images in memory, of which a share of each class is held out.
 
-    - `images`: an array or a tensor (N, H, W), (N, H, W, 3) or (N, H, W, 4), or a list of arrays or PIL images of any sizes.
-      Arrays are of uint8, of uint16, or of floats from 0 to 1.
+    - `images`: an array or a tensor (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4), or arrays, tensors or PIL images of
+      any sizes. Of uint8, bool, uint16, whose white is 65535, or floats from 0 to 1.
     - `labels`: N numbers or names of classes.
     - `classes`: the names of the classes, which numbers count from 0. Default: what the labels are, sorted.
+    - `val_share`: what is held out, above 0 and below 1; of 0.2 the first of every five of a class.
+
+    An image that is none is an ImageError with its number; DataError says what else is wrong.
 
     >>> import numpy as np
     >>> from warmnet import training
@@ -33,65 +40,96 @@ def arrays(images: Any, labels: Any, classes: Sequence[str] | None = None) -> Da
     >>> len(data.train), len(data.held_out), data.classes
     (8, 2, ('cat', 'dog'))
     """
+    images, labels = list(images), _to_list(labels)
     if len(images) != len(labels):
         raise DataError(f"There are {len(images)} images and {len(labels)} labels. Each image has one label.")
-    names = [_class_name(label, number, classes) for number, label in enumerate(_to_list(labels))]
+    if not 0 < val_share < 1:
+        raise DataError(f"The share to hold out is {val_share:g}. It is above 0 and below 1, such as {SHARE}.")
+    names = [str(label) for label in labels] if classes is None else _names(labels, tuple(map(str, classes)))
     order = sort_classes(names) if classes is None else tuple(map(str, classes))
+    _check_counts(names, order)
+    label_of = {name: label for label, name in enumerate(order)}
+    samples, brightest = [], []
+    for number, (image, name) in enumerate(zip(images, names)):
+        pixels = _pixels(image, number)
+        deep = has_16_bits(pixels)
+        samples.append(Sample(image_in_memory(pixels, f"images[{number}]"), label_of[name]))
+        if deep:
+            brightest.append(brightest_of_16_bits(pixels))
+    train, held_out = hold_out(samples, val_share)
+    return Data("arrays", order, train, held_out, notes=tuple(filter(None, [darkness(brightest)])))
+
+
+def _to_list(labels: Any) -> list[str | int]:
+    """Labels (N,) or (N, 1) as a list of names and whole numbers."""
+    if isinstance(labels, (np.ndarray, torch.Tensor)):
+        if labels.ndim == 2 and labels.shape[1] == 1:  # as Keras has them
+            labels = labels[:, 0]
+        if labels.ndim != 1:
+            raise DataError(f"labels are {tuple(labels.shape)}, and (N,) is expected: of one-hot labels, labels.argmax(1).")
+        labels = labels.tolist()
+    labels = list(labels)
+    for number, label in enumerate(labels):
+        if isinstance(label, bool) or not isinstance(label, (str, int, np.integer)):
+            raise DataError(f"labels[{number}] is {label!r}. A label is a whole number or the name of a class.")
+    return labels
+
+
+def _names(labels: Sequence[str | int], classes: Sequence[str]) -> list[str]:
+    """The names of the classes that labels are: all are names, or all count them from 0. DataError if both can be, or none."""
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise DataError(f"The class {twice[0]} is in classes twice. Name each once.")
+    by_name = [str(label) for label in labels if str(label) in classes]
+    by_number = [classes[label] for label in labels if _counts(label, classes)]
+    readings = [names for names in (by_name, by_number) if len(names) == len(labels)]
+    if not readings:
+        raise DataError(_stray(labels, classes))
+    if readings[0] != readings[-1]:
+        raise DataError(
+            f"The labels are numbers, and the classes {_some(classes)} are called by numbers in another order: is 0 the first "
+            f"or the one called 0? Pass names, [str(label) for label in labels], or classes in their order."
+        )
+    return readings[0]
+
+
+def _counts(label: str | int, classes: Sequence[str]) -> TypeGuard[int]:
+    """Whether a label is the number of a class, from 0."""
+    return not isinstance(label, str) and 0 <= label < len(classes)
+
+
+def _stray(labels: Sequence[str | int], classes: Sequence[str]) -> str:
+    """What is wrong with labels that are neither all names of classes nor all numbers of them."""
+    for number, label in enumerate(labels):
+        if str(label) not in classes and not _counts(label, classes):
+            return f"labels[{number}] is {label!r}, and the classes are {_some(classes)}."
+    return "Some labels are names of classes, and others numbers. Pass names alone."
+
+
+def _some(classes: Sequence[str]) -> str:
+    """The first classes, and how many there are."""
+    return f"{', '.join(classes[:5])}: {len(classes)}"
+
+
+def _check_counts(names: Iterable[str], order: Sequence[str]) -> None:
+    """Raise a DataError if there are too few classes, or images of one."""
     counts = Counter(names)
     few = [name for name in order if counts[name] < 2]
     if few or len(order) < 2:
         content = f"The class {few[0]} has {counts[few[0]]} images" if few else f"There are {len(order)} classes"
         raise DataError(f"{content}, and 2 is the least.")
-    label_of = {name: label for label, name in enumerate(order)}
-    samples = [Sample(_to_pil(image, number), label_of[name]) for number, (image, name) in enumerate(zip(images, names))]
-    train, held_out = hold_out(samples)
-    return Data("arrays", order, train, held_out)
 
 
-def _to_list(labels: Any) -> list[Any]:
-    """Labels as a list of Python's own values."""
-    if isinstance(labels, (np.ndarray, torch.Tensor)):
-        if labels.ndim != 1:
-            raise DataError(f"labels are {tuple(labels.shape)}, and (N,) is expected: of one-hot labels, labels.argmax(1).")
-        return labels.tolist()
-    return list(labels)
-
-
-def _class_name(label: Any, number: int, classes: Sequence[str] | None) -> str:
-    """The name of the class that a label is: a name, or the number of one."""
-    is_number = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
-    if not is_number and not isinstance(label, str):
-        raise DataError(f"labels[{number}] is {label!r}. A label is a whole number or the name of a class.")
-    if classes is None:
-        return str(label)
-    if is_number and 0 <= label < len(classes):
-        return str(classes[label])
-    if label in list(classes):
-        return str(label)
-    raise DataError(f"labels[{number}] is {label!r}, and the classes are {', '.join(map(str, classes[:5]))}: {len(classes)}.")
-
-
-def _to_pil(image: Any, number: int) -> Image.Image:
-    """An image in RGB; DataError, with its number, if it is none."""
+def _pixels(image: Any, number: int) -> Image.Image | np.ndarray:
+    """An image as a PIL image or an array."""
     if isinstance(image, Image.Image):
-        return upright_rgb(image)
-    pixels = image.numpy(force=True) if isinstance(image, torch.Tensor) else np.asarray(image)
-    if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)) or 0 in pixels.shape:
-        cure = ""
-        if pixels.shape[:1] in ((1,), (3,), (4,)):
-            cure = (
-                " Its channels come first: permute(0, 2, 3, 1) of a tensor, or transpose(0, 2, 3, 1) of an array, moves them."
-            )
-        raise DataError(f"images[{number}] is {pixels.shape}, and an image is (H, W), (H, W, 3) or (H, W, 4).{cure}")
-    if pixels.dtype.kind == "f":
-        if not (pixels >= 0).all() or not (pixels <= 1).all():
-            raise DataError(
-                f"images[{number}] is of floats from {pixels.min():g} to {pixels.max():g}, and 0 to 1 is allowed. Scale "
-                f"them, or pass uint8."
-            )
-        pixels = (pixels * 255).round().astype(np.uint8)
-    elif pixels.dtype == np.uint16:
-        pixels = to_8_bits(pixels)
-    elif pixels.dtype != np.uint8:
-        raise DataError(f"images[{number}] is of {pixels.dtype}, and uint8, uint16 and floats from 0 to 1 are allowed.")
-    return upright_rgb(Image.fromarray(pixels))
+        return image
+    if isinstance(image, torch.Tensor):
+        exact = image.float() if image.is_floating_point() else image  # NumPy has no bfloat16
+        return exact.numpy(force=True)
+    if isinstance(image, (str, os.PathLike)):
+        raise DataError(
+            f"images[{number}] is a path, {image}. Files are read by training.folder(root, labels='FILE.csv'), or one by one "
+            f"by warmnet.data.read_image."
+        )
+    return np.asarray(image)

@@ -67,8 +67,9 @@ def read_split(run: Path) -> list[SplitRow]:
 
 
 def _row(fields: Sequence[str]) -> SplitRow:
-    part, class_name, file, size, modified, width, height, mode, digest = fields
-    return SplitRow(part, class_name, ImageFacts(file, int(size), int(modified), int(width), int(height), mode, digest))
+    part, class_name, file, size, modified, width, height, mode, brightest, digest = fields
+    numbers = int(size), int(modified), int(width), int(height)
+    return SplitRow(part, class_name, ImageFacts(file, *numbers, mode, int(brightest), digest))
 
 
 def has_split(run: Path) -> bool:

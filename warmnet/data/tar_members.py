@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import posixpath
 import tarfile
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .errors import DataError, ShardError
@@ -45,15 +48,25 @@ class FileInMemory(io.BytesIO):
         return self.name
 
 
-def list_members(path: str) -> list[Member]:
-    """All files in a tar, in their order. ShardError if it is truncated or damaged, DataError if it is no tar."""
+def list_members(path: str, left_out: Counter[str]) -> list[Member]:
+    """All files in a tar, in their order, links as the files that they lead to.
+
+    ShardError if it is truncated or damaged, DataError if it is no tar.
+
+    - `left_out`: what is no file, or a link to none in the tar, is counted there.
+    """
     members: list[Member] = []
+    links: list[tarfile.TarInfo] = []
     with open(path, "rb") as file:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 for info in tar:
                     if info.isreg():
                         members.append(Member(path, info.offset_data, info.size, info.name))
+                    elif info.islnk() or info.issym():
+                        links.append(info)
+                    elif not info.isdir():
+                        left_out["pipes or devices"] += 1
                 file.seek(tar.offset)  # tarfile stops without a word at the zeros that end a tar, and at damage
                 whole = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
         except tarfile.TarError as error:
@@ -63,7 +76,22 @@ def list_members(path: str) -> list[Member]:
     if not whole:
         last = f"in or after {members[-1].name}, file {len(members):,} of it" if members else "at its start"
         raise ShardError(f"{path} is truncated or damaged, {last}. Nothing in it is used; write or copy it again.")
-    return members
+    return members + _follow(links, members, left_out)
+
+
+def _follow(links: Sequence[tarfile.TarInfo], members: Sequence[Member], left_out: Counter[str]) -> list[Member]:
+    """The files that links lead to, by the links' names; what leads to no file is counted."""
+    files = {posixpath.normpath(member.name): member for member in members}
+    followed = []
+    for link in links:
+        folder = "" if link.islnk() else posixpath.dirname(link.name)
+        target = files.get(posixpath.normpath(posixpath.join(folder, link.linkname)))
+        if target is None:
+            left_out["links to no file in the tar"] += 1
+        else:
+            files[posixpath.normpath(link.name)] = member = target._replace(name=link.name)
+            followed.append(member)
+    return followed
 
 
 def _not_a_tar(path: str) -> DataError:

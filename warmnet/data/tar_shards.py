@@ -20,7 +20,7 @@ from .assembly import Found, Labelled, assemble, check_same_classes, normalize, 
 from .errors import DataError, ShardError
 from .formats import image_suffixes
 from .samples import Data
-from .splits import choose_held_out, part_in, part_of
+from .splits import choose_held_out, parts_in_folders, parts_of, words_in
 from .tar_members import Member, list_members
 from .walk import is_hidden, why_left_out
 
@@ -28,6 +28,7 @@ with extra("train"):
     from rich.progress import track
 
 LABELS = ("cls", "label", "json", "txt")  # suffixes of files that say a class, the first of them that there is
+AGAIN = "whose names come again later"
 FIELDS = ("label", "cls", "class")  # of a .json that says a class
 
 
@@ -51,12 +52,10 @@ def shards(
     parts, held_out, notes = _choose_parts(paths)
     found = Found((), [], parts=(", ".join(paths[:3]), ""), notes=notes)
     if held_out:
-        found.held_out, found.parts = [], ("the train shards", f"the {held_out} shards")
-    for path in track(paths, "reading shards", transient=True, disable=not sys.stdout.isatty()):
-        if not held_out or parts[path] == "train":
-            _read_shard(path, found.train, found)
-        elif parts[path] == held_out and found.held_out is not None:
-            _read_shard(path, found.held_out, found)
+        found.parts = ("the train shards", f"the {held_out} shards")
+    found.train = _read_shards([path for path in paths if not held_out or parts[path] == "train"], found)
+    if held_out:
+        found.held_out = _read_shards([path for path in paths if parts[path] == held_out], found)
     found.classes = sort_classes(name for _, name in found.train)
     if found.held_out is not None:
         check_same_classes(found.parts, found.classes, (name for _, name in found.held_out))
@@ -93,35 +92,55 @@ def expand_braces(pattern: str) -> list[str]:
 
 def _choose_parts(paths: Sequence[str]) -> tuple[dict[str, str], str, list[str]]:
     """The part of each shard, by its name or its folder's; which of them is held out; and what there is to say of it."""
-    parts = {
-        path: part_in(Path(path).name.removesuffix(".tar")) or part_of(Path(path).absolute().parent.name) for path in paths
-    }
+    names = {path: Path(path).name.removesuffix(".tar") for path in paths}
+    folders = {path: Path(path).absolute().parent.name for path in paths}
+    of_names, of_folders = parts_of(set(names.values())), parts_of(set(folders.values()))
+    words = {path: words_in(name) for path, name in names.items()}
+    parts = {}
+    for path in paths:
+        word = min(words[path]) if len(words[path]) == 1 else ""
+        parts[path] = of_names.get(names[path]) or word or of_folders.get(folders[path], "")
     others = [path for path, part in parts.items() if not part]
+    if others and (any(parts.values()) or len(set(map(frozenset, words.values()))) > 1):
+        another = next(path for path in paths if parts[path] or words[path] != words[others[0]])
+        raise DataError(
+            f"Some shards may be parts, such as {another}, and of {others[0]} it is not clear whether it is train, val or "
+            f"test: its name has none of these words, or several. Rename it, or name one part alone."
+        )
     if len(set(parts.values())) < 2:  # no words, or one part by itself, which is divided
         return parts, "", []
-    if others:
-        named = next(path for path, part in parts.items() if part)
-        raise DataError(
-            f"Some shards are parts, such as {named}, which is {parts[named]}, and {others[0]} has none of the words train, "
-            f"val and test in its name. Name what to train on and to hold out alone, or rename it."
-        )
-    names = {part: [f"the {part} shards"] for part in dict.fromkeys(parts.values())}
-    held_out, notes = choose_held_out(names, ", ".join(paths[:3]))
+    counts = Counter(parts.values())
+    shown = {part: [f"the {part} shards"] for part in counts}
+    if {"train", "val", "test"} <= {*counts}:
+        shown["test"] = [f"the test shards, {counts['test']:,} of them"]
+    held_out, notes = choose_held_out(shown, ", ".join(paths[:3]))
     return parts, held_out, notes
 
 
-def _read_shard(path: str, labelled: list[Labelled], found: Found) -> None:
-    """Add a shard's images with their classes to `labelled`, and what is to be said of the rest of it to `found`."""
-    try:
-        samples = _group(list_members(path), found.left_out)
-    except ShardError as error:
-        found.skipped.append(str(error))
-        return
-    for key, files in samples.items():
+def _read_shards(paths: Sequence[str], found: Found) -> list[Labelled]:
+    """The images of shards of one part, with their classes; what is to be said of the rest goes to `found`."""
+    labelled: list[Labelled] = []
+    folders: set[PurePosixPath] = set()
+    for path in track(paths, "reading shards", transient=True, disable=not sys.stdout.isatty()):
         try:
-            labelled.append(_image_and_class(f"{path}: {key}", files))
+            members = list_members(path, found.left_out)
         except ShardError as error:
             found.skipped.append(str(error))
+            continue
+        for folder in {member.name.rpartition("/")[0] for member in members}:
+            folders |= {PurePosixPath(folder), *PurePosixPath(folder).parents}
+        for key, files in _group(members, found.left_out).items():
+            try:
+                labelled.append(_image_and_class(f"{path}: {key}", files))
+            except ShardError as error:
+                found.skipped.append(str(error))
+    mixed = parts_in_folders(folders)
+    if mixed:
+        raise DataError(
+            f"{', '.join(paths[:3])}: inside are {' and '.join(map(str, mixed))}, which are parts of a data set. Write them "
+            f"into shards of their own, train-000.tar and val-000.tar, or unpack them and name the folder."
+        )
+    return labelled
 
 
 def _group(members: Sequence[Member], left_out: Counter[str]) -> dict[str, dict[str, Member]]:
@@ -140,7 +159,10 @@ def _group(members: Sequence[Member], left_out: Counter[str]) -> dict[str, dict[
         if hidden:
             left_out[f"in {hidden[0]}"] += 1
         elif name and (suffix in LABELS or f".{suffix}" in image_suffixes()):
-            samples.setdefault(key, {})[suffix] = member
+            files = samples.setdefault(key, {})
+            if suffix in files:
+                left_out[AGAIN] += 1
+            files[suffix] = member
         elif reason := why_left_out(path):
             left_out[reason] += 1
         else:
@@ -149,7 +171,10 @@ def _group(members: Sequence[Member], left_out: Counter[str]) -> dict[str, dict[
         if key in samples:
             left_out[f"{path.suffix} beside the image of a sample"] += 1
         else:
-            samples[str(path.with_suffix(""))] = {path.suffix[1:].lower(): member}
+            whole = str(path.with_suffix(""))
+            if whole in samples:
+                left_out[AGAIN] += 1
+            samples[whole] = {path.suffix[1:].lower(): member}
     for key in [key for key, files in samples.items() if [*files] == ["txt"]]:  # a README
         del samples[key]
         left_out[".txt"] += 1
@@ -165,6 +190,8 @@ def _image_and_class(key: str, files: dict[str, Member]) -> tuple[Member, str]:
     name = _label(key, files)
     if name is None:
         name = folder
+    if isinstance(name, float) and name.is_integer():  # 3.0, as pandas writes whole numbers beside missing ones
+        name = int(name)
     if not isinstance(name, (int, str)) or name == "":
         content = f"the label {name!r}" if name else "no label"
         raise ShardError(
@@ -181,7 +208,7 @@ def _label(key: str, files: dict[str, Member]) -> object:
             continue
         try:
             if suffix != "json":
-                return files[suffix].read().decode().strip()
+                return files[suffix].read().decode("utf-8-sig").strip()
             fields = json.loads(files[suffix].read())
         except ValueError as error:
             raise ShardError(f"{key} has an unreadable label, {suffix}: {error}.") from error

@@ -16,6 +16,7 @@ SYSTEM = {  # names that systems, archives, cameras and network drives leave beh
     "lost+found", "lost.dir", "network trash folder", "recycler", "system volume information", "temporary items", "thmbnl",
     "desktop.ini", "ehthumbs.db", "icon\r", "thumbs.db",
 }  # fmt: skip
+REACHED = "links to what is there already"
 MOST = 8  # kinds of files that a line names
 
 
@@ -43,7 +44,9 @@ def list_folder(folder: Path) -> Files:
         elif entry.is_dir():
             if is_hidden(entry.name):
                 files.left_out[f"in {entry.name}"] += sum(len(names) for _, _, names in os.walk(path))
-            elif not _holds(os.path.realpath(path), real):
+            elif _holds(os.path.realpath(path), real):
+                files.left_out[REACHED] += 1
+            else:
                 files.folders.append(path)
         elif not entry.is_file():
             files.left_out["pipes or devices"] += 1
@@ -55,7 +58,7 @@ def list_folder(folder: Path) -> Files:
 
 
 def find_images(folder: Path) -> Files:
-    """All images below a folder, in the order of their paths.
+    """All images and folders below a folder, in the order of their paths.
 
     Links are followed; what is reached twice counts once.
     """
@@ -72,11 +75,13 @@ def _add_images(folder: Path, found: Files, seen: set[str]) -> None:
     for path in sorted([*files.images, *files.folders]):
         target = files.images.get(path) or os.path.realpath(path)
         if target in seen:
+            found.left_out[REACHED] += 1
             continue
         seen.add(target)
         if path in files.images:
             found.images[path] = target
         else:
+            found.folders.append(path)
             _add_images(path, found, seen)
 
 

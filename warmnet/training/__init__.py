@@ -17,14 +17,14 @@ from .run import Run, fit
 from .run_folder import check_can_be_written, check_free, new_folder
 from .run_record import FACTS, from_json, read_record
 from .run_record import FILE as RECORD
-from .sample_images import check_preview, plot_classes, preview, write_samples
+from .sample_images import check_png, check_preview, plot_classes, preview, write_samples
 
 __all__ = [
     "CHECKPOINT", "DIGITS", "FACTS", "PHOTOS", "RECIPES", "RECORD", "Data", "DataReport", "Evaluation", "Execution", "Images",
-    "Recipe", "Run", "arrays", "check_can_be_written", "check_free", "check_preview", "check_run", "count_learning", "digest",
-    "digits", "evaluate", "fit", "folder", "from_json", "load_source", "new_folder", "plot_classes", "preview",
-    "read_checkpoint", "read_record", "recalibrate_batch_norm", "report", "report_data", "report_files", "saved_step", "shards",
-    "trained_on", "write_samples",
+    "Recipe", "Run", "arrays", "check_can_be_written", "check_free", "check_png", "check_preview", "check_run",
+    "count_learning", "digest", "digits", "evaluate", "fit", "folder", "from_json", "load_source", "new_folder",
+    "plot_classes", "preview", "read_checkpoint", "read_record", "recalibrate_batch_norm", "report", "report_data",
+    "report_files", "saved_step", "shards", "trained_on", "write_samples",
 ]  # fmt: skip
 
 
