@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 LEAST_LIKENESS = 0.6
-OTHER_WORDS = {  # torch's, timm's, Keras', fastai's and ultralytics' -> ours, both in small letters and digits alone
+OTHER_WORDS = {  # torch's, timm's, Keras', fastai's and ultralytics' -> ours, all in small letters and digits alone
     "swish": "silu", "hswish": "hardswish", "hsigmoid": "hardsigmoid", "xavier": "xavieruniform", "kaiming": "kaimingnormal",
     "outchannels": "size", "outfeatures": "size", "hiddensize": "size", "embeddingdim": "size", "numembeddings": "vocabulary",
     "p": "rate", "act": "activation", "nonlinearity": "activation", "normalizedshape": "dim", "normeps": "eps",
     "actlayer": "act", "activation": "act", "droprate": "dropout", "droppathrate": "dropconnect", "droppath": "dropconnect",
     "stochasticdepthprob": "dropconnect", "survivalprob": "dropconnect", "inchans": "inchannels",
     "learningrate": "lr", "lr0": "lr", "bs": "batchsize", "imgsz": "resolution", "imgsize": "resolution",
-    "imagesize": "resolution", "inputsize": "resolution", "checkpoint": "weights", "pretrained": "weights", "arch": "variant",
-    "output": "out", "numworkers": "workers", "wd": "weightdecay", "adam": "adamw", "smoothing": "labelsmoothing",
-    "randomerasing": "erase", "reprob": "erase", "gpu": "cuda", "fp16": "bf16", "fit": "train", "val": "evaluate",
+    "imagesize": "resolution", "inputsize": "resolution", "checkpoint": "weights", "pretrained": "weights",
+    "arch": "variant network", "variant": "network", "format": "to", "k": "top", "topk": "top", "output": "out csv",
+    "out": "csv", "numworkers": "workers", "wd": "weightdecay", "adam": "adamw", "smoothing": "labelsmoothing",
+    "randomerasing": "erase", "reprob": "erase", "fp16": "bf16", "fit": "train", "val": "evaluate",
     "validate": "evaluate", "test": "evaluate", "infer": "predict", "inference": "predict", "env": "info", "doctor": "info",
 }  # fmt: skip
 
@@ -32,8 +33,8 @@ def nearest(
     plain = plain or letters_and_digits
     by_plain = {plain(each): each for each in reversed([*names])}  # of two that are alike, the first
     word = plain(name)
-    if word not in by_plain and OTHER_WORDS.get(word) in by_plain:
-        word = OTHER_WORDS[word]
+    if word not in by_plain:
+        word = next((ours for ours in OTHER_WORDS.get(word, "").split() if ours in by_plain), word)
     near = get_close_matches(word, by_plain, 1, likeness)
     return by_plain[near[0]] if near else None
 

@@ -111,7 +111,12 @@ def _left_out(columns: Sequence[Column], shown: Collection[int], limit: int) -> 
     left_out = [column for i, column in enumerate(columns) if i not in shown]
     names = [column.title if column.called is None else column.called for column in left_out]
     text = ", ".join(filter(None, names))
-    return textwrap.wrap(f"left out at {limit} columns: {text}", limit, break_on_hyphens=False) if text else []
+    return wrapped(f"left out at {limit} columns: {text}", limit) if text else []
+
+
+def wrapped(text: str, width: int | None) -> list[str]:
+    """The lines of a text, broken between words so that it fits the width, see `terminal_width`."""
+    return [text] if width is None else textwrap.wrap(text, max(width, LEAST), break_on_hyphens=False)
 
 
 def _stand_in(error: UnicodeError) -> tuple[str, int]:

@@ -96,7 +96,9 @@ def distinct(names: Iterable[str], width: int) -> dict[str, str]:
         same = len(os.path.commonprefix(group))
         start = _first(group[0], min(width // 2, width - 2))
         for name in group:
-            labels[name] = start + _first(f"…{name[same:]}", width - cells(start))
+            end = f"…{name[same:]}"
+            room = width - cells(start)
+            labels[name] = start + (end if cells(end) <= room else _first(end, room - 1) + "…")
     for group in _alike(labels):
         for name in group:
             number = f"…{places[name]}"

@@ -62,15 +62,27 @@ WRONG = {  # what is typed: what the one line on stderr says
     "train --learning-rate=1": "--learning-rate is no option. Did you mean --lr?",
     "train --imgsz 64": "--imgsz is no option. Did you mean --resolution?",
     "train --recipe smal": "--recipe: 'smal' is no choice. Did you mean 'small'?",
-    "train --device gpu": "--device: 'gpu' is no choice. Did you mean 'cuda'?",
+    "train --device cuda:0": "--device: 'cuda:0' is no device. Choose one of auto, ",
+    "export lite0 x --format onnx": "--format is no option. Did you mean --to?",
+    "predict lite0 x.png --output x.csv": "--output is no option. Did you mean --csv?",
+    "predict lite0 x.png -k 3": "-k is no option. Did you mean --top?",
+    "new m.py --variant b1": "--variant is no option. Did you mean --network?",
     "export lite0 x --to onxx": "--to: 'onxx' is no choice. Did you mean 'onnx'?",
     "convert lite0 x.pth --to tim": "--to: 'tim' is no choice. Did you mean 'timm'?",
     "convert lite0 x.pth --lineage tim": "--lineage: 'tim' is no choice. Did you mean 'timm'?",
     "new m.py --network lite9": "--network: 'lite9' is no variant. Did you mean 'lite4'?",
-    "new m.py --network B0": "--network: 'B0' is no variant. It is written 'b0'.",
+    "new m.py --network B0": "--network: 'B0' is no variant. It is written 'b0'. warmnet new --help",
     "summary b0 b1": "b1 is one argument too many.",
     "convert lite0": "the following arguments are required: OUT.",
 }
+
+
+def test_a_device_that_is_not_there_is_not_offered(capsys, monkeypatch):
+    for available, offer in (True, "no device. Choose one of auto, cuda, "), (False, "no device. Choose one of auto, "):
+        monkeypatch.setattr("torch.cuda.is_available", lambda available=available: available)
+        with pytest.raises(SystemExit, match="2"):
+            main(["predict", "lite0", "x.png", "--device=gpu"])
+        assert offer in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", WRONG)
@@ -85,7 +97,7 @@ def test_a_wrong_word_is_answered_in_a_line_with_the_nearest(words, capsys):
 def test_info_tells_versions_devices_extras_and_caches(capsys):
     assert main(["info", "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
-    assert info["versions"]["warmnet"].startswith(warmnet.__version__) and "threads" in info["devices"]["cpu"]
+    assert info["versions"]["warmnet"].startswith(warmnet.__version__) and info["devices"]["cpu"].startswith("threads: ")
     assert {"versions", "devices", "extras", "caches"} == info.keys() and "engine-times.json" in info["caches"]["engine times"]
     assert main(["info"]) == 0
     assert "\n  torch" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from pictures import truncate, write_digits
 import warmnet
 from warmnet import weights
 from warmnet.cli.main import main
+from warmnet.cli.predictions import Csv
 from warmnet.data import Preprocessing
 from warmnet.deployment import export
 
@@ -74,6 +75,43 @@ def test_names_come_on_stdin(saved, pets, capsys, monkeypatch, end):
     assert files_of(capsys) == names
 
 
+def test_what_is_left_out_beside_images_is_said(saved, pets, capsys):
+    (pets / "0" / "IMG.HEIC").write_bytes(b"heic")
+    (pets / "0" / "photo").write_bytes(b"")
+    for word in "pets/0", "pets/0/*":
+        assert main(["predict", saved, word, "--csv"]) == 0
+        err = capsys.readouterr().err
+        assert f"{word}: left out: 1 .heic (convert them to JPEG), 1 without a suffix" in err and err.count("\n") == 1
+    assert main(["predict", saved, "pets/0/IMG.HEIC"]) == 1
+    assert "IMG.HEIC: .heic files are not read here: convert them to JPEG." in capsys.readouterr().err
+
+
+def test_folders_that_a_pattern_matches_are_walked_and_each_image_counts_once(saved, pets, capsys):
+    (pets / "__MACOSX").mkdir()
+    (pets / "__MACOSX" / "02.png").write_bytes((pets / "0" / "02.png").read_bytes())
+    for pattern in "pets/*", "./pets/**", "pets/[01]", "p*":
+        assert main(["predict", saved, pattern, "--json"]) == 1
+        assert files_of(capsys) == ALL
+
+
+def test_names_on_stdin_may_be_folders_and_come_from_an_editor(saved, pets, capsys, monkeypatch):
+    (pets / " blank.png").write_bytes((pets / "0" / "00.png").read_bytes())
+    text = "\ufeffpets/0\npets/0/00.png\n  pets/1/02.png \npets/ blank.png\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert main(["predict", saved, "-", "--json"]) == 0
+    assert files_of(capsys) == [*ALL[:3], "pets/1/02.png", "pets/ blank.png"]
+
+
+def test_rows_of_csv_are_whole_though_classes_have_the_same_name():
+    file = io.StringIO()
+    rows = Csv(file, 3, None)
+    rows.add("a.png", {"crane": 0.75, "cat": 0.25})
+    rows.add("b.png", {}, "broken")
+    file.seek(0)
+    lengths = {len(row) for row in csv.reader(file)}
+    assert lengths == {8}, "file, three classes and their probabilities, error"
+
+
 def test_probabilities_do_not_depend_on_batches_or_threads(model, saved, pets, capsys):
     for options in ["--batch-size=1", "--workers=0"], ["--batch-size=4", "--workers=3"]:
         assert main(["predict", saved, "pets", "--json", *options]) == 1
@@ -89,13 +127,14 @@ def test_csv_has_a_row_for_each_image_with_its_classes_or_the_error(model, saved
     assert main(["predict", saved, "pets", "--top=2", "--csv"]) == 1
     out, err = capsys.readouterr()
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert [row["file"] for row in rows] == ALL and err.count("\n") == 1 and "pets/1/01.png" in err
+    assert [row["file"] for row in rows] == ALL and err.count("\n") == 2 and "pets/1/01.png" in err
     names, shares = zip(*list(model.predict("pets/0/00.png").items())[:2])
     assert (rows[0]["class 1"], rows[0]["class 2"]) == names and rows[0]["error"] == ""
     assert [float(rows[0][f"probability {rank}"]) for rank in (1, 2)] == pytest.approx(shares, abs=1e-6)
     assert rows[4]["class 1"] == "" and "pets/1/01.png" in rows[4]["error"]
     assert main(["predict", saved, "pets", "--csv=out.csv", "--top=2"]) == 1
-    assert (pets.parent / "out.csv").read_text() == out and capsys.readouterr().out == ""
+    said = capsys.readouterr()
+    assert (pets.parent / "out.csv").read_text() == out and said.out == "" and said.err.endswith("out.csv is written.\n")
 
 
 def test_no_file_is_written_over_but_by_force_and_no_image_is_taken_for_the_csv(saved, pets, capsys):
@@ -123,6 +162,7 @@ def test_the_table_fits_the_terminal_and_says_that_classes_are_left_out(saved, p
         ([], "required: IMAGE"),
         (["none/*.png"], "No image matches none/*.png"),
         (["empty"], "empty holds no images"),
+        ([""], "An IMAGE is ''. Name a file"),
         (["pets", "--device=cuda"], "device 'cuda' is not there"),
         (["pets", "--csv", "--json"], "not allowed with argument --csv"),
     ],
@@ -135,6 +175,11 @@ def test_what_cannot_be_predicted_says_what_to_do(saved, pets, capsys, words, me
 def test_a_forgotten_network_is_named(pets, capsys):
     for words in ["pets/0/00.png", "pets/0/01.png"], ["pets", "pets/0/01.png"]:
         assert f"RUN comes first, the network, such as: warmnet predict lite0 {words[0]}" in refused(capsys, "predict", *words)
+
+
+def test_an_exported_network_without_its_ending_is_named(pets, capsys):
+    (pets.parent / "network.onnx").touch()
+    assert "network does not exist. Did you mean 'network.onnx'?" in refused(capsys, "predict", "network", "pets")
 
 
 def test_an_exported_network_needs_no_model_file(pets, capsys):

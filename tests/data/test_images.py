@@ -27,7 +27,17 @@ def path(tmp_path):
 def test_every_form_of_a_picture_is_the_same_picture(path, monkeypatch):
     monkeypatch.setenv("HOME", str(path.parent))
     opaque = np.dstack([PIXELS, np.full((6, 8), 255, np.uint8)])
-    forms = [path, str(path), np.str_(path), "~/image.png", path.read_bytes(), io.BytesIO(path.read_bytes()), Image.open(path)]
+    content = path.read_bytes()
+    forms = [
+        path,
+        str(path),
+        np.str_(path),
+        "~/image.png",
+        content,
+        memoryview(content),
+        io.BytesIO(path.read_bytes()),
+        Image.open(path),
+    ]
     with open(path, "rb") as file:
         for form in [*forms, file, PIXELS, opaque, PIXELS.astype(np.uint16) * 257, (PIXELS.astype(">u2") * 257), PIXELS / 255]:
             assert is_one(form) and np.array_equal(to_image(form), PIXELS)
@@ -50,6 +60,9 @@ def test_grey_arrays_have_two_dimensions_or_one_channel():
         (GREY.astype(np.uint16), "values are .* 65535 white"),
         (torch.zeros(3, 6, 8), r"A Tensor is no image.*x\.permute\(1, 2, 0\)\.numpy\(\)"),
         (None, "A NoneType is no image: that is a path, a PIL image"),
+        (torch.zeros(6, 8, 3), r"A Tensor is no image: that is .*floats from 0 to 1.*by x\.numpy\(\)"),
+        (np.zeros((9, 6, 8), np.uint8), r"pass a list: \[\*array\]"),
+        ({"a": "cat.jpg"}, r"A dict is no image.*list\(images\.values\(\)\)"),
         ([[1, 2]], "A list is no image"),
         ("https://example.org/cat.jpg", "cat.jpg: No such file or directory. Download it first."),
         ("missing.jpg", "missing.jpg: No such file or directory"),

@@ -1,5 +1,6 @@
 """What is exported has been compared with the model: it is written whole when it is near enough, and else not at all."""
 
+import copy
 import os
 
 import numpy as np
@@ -54,6 +55,13 @@ def test_a_network_that_is_not_the_model_is_not_written(model, tmp_path, monkeyp
         export(model, path, "torch")
     assert torch.equal(model.classifier.bias, bias)
     assert path.read_bytes() == b"as it was" and os.listdir(tmp_path) == ["n.pt2"]
+
+
+def test_a_network_whose_logits_are_all_0_is_exported(model, tmp_path):
+    silent = copy.deepcopy(model)
+    for parameter in silent.parameters():
+        parameter.detach().zero_()
+    assert export(silent, tmp_path / "n", "torch").error == 0
 
 
 def _of_another(make, model, *args):

@@ -101,6 +101,16 @@ def test_settling_leaves_the_original_computed():
     assert type(settled.classifier) is nn.Linear and torch.equal(settled.classifier.weight, model.classifier.weight)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_quantized_network_is_refused_in_words(tmp_path):
+    model = torch.ao.quantization.quantize_dynamic(warmnet.WarmResNet(18, num_classes=3, seed=0), {nn.Linear})
+    for use in warmnet.tabulate, lambda model: warmnet.export(model, tmp_path / "n", "torch"):
+        with pytest.raises(
+            InputError, match="WarmResNet is quantized, as 'classifier' is.*Pass the network that it was made of"
+        ):
+            use(model)
+
+
 def test_a_program_and_a_lazy_module_are_refused_in_words():
     with pytest.raises(InputError, match="Pass the module that it was made of"):
         unwrapped(torch.jit.script(nn.Linear(2, 2)))

@@ -48,6 +48,6 @@ def test_a_slip_is_answered_with_the_nearest_name(written, near):
     assert did_you_mean(written, NAMES) == f"Did you mean {near!r}?"
 
 
-def test_a_name_like_none_is_answered_with_all():
+def test_a_name_like_none_is_answered_with_all_and_another_spelling_with_the_name_alone():
     assert choose_one("vgg16", ["b0", "b1"]) == "Choose one of b0, b1"
-    assert choose_one("B1", ["b0", "b1"]) == "It is written 'b1'. Choose one of b0, b1"
+    assert choose_one("B1", ["b0", "b1"]) == "It is written 'b1'"

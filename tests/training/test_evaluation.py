@@ -226,17 +226,18 @@ def test_it_prints_as_a_table():
         "2,009 of 2,010 images right.",
         "Unreadable images, skipped: 1.",
         "",
-        "top-1        100.0%  have their class as the most probable",
-        "macro F1      97.4%  the mean of the classes' F1",
-        "NLL           0.100  mean negative log likelihood, in nats",
-        "calibration    8.0%  expected error of the probabilities, in 15 bins",
-        "speed         1,234  images/s with decoding; the network alone 2,346",
+        "top-1          100.0%  have their class as the most probable",
+        "macro F1        97.4%  the mean of the classes' F1",
+        "NLL             0.100  mean negative log likelihood, in nats",
+        "calibration      8.0%  expected calibration error, 15 bins",
+        "images/s        1,234  with decoding",
+        "network alone   2,346  images/s",
         "",
-        "class          images  right  recall  precision      F1  most often taken for  times",
-        "────────────────────────────────────────────────────────────────────────────────────",
-        "猫                 10      9   90.0%     100.0%   94.7%  dog                       1",
+        "class          images  right  recall  precision      F1  taken for  times",
+        "─────────────────────────────────────────────────────────────────────────",
+        "猫                 10      9   90.0%     100.0%   94.7%  dog            1",
         "dog             2,000  2,000  100.0%     100.0%  100.0%",
-        "────────────────────────────────────────────────────────────────────────────────────",
+        "─────────────────────────────────────────────────────────────────────────",
         "macro average   2,010  2,009   95.0%     100.0%   97.4%",
     ]
 
@@ -249,6 +250,19 @@ def test_of_many_classes_the_worst_are_shown():
     rows = [line for line in lines if line.startswith("class ") and "%" in line]
     assert [line.split()[1] for line in rows] == [str(n) for n in range(20)]
     assert lines[-1] == "... and 30 more classes, with a recall of 80.0% or above"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_on_a_terminal_nothing_but_names_of_classes_is_cut_and_these_end_in_dots(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    confusion = 10 * torch.eye(61, dtype=torch.long)
+    confusion[60, 60], confusion[:60, 1] = 0, 3
+    lines = str(made(confusion, [f"a very long name of class number {n:02} out of many" for n in range(61)])).splitlines()
+    assert max(map(len, lines)) <= width
+    cut = [line for line in lines if "…" in line]
+    assert len(cut) == 20 and all(line.startswith("a very") and line.count("…") in (2, 4) for line in cut)
+    text = " ".join(lines)
+    assert ("as the most probable" in text) == (width >= 60) and "Classes of the network without images here: 1." in text
 
 
 def test_names_of_any_kind_stay_in_their_line_and_column():

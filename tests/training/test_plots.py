@@ -109,6 +109,22 @@ def test_the_labels_of_a_confusion_matrix_are_different_and_do_not_overlap(names
     assert all(text.get_window_extent().width < width for text in axes.texts)
 
 
+def test_the_words_beside_a_matrix_are_as_large_as_it_is():
+    figure = confusion_matrix(confusion_of(60), LONG, "7 of 8 right")
+    check_texts(figure)
+    axes, scale = figure.axes
+    words = [axes.title, axes.xaxis.label, axes.yaxis.label, scale.yaxis.label, *scale.get_yticklabels()]
+    assert min(word.get_fontsize() for word in words) >= 0.75 * min(figure.get_size_inches())
+
+
+def test_confusions_that_are_not_named_though_as_frequent_as_the_last_are_counted():
+    confusion = 25 * torch.eye(70, dtype=torch.long)
+    confusion[0, 1] = 2
+    confusion[torch.arange(2, 42), torch.arange(3, 43)] = 1
+    figure = confusion_of_many(confusion, [f"class {n}" for n in range(70)], range(70), "7 of 8 right", "")
+    assert figure.axes[1].get_xlabel() == "images (11 more pairs have 1, too)"
+
+
 def test_a_thousand_classes_are_numbers_beside_the_confusions_by_name(tmp_path):
     names = [f"{LONG[n % 60]} {n}" for n in range(1000)]
     confusion = confusion_of(1000)

@@ -123,3 +123,8 @@ def test_the_augmentation_has_the_recipes_settings():
     recipe = Recipe("mine", epochs=1, erase=0.5, interpolation="random", **given)
     assert recipe.augmentation == Augmentation(random_interpolation=True, erase=0.5, **given)
     assert not DIGITS.sized(1000).augmentation.random_interpolation
+
+
+def test_an_option_of_the_network_among_settings_is_put_in_its_place():
+    with pytest.raises(InputError, match=r"act: recipes have no such setting. .* network={'act': 'silu'}"):
+        RECIPES["small"].with_settings({"act": "silu"})

@@ -136,3 +136,10 @@ def test_a_checkpoint_of_tensorflow_is_known_by_its_index(tmp_path):
     (tmp_path / "model.ckpt.index").write_bytes(b"x")
     with pytest.raises(WeightsError, match="index of a TensorFlow checkpoint"):
         read(tmp_path / "model.ckpt")
+
+
+def test_the_second_file_of_an_openvino_network_names_the_first(tmp_path):
+    (tmp_path / "n.xml").touch()
+    (tmp_path / "n.bin").write_bytes(np.full(300, 0.1).tobytes())
+    with pytest.raises(WeightsError, match=r"second file of an OpenVINO network.*Name the first, .*n\.xml"):
+        read(tmp_path / "n.bin")

@@ -185,6 +185,21 @@ def test_what_is_not_there_is_no_hub_repository_either(tmp_path, monkeypatch):
         load("model")
 
 
+def test_a_path_below_a_folder_that_is_here_is_never_asked_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("warmnet.weights.hub.download", lambda source, revision: pytest.fail(f"{source} was asked for"))
+    for name in "pets-1", "a":
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    (tmp_path / "b0-best.pth").touch()
+    for source, message in {
+        "runs/pets-2": r"runs/pets-2 does not exist. Did you mean 'runs/pets-1'\? .* is written runs/pets-2@main",
+        "runs/zz": "runs/zz does not exist. runs holds 'a', 'pets-1'",
+        "b0_best.pth": "Did you mean 'b0-best.pth'",
+    }.items():
+        with pytest.raises(WeightsError, match=message):
+            load(source)
+
+
 def test_loading_a_file_reads_it_once_and_makes_no_second_copy(tmp_path):
     model = warmnet.WarmEfficientNet("b4", seed=0)
     warmnet.convert(model, tmp_path / "tf_efficientnet_b4.safetensors", to="timm")

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ..data.files import check_writable
+from ..deployment.devices import available_devices
 from ..errors import InputError
 from ..networks.families import NAMES
 from ..networks.names import choose_one
+from ..spelling import with_choices
 from ..weights import LINEAGES
 
+DEVICES = "auto", "cpu", "cuda", "mps"
 Options = argparse._ActionsContainer  # a parser, or a group of its options
 
 
@@ -81,7 +84,16 @@ def variant(text: str) -> str:
 def variant_or_model_file(text: str) -> str:
     """The name of a variant, or of a network in a Python file."""
     if text not in NAMES and ".py" not in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no variant. {choose_one(text, NAMES)}, or mymodel.py:Net")
+        file = ", and no network of a file, such as mymodel.py:Net"
+        raise argparse.ArgumentTypeError(f"{text!r} is no variant{file}. {choose_one(text, NAMES)}")
+    return text
+
+
+def device(text: str) -> str:
+    """The name of a device, which may not be there."""
+    if text not in DEVICES:
+        here = "auto", *available_devices()
+        raise argparse.ArgumentTypeError(f"{text!r} is no device. {with_choices('', here)}")
     return text
 
 
@@ -115,5 +127,5 @@ def check_free(files: Iterable[Path], force: bool) -> None:
 
 def add_device(parser: Options) -> None:
     """Add --device."""
-    devices = "auto", "cpu", "cuda", "mps"
-    parser.add_argument("--device", choices=devices, default="auto", help="default: auto, the best there is")
+    help = f"{', '.join(DEVICES)}. Default: auto, the best there is"
+    parser.add_argument("--device", type=device, default="auto", metavar="DEVICE", help=help)

@@ -54,7 +54,7 @@ def versions() -> dict[str, str]:
 
 def devices() -> dict[str, str]:
     """The devices that --device takes, and the threads that torch computes with."""
-    found = {"cpu": f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"}
+    found = {"cpu": f"threads: {torch.get_num_threads()}, cores: {os.cpu_count()}"}
     for number in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(number)
         found[f"cuda:{number}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ..authoring.user_networks import load_network
 from ..data.walk import find_images, why_left_out
-from ..deployment import Predictor, is_exported, open_exported
+from ..deployment import ENGINES, Predictor, exported_path, is_exported, open_exported
 from ..errors import InputError
 from ..networks.classifier import Classifier
+from ..weights.checkpoints import CHECKPOINTS
 from .arguments import add_lineage, add_model
 
 
@@ -28,6 +29,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 def open_network(arguments: argparse.Namespace) -> Classifier | Predictor:
     """The exported network in RUN, or the model of a run or of weights; an InputError with what to do if RUN is neither."""
     if not is_exported(arguments.run):
+        _check_ending(arguments.run)
         _check_run(arguments)
         return load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
     if arguments.lineage:
@@ -35,6 +37,13 @@ def open_network(arguments: argparse.Namespace) -> Classifier | Predictor:
     if arguments.model:
         raise InputError(f"{arguments.run} is an exported network, which needs no model file. Leave out --model.")
     return open_exported(arguments.run, trust=arguments.trust)
+
+
+def _check_ending(run: str) -> None:
+    """Raise InputError if RUN is neither there nor a checkpoint's name, but with the ending of an exported network it is."""
+    files = [file for file in (exported_path(run, to) for to in ENGINES) if file.is_file()]
+    if files and run not in CHECKPOINTS and not Path(run).exists():
+        raise InputError(f"{run} does not exist. Did you mean {str(files[0])!r}?")
 
 
 def _check_run(arguments: argparse.Namespace) -> None:

@@ -101,3 +101,4 @@ def _writer(arguments: argparse.Namespace, files: list[str], network: Classifier
             open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
         ):
             yield Csv(file, network.num_classes, arguments.top)
+        warn(f"{arguments.csv} is written.")

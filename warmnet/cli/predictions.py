@@ -49,10 +49,11 @@ class Csv:
         self.rows.writerow(["file", *pairs, "error"])
 
     def add(self, file: str, probabilities: dict[str, float], error: str = "") -> None:
-        cells: list[str] = []
+        pairs: list[str] = []
         for name, probability in [*probabilities.items()][: self.top]:
-            cells += [name, f"{probability:.6f}"]
-        self.rows.writerow([file, *(cells or [""] * 2 * self.top), error])
+            pairs += [name, f"{probability:.6f}"]
+        empty = [""] * (2 * self.top - len(pairs))  # of an error; or where classes have the same name
+        self.rows.writerow([file, *pairs, *empty, error])
 
 
 class Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,20 +13,22 @@ import torch
 
 from ..errors import extra
 from .errors import ImageError
-from .formats import LONGEST_MARK, decoders, format_of
+from .formats import LONGEST_MARK, cure_of, decoders, format_of
 from .modes import has_16_bits, to_8_bits, upright_rgb
 from .quiet import Quiet
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+CHANNELS = 1, 3, 4
 QUIET = Quiet()  # of odd metadata, say, Pillow warns
-KINDS = "a path, a PIL image, an array (H, W, 3) of uint8, an open file or its bytes"
+SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+KINDS = f"a path, a PIL image, an array {SHAPES} of uint8, uint16, bool or floats from 0 to 1, an open file or its bytes"
 
 
 def is_one(images: Any) -> bool:
     """Whether it is one image, and not several."""
-    if isinstance(images, (str, os.PathLike, bytes, bytearray)) or not isinstance(images, Iterable):
+    if isinstance(images, (str, os.PathLike, bytes, bytearray, memoryview, Mapping)) or not isinstance(images, Iterable):
         return True
     return hasattr(images, "read") or getattr(images, "ndim", 1) in (0, 2, 3)
 
@@ -40,7 +42,7 @@ def to_image(image: Any) -> Image:
     """
     if isinstance(image, (str, os.PathLike)):
         return read_image(os.path.expanduser(image))
-    if isinstance(image, (bytes, bytearray)):
+    if isinstance(image, (bytes, bytearray, memoryview)):
         return read_image(io.BytesIO(image))
     with extra("train"):
         from PIL.Image import Image
@@ -54,9 +56,10 @@ def to_image(image: Any) -> Image:
         return read_image(image)
     cure = ""
     if isinstance(image, torch.Tensor):
-        cure = (
-            " A tensor (3, H, W) of uint8 becomes an array by x.permute(1, 2, 0).numpy(); a preprocessed batch is for model(x)."
-        )
+        order = ".permute(1, 2, 0)" if image.ndim == 3 and image.shape[2] not in CHANNELS else ""
+        cure = f" A tensor becomes an array by x{order}.numpy(); a preprocessed batch is for model(x)."
+    elif isinstance(image, Mapping):
+        cure = " Pass the images that it holds: list(images.values())."
     raise ImageError(f"A {type(image).__name__} is no image: that is {KINDS}.{cure}")
 
 
@@ -98,11 +101,11 @@ def _open(file: str | os.PathLike[str] | BinaryIO) -> Image:
         else:
             file.seek(0)
             start = file.read(LONGEST_MARK)
-        raise ImageError(_no_image(start)) from error
+        raise ImageError(_no_image(start, os.path.splitext(_name(file))[1].lower())) from error
 
 
-def _no_image(start: bytes) -> str:
-    """What is wrong with a file that is no image, by its first bytes."""
+def _no_image(start: bytes, suffix: str) -> str:
+    """What is wrong with a file that is no image, by its first bytes and its suffix."""
     if not start:
         return "it is empty, 0 bytes."
     format = format_of(start)
@@ -111,13 +114,14 @@ def _no_image(start: bytes) -> str:
             f"it begins as {format} does, and is damaged there or of a kind that Pillow cannot read. If "
             f"another program opens it, convert it to PNG."
         )
-    return "not an image of a known format."
+    cure = cure_of(suffix)
+    return f"{suffix} files are not read here: {cure}." if cure else "not an image of a known format."
 
 
 def _name(file: Any) -> str:
     """What a file is called in messages."""
     if isinstance(file, (str, os.PathLike)):
-        return os.fspath(file)
+        return os.fspath(file) or "''"
     return str(getattr(file, "name", None) or getattr(file, "filename", None) or "the bytes")
 
 
@@ -155,9 +159,11 @@ def _bytes_of(array: np.ndarray) -> np.ndarray:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)) or 0 in array.shape:
         cure = ""
-        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+        if array.ndim == 3 and array.shape[0] in CHANNELS:
             cure = " Its channels come first: transpose(1, 2, 0), or permute of a tensor, puts them last."
-        raise ImageError(f"an image is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not {array.shape}.{cure}")
+        elif array.ndim == 3:
+            cure = " Of several grey images, (N, H, W), pass a list: [*array]."
+        raise ImageError(f"an image is {SHAPES}, not {array.shape}.{cure}")
     if array.dtype == bool:
         return array * np.uint8(255)
     if array.dtype.kind == "f" or has_16_bits(array):

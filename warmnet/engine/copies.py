@@ -18,18 +18,25 @@ from torch.overrides import TorchFunctionMode
 from ..errors import InputError
 
 WRAPPERS = nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel
+QUANTIZED = "torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"  # whose layers hold no tensors
 HOOKS = WeightNorm, SpectralNorm, BasePruningMethod  # which compute a layer's weight before each call
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The network that torch.compile, DataParallel, DistributedDataParallel or AveragedModel is around, or `model` itself.
 
-    Raises InputError for a program of TorchScript, and for a lazy module that was never called.
+    Raises InputError for a program of TorchScript, for quantized layers, and for a lazy module that was never called.
     """
     while isinstance(model, WRAPPERS) or hasattr(model, "_orig_mod"):  # torch.compile's
         model = model.module if isinstance(model, WRAPPERS) else model._orig_mod  # type: ignore[assignment]
     if isinstance(model, torch.jit.ScriptModule):
         raise InputError("A TorchScript program has no layers to follow. Pass the module that it was made of.")
+    quantized = next((path for path, module in model.named_modules() if type(module).__module__.startswith(QUANTIZED)), None)
+    if quantized is not None:
+        raise InputError(
+            f"{type(model).__name__} is quantized, as {quantized or 'it'!r} is, and its numbers are packed for torch's kernels "
+            f"alone. Pass the network that it was made of."
+        )
     if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
         raise InputError(f"{type(model).__name__} has lazy layers, which have no weights yet. Call it once with a batch.")
     return model

@@ -40,8 +40,10 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def choose_one(name: str, names: Iterable[str]) -> str:
-    """What to write instead of `name`: the one that is meant, if there is one, and all that there are. No full stop."""
+    """What to write instead of `name`: the one that is certainly meant, or the nearest and all that there are. No full stop."""
     names = list(names)
+    if find_meant(name, names):
+        return did_you_mean(name, names).removesuffix(".")
     return with_choices(did_you_mean(name, names), names)
 
 

@@ -91,8 +91,12 @@ def _show(figure: Figure, axes: Axes, shares: Tensor, title: str, note: str) -> 
     image = axes.imshow(shares.numpy(), cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1), interpolation="nearest")
     width, height = figure.get_size_inches()
     bar = figure.colorbar(image, ax=axes, shrink=min(0.7, 4 / height), fraction=1 / width, format=PercentFormatter(1))
-    bar.set_label("share of the class")
-    axes.set(xlabel=f"predicted class{note}", ylabel="true class", title=title)
+    size = max(10, 0.8 * min(width, height))  # points: as large on a screen that all of the picture is fitted to
+    bar.set_label("share of the class", size=size)
+    bar.ax.tick_params(labelsize=size)
+    axes.set_xlabel(f"predicted class{note}", size=size)
+    axes.set_ylabel("true class", size=size)
+    axes.set_title(title, size=1.2 * size)
 
 
 def _write_numbers(axes: Axes, confusion: Tensor, cell: float) -> None:
@@ -108,7 +112,8 @@ def _write_numbers(axes: Axes, confusion: Tensor, cell: float) -> None:
 
 def _show_pairs(axes: Axes, confusion: Tensor, labels: Sequence[str]) -> None:
     """Bars of the pairs of classes that are confused most often."""
-    pairs = sorted(_entries(confusion.clone().fill_diagonal_(0)), key=lambda entry: -entry[1])[:MOST_PAIRS]
+    entries = sorted(_entries(confusion.clone().fill_diagonal_(0)), key=lambda entry: -entry[1])
+    pairs, others = entries[:MOST_PAIRS], entries[MOST_PAIRS:]
     if not pairs:
         axes.set(title="No confusions")
         axes.set_axis_off()
@@ -121,7 +126,10 @@ def _show_pairs(axes: Axes, confusion: Tensor, labels: Sequence[str]) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.2, y=0.01)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(title="Most frequent confusions: true → predicted", xlabel="images")
+    least = pairs[-1][1]
+    equal = sum(n == least for _, n in others)
+    more = f" ({equal:,} more pairs have {least:,}, too)" if equal else ""
+    axes.set(title="Most frequent confusions: true → predicted", xlabel=f"images{more}")
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -66,7 +66,7 @@ def _plot_mistakes(evaluation: Evaluation, path: Path) -> None:
     tiles: list[tuple[Image, str]] = []
     for mistake in worst:
         lines = [
-            labels[mistake.true],
+            f"true: {labels[mistake.true]}",
             f"taken for {labels[mistake.predicted]}",
             f"{mistake.probability:.0%} sure",
             _name(mistake),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data.samples import Sample
 from ..errors import extra
-from ..terminal import Column, table, terminal_width
+from ..terminal import Column, table, terminal_width, wrapped
 from ..text import one_line, percent
 
 with extra("train"):
@@ -19,9 +19,9 @@ with extra("train"):
 BINS = 15  # as Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, arXiv:1706.04599
 MOST_ROWS = 20  # of classes in the text
 COLUMNS = (
-    Column("class", least=12), Column("images", right=True, drop=3), Column("right", right=True, drop=1),
+    Column("class", least=len("macro average")), Column("images", right=True, drop=3), Column("right", right=True, drop=1),
     Column("recall", right=True), Column("precision", right=True, drop=4), Column("F1", right=True),
-    Column("most often taken for", least=12, drop=5), Column("times", right=True, drop=2),
+    Column("taken for", least=12, drop=5, called="most often taken for"), Column("times", right=True, drop=2),
 )  # fmt: skip
 
 
@@ -168,29 +168,31 @@ def _summary(evaluation: Evaluation) -> Iterator[str]:
     rows = [("top-1", f"{evaluation.top1:.1%}", "have their class as the most probable")]
     if len(evaluation.classes) > 5:
         rows.append(("top-5", f"{evaluation.top5:.1%}", "have it among the five most probable"))
-    speed = f"images/s with decoding; the network alone {evaluation.network_images_per_second:,.0f}"
     rows += [
         ("macro F1", f"{evaluation.macro.f1:.1%}", "the mean of the classes' F1"),
         ("NLL", f"{evaluation.nll:.3f}", "mean negative log likelihood, in nats"),
-        ("calibration", f"{evaluation.calibration_error:.1%}", f"expected error of the probabilities, in {BINS} bins"),
-        ("speed", f"{evaluation.images_per_second:,.0f}", speed),
+        ("calibration", f"{evaluation.calibration_error:.1%}", f"expected calibration error, {BINS} bins"),
+        ("images/s", f"{evaluation.images_per_second:,.0f}", "with decoding"),
+        ("network alone", f"{evaluation.network_images_per_second:,.0f}", "images/s"),
     ]
-    yield from table([Column(""), Column("", right=True), Column("", least=20)], rows, terminal_width())
+    yield from table([Column(""), Column("", right=True), Column("", drop=1)], rows, terminal_width())
 
 
 def _table(evaluation: Evaluation) -> Iterator[str]:
     """A line for each class that has images, in their order, of many the worst alone; and one of the means of all."""
+    width = terminal_width()
     rows = [row for row in evaluation.per_class if row.images]
     count, without = len(rows), len(evaluation.classes) - len(rows)
     if count > MOST_ROWS:
         rows.sort(key=lambda row: row.recall or 0)
     macro = evaluation.macro
     totals = "macro average", f"{evaluation.images:,}", f"{evaluation.right:,}", *map(percent, macro), "", ""
-    yield from table(COLUMNS, [_cells(row) for row in rows[:MOST_ROWS]], terminal_width(), [totals])
+    yield from table(COLUMNS, [_cells(row) for row in rows[:MOST_ROWS]], width, [totals])
     if count > MOST_ROWS:
-        yield f"... and {count - MOST_ROWS:,} more classes, with a recall of {percent(rows[MOST_ROWS].recall)} or above"
+        recall = percent(rows[MOST_ROWS].recall)
+        yield from wrapped(f"... and {count - MOST_ROWS:,} more classes, with a recall of {recall} or above", width)
     if without:
-        yield f"Classes of the network without images here: {without:,}."
+        yield from wrapped(f"Classes of the network without images here: {without:,}.", width)
 
 
 def _cells(row: ClassRow) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
+from inspect import signature
 from typing import Any
 
 from ..data.augmentation import POLICIES, SAMPLINGS, Augmentation
@@ -11,6 +12,7 @@ from ..data.preprocessing import INTERPOLATIONS, Preprocessing
 from ..data.samples import Data
 from ..errors import InputError
 from ..networks.classifier import Classifier
+from ..networks.families import NAMES
 from ..spelling import choose_one
 from . import schedule
 from .resolution import STRIDE, choose_area, choose_crop, choose_resolution, network_resolution
@@ -163,7 +165,11 @@ class Recipe:
         known = [field.name for field in fields(self) if field.name != "name"]  # which says where the others come from
         unknown = settings.keys() - {*known}
         if unknown:
-            raise InputError(f"{min(unknown)}: recipes have no such setting. {choose_one(min(unknown), known)}.")
+            name = min(unknown)
+            cure = f"{choose_one(name, known)}."
+            if any(name in signature(family).parameters for family in NAMES.values()):
+                cure = f"It may be an option of the network: network={{{name!r}: {settings[name]!r}}}."
+            raise InputError(f"{name}: recipes have no such setting. {cure}")
         return replace(self, **settings)
 
     def rate(self, step: int, steps: int, images: int) -> float:

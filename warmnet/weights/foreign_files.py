@@ -60,6 +60,9 @@ def _kind_by_name(path: Path, head: bytes) -> tuple[str, str] | None:
     for start, kind in BY_FIRST_BYTES.items():
         if head.startswith(start):
             return kind
+    network = path.with_suffix(".xml")
+    if path.suffix == ".bin" and network.is_file() and not head.startswith((b"PK", b"\x80")):  # as those of torch.save do
+        return "the second file of an OpenVINO network", f"Name the first, {network}"
     return BY_SUFFIX.get(path.suffix)
 
 

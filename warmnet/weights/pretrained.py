@@ -42,7 +42,7 @@ def from_pretrained(
 
     - `source`: a name such as 'lite0', see `warmnet.pretrained()`; a file (warmnet's, safetensors, torch.save's, Keras' HDF5),
       a run folder, a Hugging Face Hub repository such as 'timm/efficientnet_b0.ra_in1k' (with '@' and a revision, or
-      `revision`), a state dict, or a model. A path that is there goes before a name.
+      `revision`), a state dict, or a model. A path that is there, or whose folder is, goes before a name.
     - `lineage`: whose layout it has: 'timm', 'timm_tf', 'torchvision', 'lukemelas', 'keras', 'warmnet'. Default: by the
       tensors' names, and for timm's two by what the file or repository is called.
     - `overrides`: of the class, instead of what the source says. With another `num_classes` the classifier is new; for other

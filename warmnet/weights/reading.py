@@ -22,7 +22,7 @@ from .errors import WeightsError
 from .foreign_files import check_kind, describe_folder
 from .saving import FILE, checksum
 from .state_dicts import find_state_dict
-from .wrong_names import explain_unknown
+from .wrong_names import explain_missing, explain_unknown
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | nn.Module
 SUFFIXES = ".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".h5", ".hdf5", ".keras"
@@ -64,10 +64,13 @@ def read(source: Source | Checkpoint, revision: str | None = None) -> Checkpoint
         check_kind(Path(f"{path}.index"))
     if text in CHECKPOINTS:
         return _read_named(CHECKPOINTS[text], revision)
-    if path.suffix not in SUFFIXES and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", text):
+    is_repository = path.suffix not in SUFFIXES and re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", text)
+    if is_repository and ("@" in text or revision is not None or not path.parent.is_dir()):
         return _read_repository(text, revision)
+    if is_repository:
+        raise WeightsError(f"{explain_missing(path)} The Hugging Face Hub's {text} is written {text}@main.")
     if path.suffix in SUFFIXES or path.name != text:
-        raise WeightsError(f"{path} does not exist.")
+        raise WeightsError(explain_missing(path))
     raise WeightsError(f"{text!r} is neither a path here nor the name of a checkpoint. {explain_unknown(text)}")
 
 

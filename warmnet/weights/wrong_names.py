@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 from ..networks.names import choose_one, did_you_mean, find_meant
+from ..spelling import nearest
+from ..text import first_ten
 from .checkpoints import CHECKPOINTS, NamedCheckpoint
 
 OWN_TRAINING = {  # timm's architectures that are other weights of a network here -> the tag of those that timm takes by default
@@ -27,6 +31,16 @@ def explain_unknown(name: str) -> str:
     if meant:
         return f"{did_you_mean(name, CHECKPOINTS)} {_difference(name, CHECKPOINTS[meant])}"
     return f"{choose_one(name, CHECKPOINTS)}; or give a file, a run folder, or an id on the Hugging Face Hub."
+
+
+def explain_missing(path: Path) -> str:
+    """That a path does not exist, and which one beside it was meant; or what there is in its folder."""
+    folder = path.parent
+    names = sorted(name for name in os.listdir(folder) if not name.startswith(".")) if folder.is_dir() else []
+    near = nearest(path.name, names)
+    if near:
+        return f"{path} does not exist. Did you mean {str(folder / near)!r}?"
+    return f"{path} does not exist.{f' {folder} holds {first_ten(names)}.' if names else ''}"
 
 
 def _difference(architecture: str, checkpoint: NamedCheckpoint) -> str:
