@@ -414,7 +414,9 @@ def test_a_run_goes_on_with_the_file_that_it_began_with_and_no_other(home, tmp_p
     ended(monkeypatch, [*words, f"--out={out}"])
     more = [f"--out={out}", "--resume"]
     way = f"Go on with --model {out / 'mymodel.py'}:Net, or start"
-    assert "not of warmnet's own network. " + way in refused(capsys, *words[:-2], *more)
+    assert f"code runs only if you name it. Do so if you trust it: --model {out / 'mymodel.py'}:Net" in refused(
+        capsys, *words[:-2], *more
+    )
     for path in edited(home / "mymodel.py", "repeat=4", "repeat=5"), edited(home / "mymodel.py", "", "", "other.py"):
         assert way in (err := refused(capsys, *words[:-1], path, *more)) and f"not of {path.name}:Net" in err
     assert main([*words[:-1], f"{out / 'mymodel.py'}:Net", *more]) == 0

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..authoring.source_code import SourceCode
 from ..errors import InputError
 from ..networks.names import choose_one
 
@@ -53,9 +54,11 @@ def add_config(arguments: argparse.Namespace, file: Path) -> argparse.Namespace:
 def _check_code(arguments: argparse.Namespace, content: Mapping[str, Any], file: Path) -> None:
     """Raise InputError if the file names code of the user's, which runs only if its user names it."""
     if content.get("model") and not arguments.model:
+        code = SourceCode(str(content.get("source_code")).partition(",")[0])
+        is_kept = code.file and (file.parent / code.file).is_file()
+        name = file.parent / code.name if is_kept else content["model"]
         raise InputError(
-            f"{file} is of {content['model']}, and code runs only if you name it. Do so if you trust it: "
-            f"--model {content['model']}"
+            f"{file} is of {content['model']}, and code runs only if you name it. Do so if you trust it: --model {name}"
         )
 
 

@@ -14,6 +14,8 @@ from ..errors import InputError
 from ..networks.classifier import Classifier
 from ..networks.families import NAMES, find_family
 from ..networks.names import choose_one
+from ..weights.identification import identify
+from ..weights.reading import read
 from .arguments import add_device, add_lineage, add_model, positive, setting, whole_number
 from .config import add_config, recorded
 from .images import add_images, check_outside, print_reading, read_images
@@ -161,18 +163,17 @@ def _check_out(arguments: argparse.Namespace) -> None:
 
 def _source(arguments: argparse.Namespace, network: type[Classifier]) -> Classifier | None:
     """The model whose weights to start from; in a network of the user's own those that fit."""
-    from .. import training
-
     if not arguments.weights:
         if arguments.lineage:
             raise InputError("--lineage says whose names weights have, and there are none. Name them with --weights.")
         return None
+    variant = network.variants.get(arguments.variant, arguments.variant)
+    if variant and identify(read(arguments.weights), arguments.lineage).description.variant != variant:
+        raise InputError(f"{arguments.weights} holds weights of another variant than {arguments.variant}. Leave out --variant.")
     if arguments.model:  # what is new in it is made from the seed
         options: dict[str, Any] = {"strict": False, "lineage": arguments.lineage, "seed": arguments.seed}
-        source = network.from_pretrained(arguments.weights, **options)
-    else:
-        source = load_network(arguments.weights, None, arguments.words, arguments.lineage)
-    return training.load_source(source, None, arguments.variant)
+        return network.from_pretrained(arguments.weights, **options)
+    return load_network(arguments.weights, None, arguments.words, arguments.lineage)
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
