@@ -368,7 +368,7 @@ def test_warmnet_alone_prints_help_and_each_command_has_its_own(capsys):
     [
         ("fly", "'fly' is no command"),
         ("summary", "required: VARIANT"),
-        ("summary b9", "'b9' is no variant. Did you mean 'b8'? Choose one of b0, "),
+        ("summary b9", "a file, such as mymodel.py:Net. Did you mean 'b8'? Choose one of b0, "),
         ("summary b0 --num-classes=-1", "'-1' is not a whole number from 0 to"),
         ("summary b0 --num-classes=many", "'many' is not a whole number from 0 to"),
         ("summary b0 --resolution=0", "'0' is not a whole number from 1 to"),

@@ -116,7 +116,7 @@ def test_what_it_lacks_is_said_with_what_to_do(plain):
     with pytest.raises(InputError, match=r"Plain has no preprocessing.*model\.preprocessing = "):
         plain.predict(PIXELS)
     plain.preprocessing = Preprocessing(32)
-    with pytest.raises(InputError, match=r"of uint8 or uint16, not float32.*\(255 \* array\)\.round\(\)"):
+    with pytest.raises(InputError, match=r"of floats 0 is black and 1 white\. Scale them"):
         plain.predict(PIXELS.astype(np.float32))
     plain.num_classes = 0
     with pytest.raises(InputError, match="no classes: num_classes is 0"):
