@@ -69,7 +69,7 @@ def test_what_can_be_told_before_is_told_before_an_image_is_read(digits, run, tm
         (["--set=mixop=1"], "mixop"),
         (["--batch-size=4", "--accumulate=4"], "batch size of 4 is too small for 4 parts"),
         ([f"--weights={tmp_path / 'none.pth'}"], "none.pth does not exist"),
-        ([f"--weights={run}", "--variant=b1"], "of the variant b0, not of b1"),
+        ([f"--weights={run}", "--variant=b1"], "holds weights of another variant than b1"),
         ([f"--weights={run}", "--freeze=stage_9"], "Choose one of stem, stage_1, stage_2, head, all"),
         (["--preview", f"--out={model}"], "model.py is there already"),
     ]:

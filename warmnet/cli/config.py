@@ -92,10 +92,10 @@ def _words(content: Mapping[str, Any], parser: argparse.ArgumentParser, file: Pa
 
 
 def _type_of(option: argparse.Action) -> type:
-    """What JSON holds for an option: true or false for one without a value, and text for one that argparse leaves as it is."""
+    """What JSON holds for an option: true or false for one without a value, text, or a number."""
     if option.nargs == 0:
         return bool
-    return str if option.type is None else float
+    return str if option.type is None or isinstance(option.default, str) else float
 
 
 def _check_type(file: Path, key: str, value: Any, kind: type) -> None:
