@@ -190,3 +190,9 @@ def test_check_leaves_the_random_numbers_alone():
     state = torch.get_rng_state()
     check(Small)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_network_of_other_channels_than_rgb_is_refused(tmp_path):
+    source = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), num_classes=10, in_channels=1, seed=0)
+    with pytest.raises(InputError, match="takes 1 channels, and images are RGB"):
+        training.fit(FEW, SHORT, tmp_path / "run", source=source)

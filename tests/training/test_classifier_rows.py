@@ -70,3 +70,11 @@ def test_weights_of_another_variant_than_the_one_that_is_named_are_refused(sourc
     with pytest.raises(InputError, match=r"of the variant Variant\(width=0.2, .*, not of b1"):
         training.load_source(source, None, "b1")
     assert training.load_source(source, None, TINY) is source
+
+
+@pytest.mark.parametrize("classes", [("a", "b", "c"), ("a", "a")])
+def test_names_that_are_not_one_for_each_output_are_refused(classes):
+    source = warmnet.WarmEfficientNet(TINY, num_classes=2, seed=0)
+    source.classes = classes
+    with pytest.raises(InputError, match="have 2 outputs and"):
+        take_over(source, ("a", "b"), DIGITS, seed=0)

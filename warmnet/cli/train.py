@@ -101,13 +101,13 @@ def run(arguments: argparse.Namespace) -> None:
     if speaks:
         print_reading(data)
     sized = recipe.sized_for(source or tried, data, from_weights=source is not None)
+    reason = "" if recipe.resolution else resolution_reason(data, source)
     if arguments.preview:
         path = training.preview(data, sized, arguments.seed, arguments.out or "preview.png")
-        print(f"{path} is written. Look at it.")
+        print(f"{path} is written, of images at {sized.resolution}x{sized.resolution}{reason}. Look at it.")
         return
     folder = Path(arguments.out) if arguments.out else training.new_folder(data.name)
     if speaks:
-        reason = "" if recipe.resolution else resolution_reason(data, source)
         print_start(arguments, data, sized, tried, reason, note)
     start, saved_before = time.perf_counter(), training.saved_step(folder)
     try:

@@ -93,9 +93,10 @@ def worker_errors() -> Iterator[None]:
     except RuntimeError as error:
         if not re.search(r"DataLoader worker|shared memory|torch_shm_manager|/torch_\d+", str(error)):
             raise
+        reason = str(error).partition("\n")[0].rstrip(". ")
         raise WorkerError(
-            f"A process that reads images ended: {str(error).partition(chr(10))[0]} Mostly memory is short, or the shared "
-            f"memory of /dev/shm: fewer --workers take less of both, and with --workers 0 this process reads alone."
+            f"A process that reads images ended: {reason}. Mostly memory is short, or the shared memory of /dev/shm: fewer "
+            f"--workers take less of both, and with --workers 0 this process reads alone."
         ) from None
 
 

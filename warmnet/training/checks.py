@@ -41,8 +41,10 @@ def check_run(
     return model, check_resume(resume, settings)
 
 
-def check_resolution(model: Classifier, resolution: int) -> None:
-    """Raise InputError if the images are smaller than the network's total stride."""
+def check_images(model: Classifier, resolution: int) -> None:
+    """Raise InputError if RGB images of this side are no input of the network."""
+    if model.in_channels != 3:
+        raise InputError(f"The network takes {model.in_channels} channels, and images are RGB. Build it with in_channels=3.")
     if resolution < model.reduction:
         raise InputError(f"resolution is {resolution}; the network's total stride, {model.reduction}, is the least.")
 
@@ -105,7 +107,7 @@ def _try(network: type[Classifier] | None, variant: Any, source: Classifier | No
         model = build_network(type(source), source.variant, recipe, **settings, **options)
     check_freeze(model, recipe, source)
     side = recipe.resolution or network_resolution(source or model)
-    check_resolution(model, side)
+    check_images(model, side)
     images = torch.zeros(IMAGES, model.in_channels, side, side, device=device)
     with torch.enable_grad(), torch.random.fork_rng([]):
         logits = model.train()(images)

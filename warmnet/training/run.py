@@ -24,7 +24,7 @@ from ..errors import InputError
 from ..kernels.memory import keep_memory
 from ..networks.classifier import Classifier
 from ..weights.reading import Source
-from .checks import check_freeze, check_resolution
+from .checks import check_freeze, check_images
 from .execution import Execution
 from .initial_network import build_network, digest, load_source, take_over, zero_classifier
 from .metrics import Epoch
@@ -128,7 +128,7 @@ def _network(
 
 def _prepare(model: Classifier, recipe: Recipe, data: Data) -> None:
     """Give the network its classes and its preprocessing: images keep the colours that its weights are used to."""
-    check_resolution(model, recipe.resolution or 0)
+    check_images(model, recipe.resolution or 0)
     before, model.classes, model.preprocessing = model.preprocessing, tuple(data.classes), recipe.preprocessing
     if before is not None:
         model.preprocessing = replace(recipe.preprocessing, mean=before.mean, std=before.std)

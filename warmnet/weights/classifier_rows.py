@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ..errors import InputError
 from ..networks.classifier import CLASSIFIER, Classifier
 
 MOST_NAMED = 5  # classes in a list for people
@@ -15,9 +16,15 @@ MOST_NAMED = 5  # classes in a list for people
 def keep_known_rows(model: Classifier, source: Classifier, classes: Sequence[str]) -> str:
     """Put the source's rows of those of the model's `classes` that it knows by name into the model; what there is to say of it.
 
-    All other rows stay as they are. Nothing is to say, '', if the source's classes are these, in this order.
+    All other rows stay as they are. Nothing is to say, '', if the source's classes are these, in this order. Raises InputError
+    if the source's names are not one for each output.
     """
     places = {name: place for place, name in enumerate(source.classes)}
+    if source.classes and not len(source.classes) == len(places) == source.num_classes:
+        raise InputError(
+            f"The weights have {source.num_classes:,} outputs and {len(source.classes):,} names of classes, {len(places):,} of "
+            f"them different. Set their classes, one name for each output."
+        )
     known = [name for name in classes if name in places]
     new = [place for place, name in enumerate(classes) if name not in places]
     theirs, ours = source.state_dict(), model.state_dict()
