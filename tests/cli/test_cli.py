@@ -476,7 +476,7 @@ def test_every_setting_of_a_recipe_can_be_set(tmp_path, capsys):
     recipe = warmnet.WarmEfficientNet.from_pretrained(out).metadata["recipe"]
     assert (recipe["mixup"], recipe["ema"], recipe["network"]) == (0.2, "paper", {"dropout": 0.5})
     capsys.readouterr()
-    assert "mixop: recipes have no such setting. Did you mean 'mixup'? Choose one of name, epochs" in refused(
+    assert "mixop: recipes have no such setting. Did you mean 'mixup'? Choose one of epochs" in refused(
         capsys, "train", "--set", "mixop=1"
     )
     with pytest.raises(SystemExit, match="2"):

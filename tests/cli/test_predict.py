@@ -162,7 +162,7 @@ def test_the_table_fits_the_terminal_and_says_that_classes_are_left_out(saved, p
         ([], "required: IMAGE"),
         (["none/*.png"], "No image matches none/*.png"),
         (["empty"], "empty holds no images"),
-        ([""], "An IMAGE is ''. Name a file"),
+        ([""], "IMAGE: it is empty"),
         (["pets", "--device=cuda"], "device 'cuda' is not there"),
         (["pets", "--csv", "--json"], "not allowed with argument --csv"),
     ],

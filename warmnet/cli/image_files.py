@@ -31,8 +31,6 @@ def image_files(words: Iterable[str]) -> list[str]:
 
 def _files(word: str) -> list[str]:
     """The files that one word names."""
-    if not word:
-        raise InputError("An IMAGE is ''. Name a file, a folder, a pattern, or - for names on stdin.")
     if not os.path.lexists(word):
         word = os.path.expanduser(word)
     if os.path.isdir(word):
