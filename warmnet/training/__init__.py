@@ -15,8 +15,7 @@ from .recipe import DIGITS, PHOTOS, RECIPES, Recipe
 from .resumption import CHECKPOINT, read_checkpoint, saved_step
 from .run import Run, fit
 from .run_folder import check_can_be_written, check_free, new_folder
-from .run_record import FACTS, from_json, plain, read_record
-from .run_record import FILE as RECORD
+from .run_record import FACTS, RECORD, from_json, plain, read_record
 from .sample_images import check_png, check_preview, plot_classes, preview, write_samples
 
 __all__ = [

@@ -18,8 +18,7 @@ from .confusion_plot import plot_confusion
 from .metrics import Epoch
 from .plots import plot_learning
 from .resumption import CHECKPOINT, check_same_images, check_settings, extended, read_checkpoint
-from .run_record import FILE as RECORD
-from .run_record import read_record, results, to_json
+from .run_record import RECORD, read_record, results, to_json
 from .steps import Training
 
 BEST = "best.safetensors"  # the weights of the epoch with the lowest held-out loss

@@ -24,7 +24,7 @@ from .execution import Execution, count_processes_and_threads
 from .metrics import Epoch
 from .recipe import Recipe
 
-FILE = "run.json"
+RECORD = "run.json"
 FACTS = (
     "source_code", "weights_sha256", "images", "classes", "processes", "threads", "versions", "command_line", "started",
     "extended", "results",
