@@ -172,9 +172,10 @@ def load(client, clients, requests):
     end = time.monotonic() + LIMIT
     began = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        lists = list(pool.map(lambda _: client.latencies(requests // clients, end), range(clients)))
+        each = max(1, requests // clients)
+        lists = list(pool.map(lambda _: client.latencies(each, end), range(clients)))
     taken = time.perf_counter() - began
-    found = sorted(latency for each in lists for latency in each)
+    found = sorted(latency for latencies in lists for latency in latencies)
     p50, p99 = (found[int(share * (len(found) - 1))] for share in (0.5, 0.99))
     return {"requests": len(found), "requests a second": len(found) / taken, "p50": p50, "p99": p99}
 
