@@ -212,7 +212,7 @@ def test_an_exported_network_is_evaluated_like_its_model(model, pets, capsys, to
         assert found[0][key] == found[1][key]
     assert found[0]["nll"] == pytest.approx(found[1]["nll"], abs=1e-4)
     message = "computes on the processor, not on 'cuda'. Leave the device out"
-    assert message in refused(capsys, "predict", f"network{ending}", "pets", "--device=cuda")
+    assert message in refused(capsys, "predict", f"network{ending}", "pets", "--device=cuda", "--trust")
 
 
 def test_digits_are_evaluated_without_a_folder_only_by_a_network_that_says_digits(saved, capsys):
