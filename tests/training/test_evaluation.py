@@ -227,7 +227,7 @@ def test_it_prints_as_a_table():
         "Unreadable images, skipped: 1.",
         "",
         "top-1          100.0%  have their class as the most probable",
-        "macro F1        97.4%  the mean of the classes' F1",
+        "macro F1        97.4%  the mean F1 of classes with images",
         "NLL             0.100  mean negative log likelihood, in nats",
         "calibration      8.0%  expected calibration error, 15 bins",
         "images/s        1,234  with decoding",

@@ -169,7 +169,7 @@ def _summary(evaluation: Evaluation) -> Iterator[str]:
     if len(evaluation.classes) > 5:
         rows.append(("top-5", f"{evaluation.top5:.1%}", "have it among the five most probable"))
     rows += [
-        ("macro F1", f"{evaluation.macro.f1:.1%}", "the mean of the classes' F1"),
+        ("macro F1", f"{evaluation.macro.f1:.1%}", "the mean F1 of classes with images"),
         ("NLL", f"{evaluation.nll:.3f}", "mean negative log likelihood, in nats"),
         ("calibration", f"{evaluation.calibration_error:.1%}", f"expected calibration error, {BINS} bins"),
         ("images/s", f"{evaluation.images_per_second:,.0f}", "with decoding"),
