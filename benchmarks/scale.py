@@ -1,0 +1,140 @@
+"""All of Fashion-MNIST: accuracy against time for b0, timm's b0, ResNet-18 and MobileNetV2: python benchmarks/scale.py --run NAME
+
+Every network has a stem of stride 1, sees the pictures as they are, 28x28, and is trained by `training.fit`, timm's in a
+network of one line. The test pictures choose nothing: what counts is the last epoch. A run that was killed goes on where it was
+saved, in runs/scale, and a run that is finished is not made again; their accuracies go to scale.json.
+
+`--time` measures what an epoch takes, on an idle machine: the networks take turns, a step of 128 pictures each, on two threads.
+Without an option the table of what is there is printed, and drawn in scale.png. timm is needed for its own row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1])]
+import kept  # noqa: E402
+from pictures import fashion  # noqa: E402
+
+import warmnet.functional as W  # noqa: E402
+from warmnet import training  # noqa: E402
+from warmnet.networks.classifier import Classifier  # noqa: E402
+from warmnet.networks.families import find_family  # noqa: E402
+
+FOUND = Path(__file__).with_suffix(".json")
+FOLDER = Path("runs/scale")
+SMALL = {"stem_stride": 1, "momentum": 0.1}
+RECIPE = replace(training.PHOTOS, batch_size=128, lr=0.004, resolution=28, crop=1.0, area=(0.7, 1.0), network=SMALL)
+
+
+class TimmB0(torch.nn.Module):
+    """(B, 3, H, W) -> (B, 1280): timm's b0 with a stem of stride 1, up to its pooled features."""
+
+    def __init__(self) -> None:
+        from peers.libraries import timm
+
+        super().__init__()
+        self.network = timm.create_model(
+            "tf_efficientnet_b0", num_classes=0, drop_path_rate=0.2, bn_momentum=0.1, drop_rate=0.0
+        )
+        self.network.conv_stem.stride = (1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x)
+
+
+class Timm(Classifier):
+    """(B, 3, H, W) -> (B, num_classes): `TimmB0` with a classifier on it."""
+
+    def __init__(self, variant="b0", num_classes=1000, in_channels=3, *, device=None, seed=None, **options):
+        super().__init__(variant, num_classes, in_channels, resolution=28, **options)
+        self.reduction = 16
+        self.warm_up(device, seed)
+
+    def forward(self, x):
+        x = W.dropout(W.module(TimmB0, name="timm")(x), 0.2)
+        return W.linear(x, self.num_classes, name="classifier")
+
+
+NETWORKS = {  # what `training.fit` is told of each
+    "b0": {"variant": "b0"},
+    "timm's b0": {"network": Timm},
+    "resnet18": {"variant": "resnet18"},
+    "mobilenetv2": {"variant": "mobilenetv2-1.0"},
+}
+RUNS = {"b0": 12, "b0, 5 epochs": 5, "timm's b0, 5 epochs": 5, "resnet18, 3 epochs": 3, "mobilenetv2, 5 epochs": 5}  # epochs
+
+
+def settings_of(network: str) -> dict:
+    """The recipe of a network and what `training.fit` is told of it."""
+    recipe = replace(RECIPE, network={}) if network == "timm's b0" else RECIPE
+    return {"recipe": recipe, **NETWORKS[network]}
+
+
+def run(name: str) -> list[dict]:
+    """Each epoch of a run: loss and accuracy on the test pictures."""
+    settings = settings_of(name.partition(",")[0])
+    recipe = replace(settings.pop("recipe"), epochs=RUNS[name])
+    folder = FOLDER / name.replace(", ", "-").replace(" ", "-").replace("'", "")
+    resume = (folder / "checkpoint.pt").exists()
+    found = training.fit(fashion(), recipe, folder, seed=0, resume=resume, **settings)
+    return [epoch._asdict() for epoch in found.history]
+
+
+def time_steps(steps: int = 8) -> dict[str, dict[str, float]]:
+    """Seconds that 60,000 pictures take to train on, without reading them: median and minimum of the steps, by turns."""
+    x, y = torch.randn(128, 3, 28, 28).to(memory_format=torch.channels_last), torch.randint(10, (128,))
+    models = {name: _network(name) for name in NETWORKS}
+    optimizers = {name: torch.optim.AdamW(model.parameters(), fused=True) for name, model in models.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for turn in range(steps + 2):
+        for name, model in models.items():
+            began = time.perf_counter()
+            F.cross_entropy(model(x), y).backward()
+            optimizers[name].step()
+            optimizers[name].zero_grad()
+            if turn > 1:
+                seconds[name].append((time.perf_counter() - began) * 60_000 / 128)
+    return {name: {"median": statistics.median(times), "minimum": min(times)} for name, times in seconds.items()}
+
+
+def _network(name: str) -> torch.nn.Module:
+    kind = {**NETWORKS[name]}
+    options = settings_of(name)["recipe"].network
+    family = kind.pop("network", None) or find_family(kind["variant"])
+    return family(**kind, num_classes=10, **options).train().to(memory_format=torch.channels_last)
+
+
+def table(runs: dict, times: dict) -> str:
+    """Accuracy on the 10,000 test pictures after each run, in Markdown."""
+    lines = ["| run | parameters | after the first epoch | after the last | minutes |", "|---|---|---|---|---|"]
+    for name, epochs in runs.items():
+        network = name.partition(",")[0]
+        minutes = times[network]["median"] * len(epochs) / 60 if network in times else float("nan")
+        first, last = (100 * epochs[i]["held_out_accuracy"] for i in (0, -1))
+        lines.append(f"| {name} | {first:.2f} | {last:.2f} ± {(last * (100 - last) / 10_000) ** 0.5:.2f} | {minutes:.0f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", choices=RUNS, action="append")
+    parser.add_argument("--time", action="store_true")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    for name in options.run or ():
+        kept.keep(FOUND, name, partial(run, name))
+
+
+if __name__ == "__main__":
+    main()
