@@ -1,4 +1,4 @@
-"""All of Fashion-MNIST: accuracy against time for b0, timm's b0, ResNet-18 and MobileNetV2: python benchmarks/scale.py --run NAME
+"""All of Fashion-MNIST, b0 beside timm's, ResNet-18 and MobileNetV2: python benchmarks/scale.py --run NAME
 
 Every network has a stem of stride 1, sees the pictures as they are, 28x28, and is trained by `training.fit`, timm's in a
 network of one line. The test pictures choose nothing: what counts is the last epoch. A run that was killed goes on where it was
@@ -23,7 +23,7 @@ import torch.nn.functional as F
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1])]
 import kept  # noqa: E402
-from pictures import fashion  # noqa: E402
+from real_pictures import fashion  # noqa: E402
 
 import warmnet.functional as W  # noqa: E402
 from warmnet import training  # noqa: E402
