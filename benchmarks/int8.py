@@ -142,6 +142,7 @@ def beside_the_model(name: str, network: Predictor) -> dict[str, float]:
     p, q, labels = models_probabilities(name), probabilities(name, network.logits), held_out(name).labels
     was_right, is_right = p.argmax(1) == labels, q.argmax(1) == labels
     tiny = np.finfo(np.float32).tiny
+    divergence = (p * np.log((p + tiny) / (q + tiny))).sum(1).mean()
     return {
         "images": len(labels),
         "top-1": float(is_right.mean()),
@@ -149,7 +150,7 @@ def beside_the_model(name: str, network: Predictor) -> dict[str, float]:
         "became wrong": int((~is_right & was_right).sum()),
         "another class": int((p.argmax(1) != q.argmax(1)).sum()),
         "largest difference of a probability": float(np.abs(p - q).max()),
-        "divergence": float((p * np.log((p + tiny) / (q + tiny))).sum(1).mean()),
+        "divergence": max(float(divergence), 0.0),  # below it is rounding
     }
 
 
@@ -190,7 +191,7 @@ def quantized(
     return beside_the_model(name, Predictor(network, metadata, threads=1))
 
 
-def choices_of_layers(name: str) -> dict[str, list[str]]:
+def choices_of_layers(name: str, engine: str) -> dict[str, list[str]]:
     """Names of nodes in int8, by what is chosen."""
     kinds = {kind: [node.name for node in nodes] for kind, nodes in layers_by_kind(proto_of(name)).items()}
     relus = [node.name for node in proto_of(name).graph.node if node.op_type in RELU]
@@ -199,10 +200,11 @@ def choices_of_layers(name: str) -> dict[str, list[str]]:
     for kind, words in KINDS.items():
         if kinds[kind]:
             choices[f"everything but {words}"] = [node for node in every if node not in kinds[kind]]
-    choices["what is exported"] = names_in_int8(proto_of(name))
-    choices["the others alone"] = [*kinds["others"], *relus]
-    if relus:
-        choices["the others alone, without their ReLUs"] = kinds["others"]
+    choices["what is exported"] = names_in_int8(proto_of(name), results_in_int8=engine == "onnx")
+    if relus and engine == "onnx":
+        choices["without depthwise ones and ReLUs"] = kinds["others"]
+    elif relus:
+        choices["with depthwise ones"] = [*kinds["others"], *kinds["depthwise"]]
     return choices
 
 
@@ -219,7 +221,7 @@ def parts(part: str) -> Iterator[tuple[str, Any]]:
     if part == "layers":
         for name in STUDIED:
             for engine in ("onnx", "openvino"):
-                for choice, names in choices_of_layers(name).items():
+                for choice, names in choices_of_layers(name, engine).items():
                     yield f"layers | {name} | {engine} | {choice}", partial(quantized, name, engine, names)
     if part == "calibration":
         for name in STUDIED:

@@ -49,6 +49,7 @@ def test_every_layer_is_of_a_kind_and_in_int8_all_are_but_the_first_gates_and_wh
     assert counts == {"first": 1, "depthwise": depthwise, "gates": gates, "classifier": 1, "others": others}
     in_int8 = {node.name for node in proto.graph.node if node.op_type == "Conv"} & {*names_in_int8(proto)}
     assert len(in_int8) == others + (0 if family == "v2" else depthwise)
+    assert len(names_in_int8(proto, results_in_int8=False)) == others
 
 
 @pytest.mark.slow

@@ -56,9 +56,10 @@ def test_the_kinds_of_layers_are_told_apart():
 
 
 @pytest.mark.parametrize("act", ["SiLU", "Relu", "Clip"])
-def test_depthwise_convolutions_are_in_int8_if_a_relu_follows(act):
+def test_depthwise_convolutions_are_in_int8_if_a_relu_follows_and_results_are_rounded(act):
     depthwise = set() if act == "SiLU" else {"depthwise"}
     assert convolutions_in_int8(quantize(graph(act), INPUTS)) == {"wide", "after"} | depthwise
+    assert convolutions_in_int8(quantize(graph(act), INPUTS, results_in_int8=False)) == {"wide", "after"}
 
 
 @pytest.mark.parametrize("act", ["Relu", "Clip"])
@@ -67,14 +68,14 @@ def test_a_relu_after_a_convolution_in_int8_is_the_bound_of_its_range(act):
     assert {node.name for node in nodes if node.op_type == act} == {"first act", "gate act"}
 
 
-def test_results_stay_float_if_they_need_not_be_rounded():
+@pytest.mark.parametrize("act", ["SiLU", "Relu", "Clip"])
+def test_results_stay_float_if_they_need_not_be_rounded(act):
     def rounded(proto):
         return {node.input[0] for node in proto.graph.node if node.op_type == "QuantizeLinear"}
 
-    results = {node.output[0] for node in graph("SiLU").graph.node if node.op_type == "Conv"}
-    assert rounded(quantize(graph("SiLU"), INPUTS)) & results
-    quantized = quantize(graph("SiLU"), INPUTS, results_in_int8=False)
-    assert not rounded(quantized) & results and convolutions_in_int8(quantized) == {"wide", "after"}
+    convolutions = {node.output[0] for node in graph(act).graph.node if node.op_type == "Conv"}
+    assert not rounded(quantize(graph(act), INPUTS, results_in_int8=False)) & convolutions
+    assert rounded(quantize(graph(act), INPUTS)) & convolutions or act != "SiLU"
 
 
 def test_a_network_without_layers_for_int8_stays_as_it_is():

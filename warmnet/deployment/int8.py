@@ -23,7 +23,7 @@ def quantize(
     """An ONNX model that computes in int8 by weights with a scale for each channel, and activations in ranges as on `inputs`.
 
     - `names`: of the nodes in int8. Default: `names_in_int8`.
-    - `results_in_int8`: whether the results of convolutions are rounded, too, not only what goes into them.
+    - `results_in_int8`: whether the results of convolutions are rounded, too, as ONNX Runtime needs it, not their inputs alone.
     - `ranges`: how they are chosen, a name of ONNX Runtime's `CalibrationMethod`.
     """
     with extra("deploy"):
@@ -38,7 +38,7 @@ def quantize(
             batch = next(self.batches, None)
             return None if batch is None else {proto.graph.input[0].name: batch}
 
-    names = names_in_int8(proto) if names is None else names
+    names = names_in_int8(proto, results_in_int8) if names is None else names
     if not names:  # by which ONNX Runtime means all
         return proto
     with tempfile.TemporaryDirectory() as folder, quiet():
@@ -53,18 +53,22 @@ def quantize(
         return onnx.load_from_string(Path(target).read_bytes())
 
 
-def names_in_int8(proto: Any) -> list[str]:
-    """The names of the nodes that are computed in int8: convolutions, but for some, and ReLUs.
+def names_in_int8(proto: Any, results_in_int8: bool = True) -> list[str]:
+    """The names of the nodes that are computed in int8: convolutions, but for the first, the depthwise and those of gates.
 
-    In float stay the first convolution, gates and classifier, which cost more accuracy than time; and depthwise convolutions,
-    unless a ReLU follows. Between a ReLU in int8 and the next one ONNX Runtime would put them into int8 unasked, with one scale
-    for all channels (1.32).
+    These, and the classifier, cost more accuracy than they save time: the input of a depthwise convolution is rounded for its
+    sake alone, with one scale for channels of all sizes. If results are rounded anyway, a ReLU is part of that, and so is a
+    depthwise convolution that a ReLU follows: left in float between two roundings, ONNX Runtime would compute it in int8
+    unasked, and with one scale for all weights (1.32).
     """
+    kinds = layers_by_kind(proto)
+    others = [node.name for node in kinds["others"]]
+    if not results_in_int8:
+        return others
     relus = [node for node in proto.graph.node if node.op_type in RELU]
     before_relu = {relu.input[0] for relu in relus}
-    kinds = layers_by_kind(proto)
     depthwise = [node.name for node in kinds["depthwise"] if node.output[0] in before_relu]
-    return [node.name for node in kinds["others"]] + depthwise + [relu.name for relu in relus]
+    return others + depthwise + [relu.name for relu in relus]
 
 
 def layers_by_kind(proto: Any) -> dict[str, list[Any]]:

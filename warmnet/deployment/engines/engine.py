@@ -18,7 +18,7 @@ class ToOnnx(Protocol):
     """A function that gives a network as an ONNX ModelProto, made when it is first asked for."""
 
     def __call__(self, *, results_in_int8: bool = True) -> Any:
-        """`results_in_int8`: in precision 'int8', whether convolutions round their results, too, not only their inputs."""
+        """`results_in_int8`: in precision 'int8', whether convolutions round their results, too, not their inputs alone."""
 
 
 class Engine(Protocol):
