@@ -78,7 +78,7 @@ COUNTS = 20, 50, 100, 200, 500, 1000  # images that the gate may see
 def images_of(name: str) -> Data:
     """Those that a network was trained on, or others to calibrate it on, and those that it is measured on."""
     if name.endswith("photographs"):
-        return Data("photographs", tuple(imagenet_classes()), other_photographs(200), photographs())
+        return Data("photographs", tuple(imagenet_classes()), other_photographs(512), photographs())
     if name.endswith("stamps"):
         return stamps(seed=0)
     data = fashion()
