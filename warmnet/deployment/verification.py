@@ -52,7 +52,7 @@ class Verification:
         return text + "."
 
     def _loss(self) -> str:
-        """The drop with its error, such as '0.3% ± 0.2%'."""
+        """The drop with its standard error, such as '0.3% ± 0.2%'."""
         return f"{self.top1_drop:.1%} ± {self.drop_error or 0:.1%}"
 
     def to_dict(self) -> dict[str, Any]:
