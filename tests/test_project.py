@@ -20,6 +20,7 @@ FLOORS = (  # from the ground up; a file imports from lower floors, or from its 
     "terminal",
     "kernels",
     "data",
+    "plotting",
     "engine",
     "functional",
     "networks",
