@@ -27,7 +27,7 @@ from .networks.efficientnet import (
 from .networks.efficientnet_v2 import fused_mb_block
 from .networks.mobilenet_v2 import WarmMobileNetV2, mobilenet_v2
 from .networks.resnet import WarmResNet, resnet
-from .summary import diff, draw, tabulate
+from .summary import diff, draw, receptive_fields, tabulate
 from .summary.measuring import table_html
 from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
@@ -76,6 +76,7 @@ __all__ = [
     "mobilenet_v2",
     "open_exported",
     "pretrained",
+    "receptive_fields",
     "resnet",
     "save",
     "squeeze_excitation",
