@@ -18,10 +18,10 @@ from warmnet.networks.resnet import basic_block
 
 @warmnet.block
 def branches(x):
-    """Two kernels side by side, wide and high, with what is beside the middle of x cut off and put on again."""
-    wide = W.conv(x, 4, (1, 5), padding="same")
-    high = W.conv(F.pad(x[:, :, 1:, :-2], [2, 0, 0, 1]), 4, (3, 1), padding="symmetric", dilation=2)
-    return torch.cat([wide, high], 1) + F.avg_pool2d(x, 3, 1, 1).mean(1, keepdim=True)
+    """A kernel on what lies 5 rows below and 2 columns to the left, beside a mean of 7 rows."""
+    moved = F.pad(x[:, :, 5:, :-2], [2, 0, 0, 5])
+    moved = W.conv(moved, 4, (1, 3), padding="same", dilation=2)
+    return torch.cat([moved, F.avg_pool2d(x, (7, 1), 1, (3, 0))], 1) + x.mean(1, keepdim=True)
 
 
 class Branching(warmnet.WarmModule):
