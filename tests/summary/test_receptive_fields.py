@@ -26,9 +26,9 @@ def branches(x):
 
 class Branching(warmnet.WarmModule):
     def forward(self, x):
-        x = W.conv(x, 4, 3, stride=2, padding="same")
+        x = W.conv(x, 4, 3, padding="same")
         x = branches(F.max_pool2d(x, 2))
-        x = branches(x[:, :, ::2, ::2].permute(0, 1, 3, 2))
+        x = branches(x[:, :, ::2, ::2].permute(0, 2, 3, 1).transpose(1, 3).transpose(2, 3))
         return W.linear(x.flatten(2).mean(2), 2)
 
 
@@ -88,8 +88,9 @@ def changing(model, paths, shape, axis):
 @pytest.mark.parametrize("network, axis", ALL)
 def test_a_receptive_field_has_the_pixels_that_change_the_output(network, axis, side):
     model = NETWORKS[network]()
-    shape = [1, 3, 32, 32]
-    shape[axis] = side
+    shape = [1, 3, side, side]
+    if network != "branches":
+        shape[5 - axis] = 32  # the other axis, less to compute
     fields = warmnet.receptive_fields(model, tuple(shape))
     blocks = [path for path, module in model.named_modules() if isinstance(module, warmnet.Block)]
     assert changing(model, blocks, shape, axis) == {path: fields[path][axis - 2] for path in blocks}
