@@ -28,6 +28,7 @@ FLOORS = (  # from the ground up; a file imports from lower floors, or from its 
     "weights",
     "authoring",
     "deployment",
+    "inspection",
     "training",
     "cli",
     "__main__",

@@ -9,6 +9,7 @@ from .engine.endpoints import Endpoints
 from .engine.module import WarmModule
 from .engine.pywarm import up
 from .errors import MismatchError, NameTakenError, NotWarmError, SealedError, WarmError
+from .inspection import explain, gates, grad_cam
 from .kernels.memory import keep_memory
 from .networks.classifier import Classifier
 from .networks.efficientnet import (
@@ -67,9 +68,12 @@ __all__ = [
     "diff",
     "draw",
     "efficientnet",
+    "explain",
     "export",
     "functional",
     "fused_mb_block",
+    "gates",
+    "grad_cam",
     "keep_memory",
     "load",
     "mb_block",

@@ -81,13 +81,19 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def by_class(probabilities: Sequence[float], classes: Sequence[str]) -> dict[str, float]:
     """Class -> probability, the most probable first. A name that several classes have gets the sum of theirs."""
-    names = classes or [f"class {n}" for n in range(len(probabilities))]
-    if len(names) != len(probabilities):
-        raise InputError(f"The network has {len(probabilities)} outputs and {len(names)} names of classes. Give it as many.")
+    names = names_of(classes, len(probabilities))
     sums = dict.fromkeys(names, 0.0)
     for name, probability in zip(names, probabilities):
         sums[name] += probability
     return dict(sorted(sums.items(), key=lambda pair: pair[1], reverse=True))
+
+
+def names_of(classes: Sequence[str], outputs: int) -> tuple[str, ...]:
+    """The name of each output: 'class 0', 'class 1', ... if there are no names of classes."""
+    names = tuple(classes) or tuple(f"class {n}" for n in range(outputs))
+    if len(names) != outputs:
+        raise InputError(f"The network has {outputs} outputs and {len(names)} names of classes. Give it as many.")
+    return names
 
 
 def check_can_predict(network: Network) -> None:
