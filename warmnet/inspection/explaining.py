@@ -13,9 +13,11 @@ from torch import Tensor
 from ..deployment.prediction import computing
 from ..deployment.probabilities import by_class, check_can_predict, names_of, softmax
 from ..networks.classifier import Classifier
+from ..plotting.figures import png, write
 from .localization import block_and_grad_cam
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from PIL.Image import Image
 
 MAPS = 2  # classes, the most probable, that have one
@@ -40,18 +42,18 @@ class Explanation:
         pairs = [f"{name} {share:.1%}" for name, share in [*self.probabilities.items()][:MAPS]]
         return f"Explanation({', '.join(pairs)}, by {self.block})"
 
-    def _repr_png_(self) -> bytes:
-        from ..plotting.figures import png
+    def figure(self) -> Figure:
+        """The picture, as a figure of matplotlib."""
         from .explanation_plot import explanation_figure
 
-        return png(explanation_figure(self))
+        return explanation_figure(self.image, self.classes, self.probabilities, self.block, self.maps)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a PNG file."""
-        from ..plotting.figures import write
-        from .explanation_plot import explanation_figure
+        """Write the picture as a PNG file."""
+        write(self.figure(), Path(path))
 
-        write(explanation_figure(self), Path(path))
+    def _repr_png_(self) -> bytes:
+        return png(self.figure())
 
 
 def explain(model: Classifier, image: Any) -> Explanation:
