@@ -106,3 +106,9 @@ def check_can_predict(network: Network) -> None:
             f"The {name} has no preprocessing, which makes its input of an RGB image. Set what it was trained with, before "
             f"you export it: model.preprocessing = warmnet.data.Preprocessing({getattr(network, 'resolution', 224)})."
         )
+    channels = getattr(network, "in_channels", 3)
+    if channels != 3:
+        raise InputError(
+            f"The {name} takes images of {channels} channels, and preprocessing makes 3, red, green and blue. Prepare the "
+            f"images yourself, and call it: model(x)."
+        )

@@ -95,8 +95,11 @@ def _scores(logits: Any, labels: int | Sequence[int] | Tensor) -> Tensor:
         raise InputError(f"Grad-CAM is for networks that put out logits (B, classes); this one puts out {given}.")
     if not logits.isfinite().all():
         raise InputError("The network gives numbers that are not finite; its weights are damaged, or their training diverged.")
-    indices = torch.as_tensor(labels, device=logits.device)
     images, classes = logits.shape
+    try:
+        indices = torch.as_tensor(labels, device=logits.device)
+    except (TypeError, ValueError):  # of a class's name, or of lists of different length
+        indices = torch.empty(0)
     if indices.is_floating_point() or indices.shape not in ((), (images,)):
         raise InputError(f"labels is {labels!r}. It is the index of a class, or one for each of the {images} images.")
     if not ((indices >= 0) & (indices < classes)).all():
