@@ -50,7 +50,8 @@ def explanation_figure(
 
 def _show(axes: Axes, image: Image, title: str) -> None:
     axes.imshow(image)
-    axes.set_axis_off()
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
     axes.set_title(title, parse_math=False)
 
 
