@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 import warmnet
@@ -20,6 +21,8 @@ def saved(tmp_path, monkeypatch):
     stages = (warmnet.Stage(size=16, expand=2, kernel=5, stride=2, repeat=1),)
     model = warmnet.WarmEfficientNet(warmnet.Variant(1.0, 1.0, 32, 0.2), 7, seed=0, stages=stages, stem=8, head=32)
     model.classes, model.preprocessing = ("cat", "a very long name of a class" * 4, *"cdefg"), Preprocessing(32)
+    with torch.no_grad():
+        model.classifier.bias[1] = 1  # the one with the long name comes first
     weights.save(model, "network.safetensors")
     return "network.safetensors"
 

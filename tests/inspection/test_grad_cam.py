@@ -29,6 +29,12 @@ def network():
     return Small(seed=0)
 
 
+class OneBlock(warmnet.WarmModule):
+    def forward(self, x):
+        x = warmnet.conv_bn_act(x, 4, 3, name="maps")
+        return W.linear(x.mean((2, 3)), 2, name="classifier")
+
+
 def centre(cam):
     """The centre of mass of a map, (row, column), as shares of its sides."""
     places = [(torch.arange(side) + 0.5) / side for side in cam.shape]
@@ -57,21 +63,12 @@ def test_a_map_is_each_images_own_and_of_its_own_label(network):
 
 def test_the_maps_are_weighted_by_their_mean_gradients():
     """Of a classifier that takes means, those are its weights over the number of pixels."""
-    net = warmnet.up(lambda_net(), [1, 3, 16, 16], seed=0).double()
+    net = warmnet.up(OneBlock(), [1, 3, 16, 16], seed=0).double()
     x = IMAGES.double()
     maps = warmnet.Endpoints(net.eval(), ["maps"])(x)["maps"].detach()
     weighted = (net.classifier.weight[1].detach() @ maps.flatten(2)).view(2, *maps.shape[2:]).relu() / maps[0, 0].numel()
     assert weighted.any()
     torch.testing.assert_close(warmnet.grad_cam(net, x, 1), weighted, rtol=1e-12, atol=0)
-
-
-def lambda_net():
-    class Net(warmnet.WarmModule):
-        def forward(self, x):
-            x = warmnet.conv_bn_act(x, 4, 3, name="maps")
-            return W.linear(x.mean((2, 3)), 2, name="classifier")
-
-    return Net()
 
 
 @pytest.mark.parametrize("family", SMALL)
@@ -106,6 +103,23 @@ def test_the_last_maps_of_more_than_one_pixel_are_taken():
     assert block_and_grad_cam(ConvNet(), images(height=28, width=28)[:, :1], 1)[0] == "conv_2"
     layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
     assert block_and_grad_cam(layers, IMAGES, 1)[0] == "1"
+
+
+def test_of_a_shared_block_the_last_call_counts():
+    class Net(warmnet.WarmModule):
+        def forward(self, x):
+            x = warmnet.conv_bn_act(x, 3, 3, name="shared")
+            x = warmnet.conv_bn_act(x, 3, 3, name="between")
+            x = warmnet.conv_bn_act(x, 3, 3, name="shared", share=True)
+            return W.linear(x.mean((2, 3)), 2, name="classifier")
+
+    net = warmnet.up(Net(), [1, 3, 16, 16], seed=0)
+    last = []
+    net.shared.register_forward_hook(lambda module, args, y: last.append(y.detach()))
+    block, cam = block_and_grad_cam(net, IMAGES, 1)
+    net.eval()(IMAGES)
+    assert block == "shared"
+    torch.testing.assert_close(cam, (net.classifier.weight[1].detach().view(3, 1, 1) * last[-1] / 4096).sum(1).relu())
 
 
 def test_a_class_that_every_map_speaks_against_has_a_map_of_zeros(network):
