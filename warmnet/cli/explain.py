@@ -38,10 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     except ImageError as error:
         warn(error)
         return 1
+    explanation.save(out)
     width = terminal_width()
     for name, share in [*explanation.probabilities.items()][:TOP]:
         label = one_line(name)
         print(f"{share:6.1%}  {shortened(label, width - 8) if width else label}")
-    explanation.save(out)
     print(f"\n  {out}")
     return 0
