@@ -68,7 +68,7 @@ def test_what_cannot_be_explained_says_what_to_do():
         warmnet.explain(model, CAT)
     grey = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), 2, in_channels=1, stages=warmnet.STAGES[:1])
     grey.preprocessing = warmnet.data.Preprocessing(32)
-    with pytest.raises(InputError, match="takes images of 1 channel.*model\\(x\\)"):
+    with pytest.raises(InputError, match="built with in_channels=1, and.*model\\(x\\)"):
         warmnet.explain(grey, CAT)
 
 

@@ -109,6 +109,6 @@ def check_can_predict(network: Network) -> None:
     channels = getattr(network, "in_channels", 3)
     if channels != 3:
         raise InputError(
-            f"The {name} takes images of {channels} channels, and preprocessing makes 3, red, green and blue. Prepare the "
+            f"The {name} was built with in_channels={channels}, and preprocessing makes 3, red, green and blue. Prepare the "
             f"images yourself, and call it: model(x)."
         )
