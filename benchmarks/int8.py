@@ -260,7 +260,7 @@ def loss_table(results: dict[str, Any]) -> str:
             same = [each for other, each in found if other.startswith(f"{network} | ") and "fp32" in other]
             changed = max(each["another class"] for each in same)
             top1 = row["top-1"] + (row["became wrong"] - row["became right"]) / row["images"]
-            cells[network, "fp32"] = f"{100 * top1:.2f}, of {row['images']:,} at most {changed} of another class"
+            cells[network, "fp32"] = f"{100 * top1:.2f}, {changed} of {row['images']:,} of another class"
     return grid("top-1 in %", cells)
 
 
@@ -286,7 +286,7 @@ def study_table(results: dict[str, Any], part: str) -> str:
 
 def changes(row: dict[str, float]) -> str:
     """The images that became right and wrong, and the divergence in thousandths."""
-    return f"+{row['became right']} −{row['became wrong']}, {1000 * row['divergence']:.1f}"
+    return f"(+{row['became right']} −{row['became wrong']}), {1000 * row['divergence']:.1f}"
 
 
 def grid(corner: str, cells: dict[tuple[str, str], str]) -> str:
@@ -336,7 +336,7 @@ def main() -> None:
             kept.keep(FOUND, f"time | {name}", partial(time_exported, name, options.threads))
     results = kept.read(FOUND)
     tables = [loss_table(results), size_table(results), study_table(results, "layers"), study_table(results, "calibration")]
-    print(*tables, gate_table(results), sep="\n\n")
+    print("\n\n".join(table for table in [*tables, gate_table(results)] if "\n| " in table))
 
 
 if __name__ == "__main__":
