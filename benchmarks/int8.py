@@ -270,8 +270,8 @@ def size_table(results: dict[str, Any]) -> str:
     for key, row in rows_of(results, "engines | "):
         network, _, file = key.partition(" | ")
         times = results.get(f"time | {network}", {})
-        ms = "".join(f", {times[call]['median']:.1f}" for n in (1, 16) if (call := f"{file}, {n}") in times)
-        cells[file, network] = f"{row['MB']:.1f}{ms}"
+        calls = [times[call] for call in (f"{file}, 1", f"{file}, 16") if call in times]
+        cells[file, network] = ", ".join([f"{row['MB']:.1f}", *(f"{call['median']:.1f}" for call in calls)])
     return grid("MB, ms of 1 image, of 16", cells)
 
 
