@@ -59,10 +59,7 @@ class Verification:
         return asdict(self)
 
     def require(self, max_top1_drop: float) -> None:
-        """Raise DeployError unless it is near enough: `MAX_ERROR_FP32` in fp32; else the drop, if measured, as allowed.
-
-        A drop is too large where it is so without its standard error: few samples tell little, and refuse little.
-        """
+        """Raise DeployError unless it is near enough: `MAX_ERROR_FP32` in fp32; else the drop, if measured, as allowed."""
         if not np.isfinite(self.error):
             raise DeployError(f"The logits are not finite numbers. {self}")
         if self.precision == "fp32" and self.error > MAX_ERROR_FP32:
@@ -72,9 +69,11 @@ class Verification:
                 f"{self.precision} changes the logits by more than {MAX_ERROR_UNLABELLED}. Pass data to see what it costs. "
                 f"{self}"
             )
-        if self.top1_drop - (self.drop_error or 0) > max_top1_drop:
+        if self.top1_drop > max_top1_drop:
+            chance = self.top1_drop - (self.drop_error or 0) <= max_top1_drop
+            cure = "So few images cannot tell: hold out more, choose" if chance else "Choose"
             raise DeployError(
-                f"{self.precision} loses {self._loss()} of top-1, and {max_top1_drop:.2%} is allowed. {self} Choose fp32, or "
+                f"{self.precision} loses {self._loss()} of top-1, and {max_top1_drop:.2%} is allowed. {self} {cure} fp32, or "
                 f"allow more with max_top1_drop."
             )
 
