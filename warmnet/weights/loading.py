@@ -15,7 +15,7 @@ from .fitting import fit, take_description, warn
 from .identification import Identified, as_named, identify
 from .reading import Checkpoint, Source, read
 from .report import Report
-from .tensors import assign
+from .tensors import assign, check_has_values
 
 
 @torch.inference_mode(False)
@@ -42,6 +42,7 @@ def load(
         identified = identify(checkpoint, lineage, for_model=True)
     report, values = fit(identified, model, checkpoint.source, strict)
     report = _check_conventions(model, identified, checkpoint, report, strict)
+    check_has_values(model)
     assign(model, values)
     if isinstance(model, Classifier):
         take_description(model, identified, keep=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from .. import networks
 from ..data.preprocessing import Preprocessing
 from ..engine.build import starting_from
-from ..networks.classifier import STEM, Classifier
+from ..networks.classifier import Classifier
 from ..networks.families import NAMES
 from .conventions import family_among
 from .description import Description, class_names
@@ -23,7 +23,6 @@ from .errors import WeightsError, WeightsWarning
 from .fitting import fit, take_description, warn
 from .identification import Identified, identify
 from .reading import Checkpoint, Source, read
-from .reshaping import for_channels
 from .tensors import assign, unshare
 
 Network = TypeVar("Network", bound=Classifier)
@@ -70,8 +69,9 @@ def from_pretrained(
     network = _find_class(cls, identified.description, checkpoint.source)
     model = _build(network, identified, checkpoint, device, overrides)
     report, values = fit(identified, model, checkpoint.source, strict)
-    if not _starts_from_values(network):
-        assign(model, values)
+    if _starts_from_values(network):  # all but those of another shape are in the layers already
+        values = {row.path: values[row.path] for row in report["reshaped"]}
+    assign(model, values)
     take_description(model, identified)
     model.preprocessing = preprocessing or model.preprocessing
     model.metadata = dict(identified.description.metadata)
@@ -142,8 +142,6 @@ def _build(
     try:
         if _starts_from_values(network):
             values = unshare(identified.tensors, checkpoint.is_shared)
-            if STEM in values and values[STEM].shape[1] != settings["in_channels"]:
-                values[STEM] = for_channels(values[STEM], settings["in_channels"])
         with starting_from(values):
             return network(device=device, **settings)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:

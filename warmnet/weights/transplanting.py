@@ -12,7 +12,7 @@ from .identification import identify
 from .matching import match
 from .reading import Source, read
 from .report import Report
-from .tensors import assign
+from .tensors import assign, check_has_values
 
 
 def transplant(source: Source, target: nn.Module, *, renamed: Mapping[str, str] | None = None, reshape: bool = False) -> Report:
@@ -39,6 +39,7 @@ def transplant(source: Source, target: nn.Module, *, renamed: Mapping[str, str] 
     tensors = {places[path]: value for path, value in tensors.items()}
     names = {places[path]: name for path, name in names.items()}
     report, values = match(tensors, names, target, checkpoint.source, adapt_stem=reshape, reshape=reshape)
+    check_has_values(target)
     assign(target, values)
     return report
 
