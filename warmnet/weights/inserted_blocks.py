@@ -1,0 +1,86 @@
+"""Blocks that an edit put in, closed where that can be, so that the network computes what it did before."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from ..engine.block import Block
+from ..engine.module import WarmModule
+from ..engine.samples import make_sample
+
+NORMALIZATIONS = nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm
+
+
+def close_new_blocks(network: nn.Module, new: Container[str]) -> list[str]:
+    """Let each block of which all tensors are `new` give what it is given, if it can and can learn; a line on each that does.
+
+    The last normalization of such a block starts with weight 0 (Goyal et al., arXiv:1706.02677, section 5.1), so that a block
+    that adds to its input adds nothing yet. Which blocks do, a call with the network's sample tells.
+    """
+    if not isinstance(network, WarmModule) or not network._sample:
+        return []
+    blocks = [(path, block, norm) for path, block in _new_blocks(network, "", new) for norm in _last_normalization(block)]
+    weights = {path: norm.weight.detach().clone() for path, _, norm in blocks}
+    for _, _, norm in blocks:
+        nn.init.zeros_(norm.weight)
+    calls = _calls(network, [block for _, block, _ in blocks]) if blocks else {}
+    lines = []
+    for path, block, norm in blocks:
+        if block in calls and _is_closed(*calls[block], norm.weight):
+            lines.append(f"{path} is new and adds nothing until it learns: the weight of its last normalization is 0")
+        else:
+            with torch.no_grad():
+                norm.weight.copy_(weights[path])
+    return lines
+
+
+def _new_blocks(module: nn.Module, path: str, new: Container[str]) -> Iterator[tuple[str, Block]]:
+    """The outermost blocks of which all parameters are new, with their paths."""
+    for name, child in module.named_children():
+        parameters = [f"{path}{name}.{key}" for key, _ in child.named_parameters()]
+        if not parameters or not all(key in new for key in parameters):
+            yield from _new_blocks(child, f"{path}{name}.", new)
+        elif isinstance(child, Block):
+            yield f"{path}{name}", child
+
+
+def _last_normalization(block: Block) -> list[Any]:
+    """The last one in a block that has weights which learn, if there is one."""
+    norms = [module for module in block.modules() if isinstance(module, NORMALIZATIONS)]
+    return [norm for norm in norms[-1:] if isinstance(norm.weight, nn.Parameter) and norm.weight.requires_grad]
+
+
+def _calls(network: WarmModule, blocks: list[Block]) -> dict[nn.Module, tuple[Tensor, Tensor]]:
+    """The input and the output of each block, in eval mode, of a sample such as the network was built with."""
+    calls: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+
+    def note(block: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
+            calls[block] = inputs[0], output
+
+    modes = [(module, module.training) for module in network.modules()]
+    hooks = [block.register_forward_hook(note) for block in blocks]
+    first = next(network.parameters())
+    try:
+        with torch.enable_grad(), torch.random.fork_rng([]):
+            sample = [make_sample(each, first.device) for each in network._sample]
+            network.eval()(*tree_map(lambda x: x.to(first.dtype) if x.is_floating_point() else x, sample))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, training in modes:
+            module.training = training
+    return calls
+
+
+def _is_closed(x: Tensor, y: Tensor, weight: Tensor) -> bool:
+    """Whether a block gives what it is given, and its normalization learns all the same."""
+    if not torch.equal(x, y):
+        return False
+    (gradient,) = torch.autograd.grad(y.sum(), weight, retain_graph=True, allow_unused=True)
+    return gradient is not None and bool(gradient.any())
