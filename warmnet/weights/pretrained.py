@@ -22,6 +22,7 @@ from .description import Description, class_names
 from .errors import WeightsError, WeightsWarning
 from .fitting import fit, take_description, warn
 from .identification import Identified, identify
+from .pruned import cut
 from .reading import Checkpoint, Source, read
 from .tensors import assign, unshare
 
@@ -69,7 +70,7 @@ def from_pretrained(
     network = _find_class(cls, identified.description, checkpoint.source)
     model = _build(network, identified, checkpoint, device, overrides)
     report, values = fit(identified, model, checkpoint.source, strict)
-    if _starts_from_values(network):  # all but those of another shape are in the layers already
+    if _starts_from_values(network, identified.description):  # all but those of another shape are in the layers already
         values = {row.path: values[row.path] for row in report["reshaped"]}
     assign(model, values)
     take_description(model, identified)
@@ -140,10 +141,13 @@ def _build(
     }
     values: dict[str, Tensor] = {}
     try:
-        if _starts_from_values(network):
+        if _starts_from_values(network, description):
             values = unshare(identified.tensors, checkpoint.is_shared)
         with starting_from(values):
-            return network(device=device, **settings)
+            model = network(device=device, **settings)
+        if description.is_pruned:
+            cut(model, identified.tensors)
+        return model
     except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         if overrides or not _is_of_warmnet(network):
             raise
@@ -164,6 +168,6 @@ def _is_of_warmnet(code: Any) -> bool:
     return code.__module__.startswith(f"{networks.__name__}.")
 
 
-def _starts_from_values(network: type[Classifier]) -> bool:
+def _starts_from_values(network: type[Classifier], description: Description) -> bool:
     """Whether its layers may be made of a checkpoint's tensors: a user's `__init__` may change weights, or have more."""
-    return _is_of_warmnet(network.__init__)
+    return _is_of_warmnet(network.__init__) and not description.is_pruned

@@ -55,7 +55,7 @@ def transplant(source: Source, target: nn.Module, *, renamed: Mapping[str, str] 
 
 
 def _describe(target: Classifier, description: Description, report: Report) -> list[str]:
-    """Give a network the source's classes, if the classifier came over, and its preprocessing, if the stem did and it has none."""
+    """Give a network the source's classes, if the classifier came over; if the stem did and it has none, the preprocessing."""
     kept, notes = {row.path for row in report["kept"]}, []
     if description.classes not in ((), target.classes) and kept.issuperset(CLASSIFIER):
         target.classes = description.classes
