@@ -11,7 +11,7 @@ import warmnet
 import warmnet.functional as W
 from warmnet.data.preprocessing import Preprocessing
 from warmnet.networks.families import NAMES
-from warmnet.weights import WeightsError
+from warmnet.weights import WeightsError, WeightsWarning
 from warmnet.weights.reshaping import for_channels, resize
 
 X = alive.images(64, 64).float()
@@ -63,6 +63,27 @@ def test_a_deeper_variant_computes_what_the_smaller_one_does(smaller, larger):
     assert alive.error(target(X).detach(), source(X)) > 0.1
     warmnet.transplant(source, target)
     assert torch.equal(target(X), alive.logits(source, X))
+
+
+class Longer(warmnet.WarmEfficientNet):
+    """A network of one's own, with a block more in stage 3."""
+
+    def forward(self, x):
+        return warmnet.efficientnet(x, self.variant, self.num_classes, **{**self.options, "stages": rows(_3={"repeat": 3})})
+
+
+def test_a_new_block_adds_nothing_wherever_what_fits_is_loaded(b0, tmp_path):
+    warmnet.convert(b0, tmp_path / "tf_efficientnet_b0.pth", to="timm")
+    model = Longer("b0", 10)
+    with pytest.warns(WeightsWarning, match="stage_3.mb_block_3 is new and adds nothing until it learns"):
+        loaded = Longer.from_pretrained(tmp_path / "tf_efficientnet_b0.pth", strict=False)
+    with pytest.warns(WeightsWarning, match="stage_3.mb_block_3 is new and adds nothing until it learns"):
+        warmnet.load(model, tmp_path / "tf_efficientnet_b0.pth", strict=False)
+    for each in loaded, model.eval():
+        assert torch.equal(each(X), alive.logits(b0, X))
+    with pytest.warns(WeightsWarning):
+        empty = Longer.from_pretrained(b0, strict=False, device="meta")
+    assert all(x.is_meta for x in empty.parameters())
 
 
 @warmnet.block

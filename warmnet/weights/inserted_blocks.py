@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,31 +13,33 @@ from torch.utils._pytree import tree_map
 from ..engine.block import Block
 from ..engine.module import WarmModule
 from ..engine.samples import make_sample
+from .report import Report
 
 NORMALIZATIONS = nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm
 
 
-def close_new_blocks(network: nn.Module, new: Container[str]) -> list[str]:
-    """Let each block of which all tensors are `new` give what it is given, if it can and can learn; a line on each that does.
+def close_new_blocks(network: nn.Module, report: Report) -> Report:
+    """Let each block of which all tensors are new give what it is given, if it can and can learn; the report, saying which.
 
     The last normalization of such a block starts with weight 0 (Goyal et al., arXiv:1706.02677, section 5.1), so that a block
     that adds to its input adds nothing yet. Which blocks do, a call with the network's sample tells.
     """
-    if not isinstance(network, WarmModule) or not network._sample:
-        return []
+    new = {row.path for row in report["new"]}
+    if not isinstance(network, WarmModule) or not network._sample or any(x.is_meta for x in network.parameters()):
+        return report
     blocks = [(path, block, norm) for path, block in _new_blocks(network, "", new) for norm in _last_normalization(block)]
     weights = {path: norm.weight.detach().clone() for path, _, norm in blocks}
     for _, _, norm in blocks:
         nn.init.zeros_(norm.weight)
     calls = _calls(network, [block for _, block, _ in blocks]) if blocks else {}
-    lines = []
+    notes = []
     for path, block, norm in blocks:
         if block in calls and _is_closed(*calls[block], norm.weight):
-            lines.append(f"{path} is new and adds nothing until it learns: the weight of its last normalization is 0")
+            notes.append(f"{path} is new and adds nothing until it learns: the weight of its last normalization is 0")
         else:
             with torch.no_grad():
                 norm.weight.copy_(weights[path])
-    return lines
+    return replace(report, notes=(*report.notes, *notes))
 
 
 def _new_blocks(module: nn.Module, path: str, new: Container[str]) -> Iterator[tuple[str, Block]]:

@@ -22,6 +22,7 @@ from .description import Description, class_names
 from .errors import WeightsError, WeightsWarning
 from .fitting import fit, take_description, warn
 from .identification import Identified, identify
+from .inserted_blocks import close_new_blocks
 from .pruned import cut
 from .reading import Checkpoint, Source, read
 from .tensors import assign, unshare
@@ -47,7 +48,8 @@ def from_pretrained(
       tensors' names, and for timm's two by what the file or repository is called.
     - `overrides`: of the class, instead of what the source says. With another `num_classes` the classifier is new; for other
       `in_channels` the stem's weights are summed and shared out; 0 classes is no classifier.
-    - `strict`: refuse tensors that are left over or missing, and NaN.
+    - `strict`: refuse tensors that are left over or missing, and NaN. Without it a block that is new and adds to its input adds
+      nothing until it learns.
 
     Raises `WeightsError` if the source cannot be read, does not fit, or is of another class.
 
@@ -73,6 +75,7 @@ def from_pretrained(
     if _starts_from_values(network, identified.description):  # all but those of another shape are in the layers already
         values = {row.path: values[row.path] for row in report["reshaped"]}
     assign(model, values)
+    report = close_new_blocks(model, report)
     take_description(model, identified)
     model.preprocessing = preprocessing or model.preprocessing
     model.metadata = dict(identified.description.metadata)

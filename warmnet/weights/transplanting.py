@@ -48,10 +48,10 @@ def transplant(source: Source, target: nn.Module, *, renamed: Mapping[str, str] 
     report, values = match(tensors, names, target, checkpoint.source, adapt_stem=reshape, reshape=reshape)
     check_has_values(target)
     assign(target, values)
-    notes = close_new_blocks(target, {row.path for row in report["new"]})
+    report = close_new_blocks(target, report)
     if isinstance(target, Classifier) and description is not None:
-        notes += _describe(target, description, report)
-    return replace(report, notes=(*report.notes, *notes))
+        report = replace(report, notes=(*report.notes, *_describe(target, description, report)))
+    return report
 
 
 def _describe(target: Classifier, description: Description, report: Report) -> list[str]:
