@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 from ..engine.block import Block
 from ..engine.module import WarmModule
 from ..engine.samples import make_sample
-from .report import Report
+from .report import Report, limit
 
 NORMALIZATIONS = nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm
 
@@ -32,14 +32,17 @@ def close_new_blocks(network: nn.Module, report: Report) -> Report:
     for _, _, norm in blocks:
         nn.init.zeros_(norm.weight)
     calls = _calls(network, [block for _, block, _ in blocks]) if blocks else {}
-    notes = []
+    closed = []
     for path, block, norm in blocks:
         if block in calls and _is_closed(*calls[block], norm.weight):
-            notes.append(f"{path} is new and adds nothing until it learns: the weight of its last normalization is 0")
+            closed.append(path)
         else:
             with torch.no_grad():
                 norm.weight.copy_(weights[path])
-    return replace(report, notes=(*report.notes, *notes))
+    if not closed:
+        return report
+    meaning = "new blocks that add nothing until they learn, by weight 0 in the last normalization"
+    return replace(report, notes=(*report.notes, f"{meaning}: {', '.join(limit(closed, 'more'))}"))
 
 
 def _new_blocks(module: nn.Module, path: str, new: Container[str]) -> Iterator[tuple[str, Block]]:
