@@ -116,6 +116,13 @@ def test_a_new_block_that_does_not_add_to_its_input_or_could_not_learn_stays_as_
     assert same.count(False) == closed
 
 
+def test_a_block_that_has_learned_stays_as_it_is(b0):
+    target = alive.fill(edited(stages=rows(_3={"repeat": 3})))
+    block = {name: tensor.clone() for name, tensor in target.stage_3.mb_block_3.state_dict().items()}
+    assert not warmnet.transplant(b0, target).notes
+    assert all(torch.equal(tensor, block[name]) for name, tensor in target.stage_3.mb_block_3.state_dict().items())
+
+
 def test_classes_and_preprocessing_go_with_the_layers_that_they_belong_to(b0):
     source = warmnet.WarmEfficientNet("b0", 10, seed=0)
     source.classes, source.preprocessing = tuple("abcdefghij"), Preprocessing(128)

@@ -13,22 +13,20 @@ from torch.utils._pytree import tree_map
 from ..engine.block import Block
 from ..engine.module import WarmModule
 from ..engine.samples import make_sample
+from ..functional.normalization import NORMALIZATIONS
 from .report import Report, limit
-
-NORMALIZATIONS = nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm
 
 
 def close_new_blocks(network: nn.Module, report: Report) -> Report:
     """Let each block of which all tensors are new give what it is given, if it can and can learn; the report, saying which.
 
-    The last normalization of such a block starts with weight 0 (Goyal et al., arXiv:1706.02677, section 5.1), so that a block
-    that adds to its input adds nothing yet. Which blocks do, a call with the network's sample tells.
+    The last normalization of such a block, if it has not learned, starts with weight 0 (Goyal et al., arXiv:1706.02677, section
+    5.1), so that a block that adds to its input adds nothing yet. Which blocks do, a call with the network's sample tells.
     """
     new = {row.path for row in report["new"]}
     if not isinstance(network, WarmModule) or not network._sample or any(x.is_meta for x in network.parameters()):
         return report
     blocks = [(path, block, norm) for path, block in _new_blocks(network, "", new) for norm in _last_normalization(block)]
-    weights = {path: norm.weight.detach().clone() for path, _, norm in blocks}
     for _, _, norm in blocks:
         nn.init.zeros_(norm.weight)
     calls = _calls(network, [block for _, block, _ in blocks]) if blocks else {}
@@ -37,8 +35,7 @@ def close_new_blocks(network: nn.Module, report: Report) -> Report:
         if block in calls and _is_closed(*calls[block], norm.weight):
             closed.append(path)
         else:
-            with torch.no_grad():
-                norm.weight.copy_(weights[path])
+            nn.init.ones_(norm.weight)
     if not closed:
         return report
     meaning = "new blocks that add nothing until they learn, by weight 0 in the last normalization"
@@ -56,9 +53,9 @@ def _new_blocks(module: nn.Module, path: str, new: Container[str]) -> Iterator[t
 
 
 def _last_normalization(block: Block) -> list[Any]:
-    """The last one in a block that has weights which learn, if there is one."""
+    """The last one in a block, if its weights can learn and are as they start: all 1."""
     norms = [module for module in block.modules() if isinstance(module, NORMALIZATIONS)]
-    return [norm for norm in norms[-1:] if isinstance(norm.weight, nn.Parameter) and norm.weight.requires_grad]
+    return [norm for norm in norms[-1:] if norm.weight is not None and norm.weight.requires_grad and (norm.weight == 1).all()]
 
 
 def _calls(network: WarmModule, blocks: list[Block]) -> dict[nn.Module, tuple[Tensor, Tensor]]:
@@ -66,7 +63,7 @@ def _calls(network: WarmModule, blocks: list[Block]) -> dict[nn.Module, tuple[Te
     calls: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
     def note(block: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
+        if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
             calls[block] = inputs[0], output
 
     modes = [(module, module.training) for module in network.modules()]
@@ -74,8 +71,8 @@ def _calls(network: WarmModule, blocks: list[Block]) -> dict[nn.Module, tuple[Te
     first = next(network.parameters())
     try:
         with torch.enable_grad(), torch.random.fork_rng([]):
-            sample = [make_sample(each, first.device) for each in network._sample]
-            network.eval()(*tree_map(lambda x: x.to(first.dtype) if x.is_floating_point() else x, sample))
+            sample = [make_sample(each, torch.device("cpu")) for each in network._sample]
+            network.eval()(*tree_map(lambda x: x.to(first.device, first.dtype if x.is_floating_point() else x.dtype), sample))
     finally:
         for hook in hooks:
             hook.remove()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from ..engine.module import WarmModule
@@ -18,6 +19,7 @@ from .report import Report
 from .tensors import assign, check_has_values
 
 
+@torch.inference_mode(False)
 def transplant(source: Source, target: nn.Module, *, renamed: Mapping[str, str] | None = None, reshape: bool = False) -> Report:
     """Put every tensor of `source` whose path and shape still fit into `target`, an edited network; a report on all of them.
 
