@@ -127,3 +127,31 @@ def test_the_share_that_is_held_out_is_of_each_class():
     assert [sample.label for sample in data.held_out] == [0, 1, 0, 1]
     with pytest.raises(DataError, match="share to hold out is 20. It is above 0 and below 1"):
         arrays(GREY, LABELS, val_share=20)
+
+
+def test_images_that_are_given_as_val_are_those_held_out():
+    data = arrays(GREY, LABELS, val=(COLOUR, LABELS[::-1]))
+    assert len(data.train) == 10 and [sample.label for sample in data.held_out] == [1, 0] * 5
+    assert np.array_equal(data.held_out[3].image, COLOUR[3])
+    numbers = arrays(GREY, np.arange(10) % 2, ["dog", "cat"], val=(GREY[:2], np.array([1, 0])))
+    assert numbers.classes == ("dog", "cat") and [sample.label for sample in numbers.held_out] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "val, options, message",
+    [
+        (GREY, {}, r"val is a ndarray. It is a pair of images and labels: val=\(x_test, y_test\)"),
+        ((GREY, LABELS[1:]), {}, "10 val's images and 9 val's labels"),
+        ((GREY, ["cat"] * 10), {}, "images and val hold different classes: dog in images alone"),
+        (
+            (GREY, [*LABELS[1:], "bird"]),
+            {"classes": ["cat", "dog"]},
+            r"val's labels\[9\] is 'bird', and the classes are cat, dog",
+        ),
+        ((["a.png"] * 10, LABELS), {}, r"val's images\[0\] is a path"),
+        ((GREY, LABELS), {"val_share": 0.1}, "val is held out already, and not a share of 0.1"),
+    ],
+)
+def test_a_val_that_cannot_be_held_out_says_why(val, options, message):
+    with pytest.raises(DataError, match=message):
+        arrays(GREY, LABELS, val=val, **options)
