@@ -81,7 +81,7 @@ def main() -> None:
             kept.keep(FOUND, f"{row} | split {split}", partial(accuracy, row, split))
     found = accuracies(kept.read(FOUND))
     print(table(found))
-    draw(found, "What each trick is worth when lite0 is fine-tuned on 20 stamps a class", FOUND.with_suffix(".png"))
+    draw(found, "lite0 fine-tuned on 20 stamps a class: more or less than the recipe finetune", FOUND.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 import warmnet
 import warmnet.functional as W
 
-ROOMS = "functional", "data", "summary", "weights", "deployment", "training"
+ROOMS = "functional", "data", "summary", "weights", "deployment", "inspection", "training"
 PACKAGES = "warmnet", *(f"warmnet.{room}" for room in ROOMS)
 NETWORKS = warmnet.WarmEfficientNet, warmnet.WarmMobileNetV2, warmnet.WarmResNet
 

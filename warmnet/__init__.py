@@ -9,6 +9,7 @@ from .engine.endpoints import Endpoints
 from .engine.module import WarmModule
 from .engine.pywarm import up
 from .errors import MismatchError, NameTakenError, NotWarmError, SealedError, WarmError
+from .inspection import explain, gates, grad_cam
 from .kernels.memory import keep_memory
 from .networks.classifier import Classifier
 from .networks.efficientnet import (
@@ -27,7 +28,7 @@ from .networks.efficientnet import (
 from .networks.efficientnet_v2 import fused_mb_block
 from .networks.mobilenet_v2 import WarmMobileNetV2, mobilenet_v2
 from .networks.resnet import WarmResNet, resnet
-from .summary import diff, draw, tabulate
+from .summary import diff, draw, receptive_fields, tabulate
 from .summary.measuring import table_html
 from .version import __version__
 from .weights import WeightsError, WeightsWarning, convert, from_pretrained, load, save, transplant
@@ -67,15 +68,19 @@ __all__ = [
     "diff",
     "draw",
     "efficientnet",
+    "explain",
     "export",
     "functional",
     "fused_mb_block",
+    "gates",
+    "grad_cam",
     "keep_memory",
     "load",
     "mb_block",
     "mobilenet_v2",
     "open_exported",
     "pretrained",
+    "receptive_fields",
     "resnet",
     "save",
     "squeeze_excitation",

@@ -19,6 +19,7 @@ OTHER_WORDS = {  # torch's, timm's, Keras', fastai's and ultralytics' -> ours, a
     "out": "csv", "numworkers": "workers", "wd": "weightdecay", "adam": "adamw", "smoothing": "labelsmoothing",
     "randomerasing": "erase", "reprob": "erase", "fp16": "bf16", "fit": "train", "val": "evaluate",
     "validate": "evaluate", "test": "evaluate", "infer": "predict", "inference": "predict", "env": "info", "doctor": "info",
+    "gradcam": "explain", "interpret": "explain",
 }  # fmt: skip
 
 

@@ -57,6 +57,8 @@ def test_help_is_a_command_too(capsys):
 WRONG = {  # what is typed: what the one line on stderr says
     "trian": "'trian' is no command. Did you mean 'train'? Choose one of new, ",
     "fit pets": "'fit' is no command. Did you mean 'train'?",
+    "grad-cam lite0 cat.jpg": "'grad-cam' is no command. Did you mean 'explain'?",
+    "explain lite0 cat.jpg --output x.png": "--output is no option. Did you mean --out?",
     "help sumary": "'sumary' is no command. Did you mean 'summary'?",
     "train --epohcs 3": "--epohcs is no option. Did you mean --epochs?",
     "train --learning-rate=1": "--learning-rate is no option. Did you mean --lr?",

@@ -3,6 +3,7 @@
 import copy
 import gc
 import weakref
+from pathlib import Path
 
 import captum.attr
 import numpy as np
@@ -12,8 +13,11 @@ from alive import error
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
+import warmnet
+
 from .subjects import IMAGES, LAST, PEERS, pair
 
+CAT = Path(__file__).parents[2] / "docs" / "cat.jpg"
 TARGETS = [ClassifierOutputTarget(3), ClassifierOutputTarget(4)]
 
 
@@ -60,3 +64,21 @@ def test_a_grad_cam_that_holds_the_network_goes_with_it(path):
     del cam, network
     gc.collect()
     assert [ref() for ref in gone] == [None, None]
+
+
+@pytest.mark.parametrize("path", ["head", "stage_5", "stage_2.mb_block_2.depthwise.bn"])
+def test_grad_cam_is_that_of_captum_and_of_pytorch_grad_cam_on_a_photograph(path, row):
+    model = warmnet.WarmEfficientNet.from_pretrained("lite0")
+    x = model.preprocessing([CAT, CAT])
+    labels = torch.tensor([model.classes.index("tiger cat"), model.classes.index("space shuttle")])
+    ours, layer = warmnet.grad_cam(model, x, labels, path), model.eval().get_submodule(path)
+
+    maps = captum.attr.LayerGradCam(model, layer).attribute(x, target=labels, relu_attributions=True)
+    theirs = captum.attr.LayerAttribution.interpolate(maps, x.shape[2:], "bilinear")[:, 0].detach()
+    assert error(ours, theirs) < 1e-5 and (ours > 0).any()
+
+    with GradCAM(model, [layer]) as cam:
+        scaled = cam(input_tensor=x, targets=[ClassifierOutputTarget(int(label)) for label in labels])
+    low, high = ours.amin((1, 2), keepdim=True), ours.amax((1, 2), keepdim=True)
+    row("grad-cam", f"largest of {path}", float(ours.max()), "captum", float(theirs.max()))
+    assert np.abs(((ours - low) / (high - low)).numpy() - scaled).max() < 1e-4

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import warmnet
 from warmnet.networks.families import NAMES
 
 from .libraries import efficientnet_lite_pytorch, logits, torchvision
@@ -83,3 +84,15 @@ def test_photographs_are_named_as_recorded(name, photograph, answers):
     shares = 100 * logits(model, model.preprocessing(image)[None].double())[0].softmax(0)
     best = shares.topk(len(answers)).indices.tolist()
     assert {model.classes[n]: round(float(shares[n]), 1) for n in best} == answers
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_grad_cam_of_the_espresso_lies_in_the_cup(name):
+    model, image = named(name), Image.open(in_package(*PHOTOGRAPHS["coffee"]))
+    x = model.preprocessing(image)[None].double()
+    cam = warmnet.grad_cam(model, x, model.classes.index("espresso"))[0]
+    side = len(cam)
+    row, column = divmod(int(cam.argmax()), side)
+    middle = float((cam.sum(1) * torch.arange(side)).sum() / cam.sum())
+    assert 0 < row < 0.5 * side and 0.15 * side < column < 0.82 * side, "its largest value"
+    assert middle < 0.5 * side, "its centre of mass"

@@ -3,43 +3,17 @@ import csv
 import numpy as np
 import pytest
 import torch
-from matplotlib.text import Text
+from figure_texts import check_texts, texts_of
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from warmnet.training import fonts
+from warmnet.plotting.fonts import class_labels
 from warmnet.training.confusion_plot import confusion_matrix, confusion_of_many, plot_confusion
 from warmnet.training.evaluation_result import Bin
-from warmnet.training.fonts import class_labels, isolated, unreadable
 from warmnet.training.metrics import Epoch
 from warmnet.training.plots import calibration_curve, compact, learning_curve, plot_calibration, plot_learning
 
 LONG = [f"a rather long name of a class, number {n}, in a garden" for n in range(60)]
-
-
-def labels_out_of_view(axis):
-    low, high = sorted(axis.get_view_interval())
-    return [tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
-
-
-def texts_of(figure):
-    """The text and the box of each text that can be seen, in pixels."""
-    figure.draw_without_rendering()
-    hidden = [label for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for label in labels_out_of_view(axis)]
-    texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible() and text not in hidden]
-    return [(text.get_text(), text.get_window_extent()) for text in texts]
-
-
-def check_texts(figure):
-    """No text leaves the picture or lies on another."""
-    texts = texts_of(figure)
-    boxes = np.array([box.extents for _, box in texts])
-    within = (boxes[:, :2] > -1).all(1) & (boxes[:, 2:] < figure.bbox.extents[2:] + 1).all(1)
-    assert within.all(), [text for (text, _), inside in zip(texts, within) if not inside]
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    first, second = np.nonzero(np.triu((high - low > 1).all(2), 1))
-    assert not len(first), [(texts[i][0], texts[j][0]) for i, j in zip(first, second)]
 
 
 def check_legend(figure):
@@ -168,24 +142,6 @@ def test_classes_may_have_any_name(tmp_path, recwarn):
     plot_learning([Epoch(1, 0.1, 1, 1, 0, 0, 1)], names[0], tmp_path / "curve.png", 1)
     assert not recwarn.list
     assert Image.open(tmp_path / "confusion.png").size[0] < 1000
-
-
-def test_what_no_font_has_is_a_number(monkeypatch):
-    assert unreadable(["cat, été, кот", "\U0010fffd"]) == {"\U0010fffd"}
-    assert class_labels(["cat", "\U0010fffd"], 24) == {"cat": "cat", "\U0010fffd": "#1"}
-    monkeypatch.setattr(fonts, "findSystemFonts", list)
-    fonts._files_beside_first.cache_clear()
-    assert class_labels(["cat", "猫", "बिल्ली"], 24) == {"cat": "cat", "猫": "#1", "बिल्ली": "#2"}, (
-        "with matplotlib's fonts alone"
-    )
-    fonts._files_beside_first.cache_clear()
-
-
-def test_a_font_that_has_the_letters_is_found():
-    for text in "猫", "बिल्ली":
-        if not unreadable([text]):  # where such a font is installed
-            assert fonts.FT2Font(fonts.font_file(text)).get_char_index(ord(text[0])) and len(fonts.families([text])) == 2
-    assert isolated("cat") == "cat" and len(isolated("قطة")) == 5
 
 
 def test_a_class_without_held_out_images_is_an_empty_row(tmp_path):

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from ..errors import InputError, MissingExtra
 from ..terminal import STAND_INS
 from ..version import __version__
-from . import bench, convert, data, evaluate, export, info, new, notebook, predict, pretrained, summary, train
+from . import bench, convert, data, evaluate, explain, export, info, new, notebook, predict, pretrained, summary, train
 from .messages import is_out_of_memory, model_file_traceback, warn
 from .parser import Parser
 
@@ -28,6 +28,7 @@ COMMANDS = (
     train,
     evaluate,
     predict,
+    explain,
     export,
     bench,
     convert,

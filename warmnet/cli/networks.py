@@ -26,17 +26,35 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     add_lineage(group)
 
 
+def add_network_to_follow(parser: argparse.ArgumentParser) -> None:
+    """Add RUN and the options of commands that look into a network, which an exported one does not let, see `open_model`."""
+    parser.add_argument("run", metavar="RUN", help="a run folder, a weights file, a name such as lite0, or a Hub id")
+    group = parser.add_argument_group("network")
+    add_model(group)
+    add_lineage(group)
+
+
 def open_network(arguments: argparse.Namespace) -> Classifier | Predictor:
     """The exported network in RUN, or the model of a run or of weights; an InputError with what to do if RUN is neither."""
     if not is_exported(arguments.run):
         _check_ending(arguments.run)
-        _check_run(arguments)
-        return load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
+        return open_model(arguments)
     if arguments.lineage:
         raise InputError(f"{arguments.run} is an exported network, which has no lineage. Leave out --lineage.")
     if arguments.model:
         raise InputError(f"{arguments.run} is an exported network, which needs no model file. Leave out --model.")
     return open_exported(arguments.run, trust=arguments.trust)
+
+
+def open_model(arguments: argparse.Namespace) -> Classifier:
+    """The model of a run or of weights; an InputError with what to do if RUN is neither."""
+    if is_exported(arguments.run):
+        raise InputError(
+            f"{arguments.run} is an exported network, whose layers and gradients are not at hand. Give the run folder or the "
+            f"weights that it was exported from."
+        )
+    _check_run(arguments)
+    return load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
 
 
 def _check_ending(run: str) -> None:

@@ -81,13 +81,19 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def by_class(probabilities: Sequence[float], classes: Sequence[str]) -> dict[str, float]:
     """Class -> probability, the most probable first. A name that several classes have gets the sum of theirs."""
-    names = classes or [f"class {n}" for n in range(len(probabilities))]
-    if len(names) != len(probabilities):
-        raise InputError(f"The network has {len(probabilities)} outputs and {len(names)} names of classes. Give it as many.")
+    names = names_of(classes, len(probabilities))
     sums = dict.fromkeys(names, 0.0)
     for name, probability in zip(names, probabilities):
         sums[name] += probability
     return dict(sorted(sums.items(), key=lambda pair: pair[1], reverse=True))
+
+
+def names_of(classes: Sequence[str], outputs: int) -> tuple[str, ...]:
+    """The name of each output: 'class 0', 'class 1', ... if there are no names of classes."""
+    names = tuple(classes) or tuple(f"class {n}" for n in range(outputs))
+    if len(names) != outputs:
+        raise InputError(f"The network has {outputs} outputs and {len(names)} names of classes. Give it as many.")
+    return names
 
 
 def check_can_predict(network: Network) -> None:
@@ -99,4 +105,10 @@ def check_can_predict(network: Network) -> None:
         raise InputError(
             f"The {name} has no preprocessing, which makes its input of an RGB image. Set what it was trained with, before "
             f"you export it: model.preprocessing = warmnet.data.Preprocessing({getattr(network, 'resolution', 224)})."
+        )
+    channels = getattr(network, "in_channels", 3)
+    if channels != 3:
+        raise InputError(
+            f"The {name} was built with in_channels={channels}, and preprocessing makes 3, red, green and blue. Prepare the "
+            f"images yourself, and call it: model(x)."
         )

@@ -4,9 +4,10 @@ from .comparing import diff
 from .differences import Change, Difference
 from .drawing import Picture, draw
 from .measuring import tabulate
+from .receptive import receptive_fields
 from .tables import Row, Table
 
-__all__ = ["Change", "Difference", "Picture", "Row", "Table", "diff", "draw", "tabulate"]
+__all__ = ["Change", "Difference", "Picture", "Row", "Table", "diff", "draw", "receptive_fields", "tabulate"]
 
 
 def __dir__() -> list[str]:

@@ -52,8 +52,7 @@ def tabulate(model: Network, input: Any = None) -> Table:
 def tabulate_with_calls(model: Network, input: Any = None) -> tuple[Table, dict[str, str]]:
     """The table of a network, and by path each call with all that it was given, whatever its function's defaults are."""
     with MetaShapes():
-        network = _network(model)
-        network, inputs = _on_meta(network, _inputs(network, input))
+        network, inputs = on_meta(model, input)
         measured = _measure(network, inputs)
         rows = [row for path, module in network.named_modules() for row in _rows(network, path, module, measured)]
     calls = {path: call_of(network, path, module, with_defaults=True) for path, module in network.named_modules()}
@@ -68,6 +67,18 @@ def tabulate_with_calls(model: Network, input: Any = None) -> tuple[Table, dict[
         activations=whole.activations,
     )
     return table, calls
+
+
+def on_meta(model: Network, input: Any) -> tuple[nn.Module, list[Any]]:
+    """A copy of a network on 'meta', built if it is not; and its inputs there."""
+    network = _network(model)
+    tensors = [*network.parameters(), *network.buffers()]
+    dtype = next((x.dtype for x in tensors if x.is_floating_point()), None)
+    inputs = [_input_on_meta(x, dtype) for x in _inputs(network, input)]
+    network = copied(network, "meta")
+    if not all(module._sealed for module in network.modules() if isinstance(module, WarmModule)):
+        up(network, *inputs, device="meta")
+    return network, inputs
 
 
 class Forward(WarmModule):
@@ -106,17 +117,6 @@ def _inputs(network: nn.Module, input: Any) -> list[Any]:
     if isinstance(input, tuple) and not all(isinstance(n, int) for n in input):
         return [*input]
     return [input]
-
-
-def _on_meta(model: nn.Module, inputs: list[Any]) -> tuple[nn.Module, list[Any]]:
-    """A copy of a model on 'meta', built if it is not; and its inputs on 'meta'."""
-    tensors = [*model.parameters(), *model.buffers()]
-    dtype = next((x.dtype for x in tensors if x.is_floating_point()), None)
-    inputs = [_input_on_meta(x, dtype) for x in inputs]
-    model = copied(model, "meta")
-    if not all(module._sealed for module in model.modules() if isinstance(module, WarmModule)):
-        up(model, *inputs, device="meta")
-    return model, inputs
 
 
 def _input_on_meta(x: Any, dtype: torch.dtype | None) -> Any:

@@ -11,9 +11,10 @@ from torch.nn.functional import max_pool2d
 
 from ..data.files import replacing
 from ..errors import extra
+from ..plotting.figures import write
+from ..plotting.fonts import LEFT_TO_RIGHT, class_labels, families, isolated
 from ..text import cells
-from .fonts import LEFT_TO_RIGHT, class_labels, families, isolated
-from .plots import HELD_OUT, compact, write
+from .plots import HELD_OUT, compact
 
 with extra("train"):
     import matplotlib

@@ -9,10 +9,10 @@ from pathlib import Path
 from ..data.files import replacing, write_csv
 from ..data.images import to_image
 from ..errors import extra
+from ..plotting.fonts import LEFT_TO_RIGHT, class_labels, isolated
 from ..text import one_line
 from .confusion_plot import plot_confusion
 from .evaluation_result import ClassRow, Evaluation, Mistake
-from .fonts import LEFT_TO_RIGHT, class_labels, isolated
 from .image_grid import plot_grid
 from .plots import plot_calibration
 

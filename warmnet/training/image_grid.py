@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from ..data.files import replacing
 from ..errors import extra
+from ..plotting.fonts import font_file
 from ..text import cells, one_line, shortened
-from .fonts import font_file
 
 with extra("train"):
     from PIL import Image, ImageDraw, ImageFont, ImageOps

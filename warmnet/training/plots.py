@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import statistics
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.files import replacing
 from ..errors import extra
+from ..plotting.figures import write
+from ..plotting.fonts import families
 from ..text import one_line, shortened
 from .evaluation_result import Bin
-from .fonts import families
 from .metrics import Epoch
 
 with extra("train"):
@@ -21,7 +20,6 @@ with extra("train"):
     from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 TRAINED, HELD_OUT, KEPT = "#7a8ba3", "#d1495b", "#222222"
-DPI = 120
 MOST_DOTS = 50  # epochs that have a dot on the curve
 JUMP = 20  # a loss so many times the median wants a logarithmic scale
 
@@ -113,10 +111,3 @@ def compact(n: int) -> str:
     if n < 10_000:
         return str(n)
     return f"{n / 1e3:.0f}k" if n < 1_000_000 else f"{n / 1e6:.1f}M"
-
-
-def write(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG, whole at any moment."""
-    with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a letter that no font has is shown as a box
-        figure.savefig(temporary, dpi=DPI)

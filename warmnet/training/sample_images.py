@@ -15,7 +15,7 @@ from ..data.images import to_image
 from ..data.loading import derive_seed
 from ..data.samples import Data, Sample
 from ..errors import InputError, extra
-from .fonts import class_labels
+from ..plotting.fonts import class_labels
 from .image_grid import plot_grid
 from .recipe import Recipe
 from .run_folder import check_can_be_written

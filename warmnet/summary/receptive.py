@@ -1,0 +1,47 @@
+"""Receptive fields: how much of the input a pixel of each map can depend on, followed through a forward on 'meta'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .following import MapFollower
+from .measuring import Network, on_meta
+from .meta_shapes import MetaShapes
+
+
+def receptive_fields(model: Network, input: Any = None) -> dict[str, tuple[int, ...]]:
+    """Path of each block and layer that puts out maps -> (height, width) of its receptive field, in pixels of the input.
+
+    That is how much of the input a pixel of the output can depend on, far from the edges; it may be more than the input has.
+    Gates and the statistics of normalization are left out: by their means, every pixel depends on all. Of a module that is
+    called several times the last call counts. Nothing is computed or allocated, and the network stays as it is.
+
+    - `model`, `input`: as in `tabulate`; the paths are those of its table.
+
+    Raises InputError for a forward that puts out no maps, or does with one what is not followed here, such as to enlarge it.
+
+    >>> import warmnet
+    >>> fields = warmnet.receptive_fields('b0')
+    >>> fields['stem'], fields['stage_2'], fields['head']
+    ((3, 3), (19, 19), (851, 851))
+    """
+    with MetaShapes():
+        network, inputs = on_meta(model, input)
+    maps, fields = MapFollower(inputs), dict[nn.Module, tuple[int, ...]]()
+
+    def note(module: nn.Module, args: Any, y: Any) -> None:
+        axes = maps.axes_of(y) if isinstance(y, Tensor) else []
+        if axes and len(axes) == y.ndim - 2:
+            fields[module] = tuple(axis.last - axis.first + 1 for axis in axes)
+
+    for module in network.eval().modules():
+        module.register_forward_hook(note)
+    with torch.no_grad(), torch.device("meta"), maps:
+        network(*inputs)
+    if not fields:
+        raise InputError(f"{network._get_name()} puts out no maps, (B, C, H, W), which receptive fields are of.")
+    return {path: fields[module] for path, module in network.named_modules() if path and module in fields}
