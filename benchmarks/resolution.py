@@ -17,11 +17,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import kept
-import real_pictures
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+import kept  # noqa: E402
+import real_pictures  # noqa: E402
+
 import warmnet  # noqa: E402
 from warmnet import training  # noqa: E402
 
