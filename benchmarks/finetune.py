@@ -210,7 +210,7 @@ def difference(ours: dict[int, float], theirs: dict[int, float]) -> str:
 def report_table(found: dict[str, dict[str, float]]) -> str:
     """By how many stamps a class has: accuracy, and what it and macro recall are above those of the others, in Markdown."""
     lines = [
-        "| stamps of a class | epochs | `finetune` | timm | from scratch | less timm | less from scratch | recall less timm |"
+        "| stamps a class | epochs | finetune | timm | from scratch | less timm | less from scratch | macro recall less timm |"
     ]
     lines.append("|---|---|---|---|---|---|---|---|")
     for size, (_, epochs) in SIZES.items():
