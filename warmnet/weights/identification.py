@@ -83,8 +83,8 @@ def _doubt_variant(choice: Choice, description: Description, tensors: Mapping[st
     """What to do if a state dict with warmnet's names is of an edited or pruned network; else nothing."""
     if choice.lineage.name != "warmnet":
         return ""
-    sizes = description.num_classes, description.in_channels
-    built = choice.lineage.family(choice.variant, *sizes, device="meta").state_dict()
+    family: Any = choice.lineage.family
+    built = family(choice.variant, description.num_classes, description.in_channels, device="meta").state_dict()
     if choice.apart == (0, 0) and all(built[path].shape == tensor.shape for path, tensor in tensors.items() if path in built):
         return ""
     return (
