@@ -102,8 +102,8 @@ def test_the_last_maps_of_more_than_one_pixel_are_taken():
     model = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), 10, seed=0)
     assert block_and_grad_cam(model, IMAGES[..., :32, :32], 1)[0] == "stage_6.mb_block_1.expand"
     assert block_and_grad_cam(ConvNet(), images(height=28, width=28)[:, :1], 1)[0] == "conv_2"
-    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
-    assert block_and_grad_cam(layers, IMAGES, 1)[0] == "0"
+    assert block_and_grad_cam(layers(nn.ReLU()), IMAGES, 1)[0] == "0"
+    assert block_and_grad_cam(layers(nn.BatchNorm2d(4), nn.ReLU()), IMAGES, 1)[0] == "1"
 
 
 def test_of_a_shared_block_the_last_call_counts():

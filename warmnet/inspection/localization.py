@@ -17,6 +17,7 @@ from ..spelling import did_you_mean, with_choices
 from .copying import copy_to_inspect
 
 INTEGERS = torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32, torch.int64  # of labels
+OF_MAPS = nn.Conv2d, nn.BatchNorm2d  # layers whose channels come first, whatever the shape
 
 
 def grad_cam(model: nn.Module, x: Tensor, labels: int | Sequence[int] | Tensor, block: str | None = None) -> Tensor:
@@ -30,8 +31,9 @@ def grad_cam(model: nn.Module, x: Tensor, labels: int | Sequence[int] | Tensor, 
       there, preprocessed.
     - `labels`: the index of the class, one for all images or one for each.
     - `block`: the path of a block or layer that puts out maps, (B, C, H, W) with the channels first. Default: the last one in
-      the forward that holds a convolution, whose maps have more than one pixel and say something about the logits, such as
-      'head' of EfficientNet and 'stage_4' of ResNet. Of a transformer it is the patches' embedding, which says little.
+      the forward that holds a convolution or a batch norm, whose maps have more than one pixel and say something about the
+      logits, such as 'head' of EfficientNet and 'stage_4' of ResNet. Of a transformer it is the patches' embedding, which says
+      little.
 
     Raises InputError for a block or a class that is not there, for maps with the channels last, for a block that the logits do
     not depend on, and for a forward without gradients.
@@ -81,16 +83,16 @@ def _in_proportion(sides: Sequence[int], image: Sequence[int]) -> bool:
 
 
 def _defaults(network: nn.Module, outputs: dict[str, Tensor]) -> list[str]:
-    """The blocks and layers to look at if none is named: those with convolutions and more than one pixel."""
+    """The blocks and layers to look at if none is named: those of more than one pixel that hold layers of maps."""
     paths = [
         path
         for path, y in outputs.items()
-        if y.shape[2:].numel() > 1 and any(isinstance(layer, nn.Conv2d) for layer in network.get_submodule(path).modules())
+        if y.shape[2:].numel() > 1 and any(isinstance(layer, OF_MAPS) for layer in network.get_submodule(path).modules())
     ]
     if not paths:
         raise InputError(
-            f"No block or layer of {type(network).__name__} with a convolution puts out maps (B, C, H, W) of more than one "
-            f"pixel for this input. Larger images may help."
+            f"No block or layer of {type(network).__name__} with a convolution or a batch norm puts out maps (B, C, H, W) of "
+            f"more than one pixel for this input. Larger images may help."
         )
     return paths
 
