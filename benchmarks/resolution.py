@@ -8,31 +8,25 @@ after each run, and a run that is there is not made again. Without --part the ta
 
 import argparse
 import contextlib
-import gzip
 import io
-import json
-import platform
 import random
 import sys
 import tempfile
 import time
 from dataclasses import replace
-from datetime import date
+from functools import partial
 from pathlib import Path
 
-import numpy
-import PIL
 import torch
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+import kept  # noqa: E402
+import real_pictures  # noqa: E402
+
 import warmnet  # noqa: E402
 from warmnet import training  # noqa: E402
-from warmnet.data import Data, Sample  # noqa: E402
-from warmnet.data.images import upright_rgb  # noqa: E402
 
 FOUND = Path(__file__).with_suffix(".json")
-FASHION, STAMPS = Path("/usr/share/datasets/fashion-mnist"), Path("/usr/share/tuxpaint/stamps")
 SIDES = 32, 64, 128, 224
 TINY = warmnet.Variant(width=0.25, depth=0.3, resolution=224, dropout=0.2)
 PHOTOS, DIGITS, FINETUNE = training.PHOTOS, training.DIGITS, training.RECIPES["finetune"]
@@ -41,66 +35,45 @@ WIDE, NARROW = (0.25, 1.0), (0.7, 1.0)  # areas
 
 def digits(seed):
     """All 1,433 digits to train on, and the 364 held out."""
-    data = training.digits()
-    return data.classes, data.train, data.held_out
+    return training.digits()
 
 
 def fashion(per_class):
     """So many images of each class to train on, drawn by the seed; of the test part the first 100 of each class."""
 
     def samples(seed):
-        train, test = (read_fashion(part) for part in ("train", "t10k"))
-        rng = random.Random(seed)
-        train = [sample for group in train for sample in rng.sample(group, per_class)]
-        return tuple(map(str, range(10))), train, [sample for group in test for sample in group[:100]]
+        data, rng = real_pictures.fashion(), random.Random(seed)
+        train = [sample for group in by_class(data.train) for sample in rng.sample(group, per_class)]
+        return replace(data, train=train, held_out=[sample for group in by_class(data.held_out) for sample in group[:100]])
 
     return samples
 
 
-def read_fashion(part):
-    """The samples of each of the ten classes: 28x28, light on black."""
-    labels = gzip.decompress((FASHION / f"{part}-labels-idx1-ubyte.gz").read_bytes())[8:]
-    pixels = gzip.decompress((FASHION / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
-    images = numpy.frombuffer(pixels, numpy.uint8).reshape(-1, 28, 28)
-    groups = [[] for _ in range(10)]
-    for image, label in zip(images, labels):
-        groups[label].append(Sample(Image.fromarray(image), label))
+def by_class(samples):
+    """The samples of each class."""
+    groups = [[] for _ in range(1 + max(label for _, label in samples))]
+    for sample in samples:
+        groups[sample.label].append(sample)
     return groups
 
 
-def stamps(seed):
-    """tuxpaint's categories of at least 30 stamps on white; the seed draws the half of each that is trained on."""
-    names, train, test, rng = [], [], [], random.Random(seed)
-    for folder in sorted(STAMPS.iterdir()):
-        files = [path for path in sorted(folder.rglob("*.png")) if not path.stem.endswith(("_mirror", "_flip"))]
-        if len(files) < 30:
-            continue
-        group = [Sample(upright_rgb(Image.open(path)), len(names)) for path in files]
-        names.append(folder.name)
-        rng.shuffle(group)
-        half = len(group) // 2
-        train += group[:half]
-        test += group[half:]
-    return tuple(names), train, test
-
-
-DATA = {"digits": digits, "fashion-20": fashion(20), "fashion-50": fashion(50), "stamps": stamps}
+DATA = {"digits": digits, "fashion-20": fashion(20), "fashion-50": fashion(50), "stamps": real_pictures.stamps}
 TESTED = {"digits": 364, "fashion-20": 1000, "fashion-50": 1000, "stamps": 354}  # images
 
 
 def run(data, network, recipe, seed):
     """Accuracy by central crop, after the last epoch."""
-    classes, train, test = DATA[data](seed)
-    watched = list({sample.label: sample for sample in test}.values())  # epochs evaluate little, to save time
+    images = DATA[data](seed)
+    watched = list({sample.label: sample for sample in images.held_out}.values())  # epochs evaluate little, to save time
     crops = {round(recipe.resolution / (recipe.resolution + 32), 3), 0.875, 1.0}
     start = {"source": "lite0"} if network == "lite0" else {"variant": TINY if network == "tiny" else network}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        training.fit(Data(data, classes, train, watched), recipe, folder, seed=seed, **start)
+        training.fit(replace(images, held_out=watched), recipe, folder, seed=seed, **start)
         model = warmnet.WarmEfficientNet.from_pretrained(folder)
     found = {}
     for crop in sorted(crops):
         model.preprocessing = replace(model.preprocessing, crop=crop)
-        confusion = training.evaluate(model, test).confusion
+        confusion = training.evaluate(model, images.held_out).confusion
         found[str(crop)] = int(confusion.trace()) / int(confusion.sum())
     return found
 
@@ -114,7 +87,7 @@ def rows(data, network, recipe, areas, sides, seeds):
                 yield name, (data, network, replace(recipe, resolution=side, area=area), seed)
 
 
-SHORTER = replace(FINETUNE, epochs=10, patience=None)
+SHORTER = replace(FINETUNE, epochs=10, patience=None, lr=0.002)  # the recipe's at that time
 PARTS = {
     "digits": rows("digits", "tiny", DIGITS, (NARROW,), (32, 64), (0, 1)),
     "fashion": [
@@ -147,12 +120,9 @@ def main():
     began = time.perf_counter()
     for part in options.part or ():
         for name, settings in PARTS[part]:
-            if name in read() or time.perf_counter() - began > options.seconds:
-                continue
-            accuracies = run(*settings)
-            write({**read(), name: accuracies})
-            print(f"{time.perf_counter() - began:4.0f} s, {name}: {accuracies}", flush=True)
-    print(table(read()))
+            if time.perf_counter() - began < options.seconds:
+                kept.keep(FOUND, name, partial(run, *settings))
+    print(table(kept.read(FOUND)))
 
 
 def table(runs):
@@ -171,22 +141,6 @@ def table(runs):
 
 def percent(share, images):
     return f"{100 * share:.1f} ± {100 * (share * (1 - share) / images) ** 0.5:.1f}"
-
-
-def read():
-    """The runs that are there."""
-    return json.loads(FOUND.read_text())["runs"] if FOUND.exists() else {}
-
-
-def write(runs):
-    about = {
-        "date": str(date.today()),
-        "machine": f"{platform.machine()}, 1 thread, {torch.backends.cpu.get_cpu_capability()}",
-        "versions": {module.__name__: module.__version__ for module in (torch, warmnet, PIL, numpy)},
-        "unit": "share of the test images right after the last epoch, by central crop",
-        "tiny": TINY._asdict(),
-    }
-    FOUND.write_text(json.dumps({**about, "runs": runs}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

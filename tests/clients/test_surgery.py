@@ -21,7 +21,7 @@ from .subjects import IMAGES, LAST, PEERS, layers, logits, pair, train
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_a_pruned_network_computes_what_the_peers_pruned_network_does(peer, row):
+def test_a_pruned_network_computes_what_the_peers_pruned_network_does(peer, row, tmp_path):
     ours, theirs = networks = pair(peer)
     for network in networks:
         halve(network)
@@ -34,7 +34,11 @@ def test_a_pruned_network_computes_what_the_peers_pruned_network_does(peer, row)
     with torch.no_grad():
         assert error(*map(logits, networks)) < 1e-5
 
-    for network in (copy.deepcopy(ours), saved_and_loaded(ours)):
+    copies = [copy.deepcopy(ours), saved_and_loaded(ours)]
+    if isinstance(ours, warmnet.Classifier):
+        warmnet.save(ours, tmp_path / "weights.safetensors")
+        copies.append(type(ours).from_pretrained(tmp_path / "weights.safetensors"))
+    for network in copies:
         assert torch.equal(logits(network), logits(ours))
     losses = [train(network) for network in networks]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3) and losses[0][2] < losses[0][0]

@@ -16,7 +16,8 @@ from warmnet.deployment.engines import ENGINES
 from warmnet.deployment.int8 import quantize
 from warmnet.deployment.metadata import describe
 from warmnet.deployment.onnx_graph import to_onnx
-from warmnet.deployment.samples import synthetic_samples
+from warmnet.deployment.samples import Samples, synthetic_samples
+from warmnet.deployment.verification import compare
 from warmnet.errors import InputError
 
 
@@ -85,7 +86,33 @@ def test_int8_is_calibrated_and_says_what_it_changes(model, data, tmp_path, engi
     assert found.samples == "80 held-out images of noise"
     assert 1e-3 < found.error < 0.3 and found.agreement > 0.8
     assert found.top1_model == 0.9 and f"{found.top1:.1%} in int8" in str(found)
+    assert f"a loss of {0.9 - found.top1:.1%} ± {found.drop_error:.1%}" in str(found)
     assert open_exported(tmp_path / f"n{ENGINES[engine].suffix}").precision == "int8"
+
+
+def test_the_error_of_a_loss_is_that_of_the_samples_on_which_the_networks_differ_and_at_least_of_one():
+    expected = torch.eye(3)[torch.arange(100) % 3].numpy()
+    deployed = expected.copy()
+    labels = expected.argmax(1)
+    inputs = np.zeros((100, 64, 64, 3), np.uint8)
+
+    def found(changed):
+        deployed[:changed] = np.roll(expected[:changed], 1, axis=1)
+        return compare(deployed, expected, Samples(inputs, labels, "100 images"), "int8")
+
+    assert found(0).drop_error == 0.01 and found(0).top1_drop == 0
+    assert found(4).drop_error == 0.02 and found(4).top1_drop == pytest.approx(0.04)
+
+
+def test_a_loss_that_may_be_chance_is_refused_with_what_would_tell():
+    few = Verification("int8", "20 images", 0.1, 0.95, 0.85, 0.90, drop_error=0.05)
+    with pytest.raises(
+        DeployError, match="5.0% ± 5.0% of top-1, and 1.00% is allowed.*So few images cannot tell: hold out more"
+    ):
+        few.require(0.01)
+    many = Verification("int8", "1,000 images", 0.1, 0.95, 0.85, 0.90, drop_error=0.01)
+    with pytest.raises(DeployError, match="5.0% ± 1.0% of top-1, and 1.00% is allowed.* Choose fp32"):
+        many.require(0.01)
 
 
 def test_int8_is_refused_beyond_the_allowed_loss(model, data, tmp_path):

@@ -12,7 +12,7 @@ from warmnet.data import Preprocessing
 from warmnet.deployment import export, open_exported
 from warmnet.deployment.exporting import exported_path
 from warmnet.deployment.frozen import freeze
-from warmnet.deployment.int8 import names_of_float
+from warmnet.deployment.int8 import layers_by_kind, names_in_int8
 from warmnet.deployment.metadata import describe
 from warmnet.deployment.onnx_graph import to_onnx
 
@@ -38,13 +38,18 @@ def test_frozen_it_computes_the_same_without_batch_norms(family):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", SMALL)
-def test_in_int8_the_stem_and_depthwise_kernels_stay_float_and_all_others_do_not(family):
+def test_every_layer_is_of_a_kind_and_in_int8_all_are_but_the_first_gates_and_what_silu_follows(family):
     model = built(family)
     proto = to_onnx(model, describe(model, "onnx", "int8", False))
-    convolutions = {node.name for node in proto.graph.node if node.op_type == "Conv"}
-    depthwise = sum(m.groups > 1 for m in model.modules() if isinstance(m, torch.nn.Conv2d))
+    counts = {kind: len(nodes) for kind, nodes in layers_by_kind(proto).items()}
+    convolutions = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
     gates = 2 * sum(name.endswith("squeeze_excitation") for name, _ in model.named_modules())
-    assert len(convolutions & {*names_of_float(proto)}) == 1 + depthwise + gates < len(convolutions)
+    depthwise = sum(m.groups > 1 for m in convolutions)
+    others = len(convolutions) - 1 - depthwise - gates
+    assert counts == {"first": 1, "depthwise": depthwise, "gates": gates, "classifier": 1, "others": others}
+    in_int8 = {node.name for node in proto.graph.node if node.op_type == "Conv"} & {*names_in_int8(proto)}
+    assert len(in_int8) == others + (0 if family == "v2" else depthwise)
+    assert len(names_in_int8(proto, results_in_int8=False)) == others
 
 
 @pytest.mark.slow

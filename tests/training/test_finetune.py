@@ -75,6 +75,14 @@ def test_fifty_images_are_enough_for_one_who_knows_other_digits(source, tmp_path
     assert mean(found["fine-tuned"]) > mean(found["from scratch"]) + 0.05, found
 
 
+@pytest.mark.slow
+def test_a_few_steps_keep_what_a_wide_network_knows(tmp_path):
+    source = training.fit(ALL, replace(DIGITS, epochs=3), tmp_path / "source", variant="resnet18")
+    few = replace(ALL, train=ALL.train[::20])
+    run = training.fit(few, replace(FINETUNE, epochs=1), tmp_path / "more", source=source.folder)
+    assert run.history[-1].held_out_accuracy > source.history[-1].held_out_accuracy - 0.06
+
+
 def test_frozen_normalization_keeps_its_statistics_and_learns_its_weights(source, tmp_path):
     for frozen in True, False:
         run = training.fit(FIVES, replace(FINETUNE, epochs=1, frozen_norm=frozen), tmp_path / str(frozen), source=source)

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pruning import pruned
 
 import warmnet
 from warmnet import training
 from warmnet.errors import InputError
+from warmnet.training.checks import check_run
 from warmnet.training.freezing import count_learning
 from warmnet.training.optimizer import part_depths
 from warmnet.training.recipe import DIGITS
@@ -50,3 +52,19 @@ def test_what_cannot_be_frozen_is_refused(source, tmp_path):
     with pytest.raises(InputError, match="Choose one"):
         replace(SHORT, epochs=3, freeze="stem", unfreeze=2)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_pruned_network_is_trained_on_and_its_parameters_are_counted(tmp_path):
+    """Its run goes on like any other, and has its sizes."""
+    source = pruned(warmnet.WarmEfficientNet(TINY, 10, se_ratio=0, seed=0), 0.5)
+    recipe = replace(SHORT, freeze="stage_3", zero_classifier=False)
+    training.fit(FEW, recipe, tmp_path, source=source)
+    training.fit(FEW, replace(recipe, epochs=2), tmp_path, source=source, resume=True)
+    after = warmnet.WarmEfficientNet.from_pretrained(tmp_path)
+    assert torch.equal(after.stage_2.mb_block_1.project.conv.weight, source.stage_2.mb_block_1.project.conv.weight)
+    assert after.classifier.weight.shape == source.classifier.weight.shape == (10, 160)
+    assert not torch.equal(after.head.conv.weight, source.head.conv.weight)
+
+    tried, _ = check_run(recipe, training.Execution(), source=source)
+    parameters = sum(p.numel() for p in after.parameters())
+    assert count_learning(tried, "stage_3", 10).of == parameters

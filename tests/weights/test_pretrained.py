@@ -267,6 +267,20 @@ def test_a_subclass_loads_all_of_its_tensors_and_shares_none(tmp_path):
     assert not torch.equal(loaded.teacher[0].stem.conv.weight, loaded.stem.conv.weight)
 
 
+def test_a_network_whose_stem_sees_other_channels_than_its_images_have_loads_its_stem(tmp_path):
+    class Grey(warmnet.WarmEfficientNet):
+        def forward(self, x):
+            return warmnet.efficientnet(x.mean(1, keepdim=True), self.variant, self.num_classes, **self.options)
+
+    grey, colour = Grey("b0", 2, seed=0), warmnet.WarmEfficientNet("b0", 2, seed=1)
+    assert grey.stem.conv.weight.shape == (32, 1, 3, 3)
+    assert torch.equal(Grey.from_pretrained(grey, seed=2).stem.conv.weight, grey.stem.conv.weight)
+    warmnet.convert(colour, tmp_path / "tf_efficientnet_b0.pth", to="timm")
+    with pytest.warns(WeightsWarning, match="3 channels, summed and shared out"):
+        loaded = Grey.from_pretrained(tmp_path / "tf_efficientnet_b0.pth", seed=2)
+    assert torch.equal(loaded.stem.conv.weight, colour.stem.conv.weight.sum(1, keepdim=True))
+
+
 def test_a_network_that_a_block_builds_does_not_take_the_weights_of_the_outer(tmp_path):
     inner = []
 
@@ -371,8 +385,10 @@ def test_of_many_tensors_that_do_not_fit_some_are_told_and_how_many_more():
     with pytest.warns(WeightsWarning) as warned:
         report = warmnet.load(deep, shallow, strict=False)
     new = [str(row) for row in report["new"] if row.matters]
-    head, *lines = str(warned[0].message).split("\n  ")
-    assert len(new) > 10 and lines == [*new[:10], f"and {len(new) - 10} more are new"]
+    head, note, *lines = str(warned[0].message).split("\n  ")
+    assert (
+        "add nothing until they learn" in note and len(new) > 10 and lines == [*new[:10], f"and {len(new) - 10} more are new"]
+    )
 
 
 def test_a_wrapped_model_is_loaded_into_and_inference_mode_is_no_obstacle():

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 
 import warmnet
 import warmnet.functional as W
-from warmnet.weights import WeightsError
+from warmnet.data.preprocessing import Preprocessing
+from warmnet.networks.families import NAMES
+from warmnet.weights import WeightsError, WeightsWarning
 from warmnet.weights.reshaping import for_channels, resize
 
 X = alive.images(64, 64).float()
@@ -36,15 +38,104 @@ def test_the_same_network_is_kept_whole(b0):
     assert torch.equal(target(X), alive.logits(b0, X))
 
 
-def test_an_inserted_block_is_new_and_with_its_gate_shut_changes_no_logit(b0):
-    target = edited(stages=rows(_3={"repeat": 3}))
-    report = warmnet.transplant(b0, target)
-    assert {row.path.rpartition(".mb_block_3.")[0] for row in report["new"]} == {"stage_3"} and not report["dropped"]
-    assert report.share == pytest.approx(0.993, abs=0.002)
-    torch.nn.init.zeros_(target.stage_3.mb_block_3.project.bn.weight)
-    assert torch.equal(target(X), alive.logits(b0, X))
-    torch.nn.init.ones_(target.stage_3.mb_block_3.project.bn.weight)
-    assert alive.error(target(X).detach(), b0(X)) > 1e-3
+def test_inserted_blocks_change_no_logit_are_said_to_and_learn(b0):
+    target = edited(stages=rows(_3={"repeat": 4}), drop_connect=0.0)
+    draws = torch.random.get_rng_state()
+    report = warmnet.transplant(b0, target.train())
+    assert torch.equal(torch.random.get_rng_state(), draws) and all(module.training for module in target.modules())
+    inserted = "stage_3.mb_block_3", "stage_3.mb_block_4"
+    assert {".".join(row.path.split(".")[:2]) for row in report["new"]} == {*inserted} and not report["dropped"]
+    assert [note.partition(": ")[2] for note in report.notes if "add nothing until they learn" in note] == [", ".join(inserted)]
+    assert torch.equal(target.eval()(X), alive.logits(b0, X))
+
+    optimizer = torch.optim.AdamW(target.parameters(), 0.01)
+    for _ in range(2):  # the first step opens the blocks, the second reaches what is in them
+        optimizer.zero_grad()
+        target(X).square().mean().backward()
+        optimizer.step()
+    assert [path for path, p in target.named_parameters() if not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("smaller, larger", [("resnet18", "resnet34"), ("lite0", "lite1")])
+def test_a_deeper_variant_computes_what_the_smaller_one_does(smaller, larger):
+    family = NAMES[smaller]
+    source, target = alive.fill(family(smaller, 10)).eval(), family(larger, 10, seed=1).eval()
+    assert alive.error(target(X).detach(), source(X)) > 0.1
+    warmnet.transplant(source, target)
+    assert torch.equal(target(X), alive.logits(source, X))
+
+
+class Longer(warmnet.WarmEfficientNet):
+    """A network of one's own, with a block more in stage 3."""
+
+    def forward(self, x):
+        return warmnet.efficientnet(x, self.variant, self.num_classes, **{**self.options, "stages": rows(_3={"repeat": 3})})
+
+
+def test_a_new_block_adds_nothing_wherever_what_fits_is_loaded(b0, tmp_path):
+    warmnet.convert(b0, tmp_path / "tf_efficientnet_b0.pth", to="timm")
+    model = Longer("b0", 10)
+    with pytest.warns(WeightsWarning, match="new blocks that add nothing until they learn.*: stage_3.mb_block_3"):
+        loaded = Longer.from_pretrained(tmp_path / "tf_efficientnet_b0.pth", strict=False)
+    with pytest.warns(WeightsWarning, match="new blocks that add nothing until they learn.*: stage_3.mb_block_3"):
+        warmnet.load(model, tmp_path / "tf_efficientnet_b0.pth", strict=False)
+    for each in loaded, model.eval():
+        assert torch.equal(each(X), alive.logits(b0, X))
+    with pytest.warns(WeightsWarning):
+        empty = Longer.from_pretrained(b0, strict=False, device="meta")
+    assert all(x.is_meta for x in empty.parameters())
+
+
+@warmnet.block
+def unit(x, kind):
+    y = W.batch_norm(x, activation="relu", name="first") if kind == "preactivation" else x
+    y = W.conv(y, x.shape[1], 3, padding=1, bias=False, name="conv")
+    y = W.batch_norm(y, name="bn") if kind != "preactivation" else y
+    return y if kind == "plain" else x + y
+
+
+class Units(warmnet.WarmModule):
+    def __init__(self, kinds):
+        super().__init__()
+        self.kinds = kinds
+        warmnet.up(self, [1, 3, 16, 16], seed=0)
+
+    def forward(self, x):
+        for n, kind in enumerate(self.kinds):
+            x = unit(x, kind, name=f"unit_{n}")
+        return x
+
+
+@pytest.mark.parametrize("kind, closed", [("residual", True), ("plain", False), ("preactivation", False)])
+def test_a_new_block_that_does_not_add_to_its_input_or_could_not_learn_stays_as_it_was(kind, closed):
+    """Behind a ReLU of zeros nothing learns."""
+    source, target, fresh = Units(["residual"]), Units(["residual", kind]), Units(["residual", kind])
+    report = warmnet.transplant(source, target)
+    assert len(report.notes) == closed
+    same = [torch.equal(a, b) for a, b in zip(target.unit_1.parameters(), fresh.unit_1.parameters())]
+    assert same.count(False) == closed
+
+
+def test_a_block_that_has_learned_stays_as_it_is(b0):
+    target = alive.fill(edited(stages=rows(_3={"repeat": 3})))
+    block = {name: tensor.clone() for name, tensor in target.stage_3.mb_block_3.state_dict().items()}
+    assert not warmnet.transplant(b0, target).notes
+    assert all(torch.equal(tensor, block[name]) for name, tensor in target.stage_3.mb_block_3.state_dict().items())
+
+
+def test_classes_and_preprocessing_go_with_the_layers_that_they_belong_to(b0):
+    source = warmnet.WarmEfficientNet("b0", 10, seed=0)
+    source.classes, source.preprocessing = tuple("abcdefghij"), Preprocessing(128)
+    targets = {name: edited(**options) for name, options in {"all": {}, "classifier": {"in_channels": 1}}.items()}
+    targets["stem"] = edited(num_classes=5)
+    for target in targets.values():
+        warmnet.transplant(source, target)
+    assert [name for name, target in targets.items() if target.classes == source.classes] == ["all", "classifier"]
+    assert [name for name, target in targets.items() if target.preprocessing == Preprocessing(128)] == ["all", "stem"]
+    own = edited()
+    own.preprocessing = Preprocessing(64)
+    assert "the names of the classes are the source's" in str(warmnet.transplant(source, own))
+    assert own.preprocessing == Preprocessing(64)
 
 
 @pytest.mark.parametrize(

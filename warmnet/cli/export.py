@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output("--to", choices=deployment.ENGINES, help="default: the engine of OUT's ending, or onnx")
     output("--precision", choices=deployment.PRECISIONS, default="fp32", help="default: fp32")
     output("--dynamic-size", action="store_true", help="let height and width be free. Default: as the weights' images are")
-    output("--max-top1-drop", type=share, default=0.01, metavar="X", help="of top-1 that bf16 and int8 may lose. Default: "
-           "0.01, one in a hundred")  # fmt: skip
+    output("--max-top1-drop", type=share, default=0.01, metavar="X", help="of top-1 on FOLDER's held-out images that "
+           "bf16 and int8 may lose. Default: 0.01, one in a hundred")  # fmt: skip
     add_force(parser)
     parser.epilog = "example: warmnet export runs/pets-1 pets.onnx"
 

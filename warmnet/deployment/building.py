@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..networks.classifier import Classifier
 from ..spelling import choose_one
 from ..weights import from_pretrained
 from .engines import ENGINES
-from .engines.engine import Engine
+from .engines.engine import Engine, ToOnnx
 from .errors import DeployError
 from .int8 import quantize
 from .metadata import Metadata
@@ -54,7 +53,7 @@ def check_data(precision: str, data: Any) -> None:
 
 
 def build(
-    model: nn.Module, metadata: Metadata, to_onnx: Callable[[], Any], data: Any, max_top1_drop: float
+    model: nn.Module, metadata: Metadata, to_onnx: ToOnnx, data: Any, max_top1_drop: float
 ) -> tuple[Engine, Metadata, Verification]:
     """A model for the engine of its metadata, and how near it is to the model; a DeployError if that is not near enough."""
     samples = _samples_to_compare(data, metadata)
@@ -64,15 +63,15 @@ def build(
     return network, replace(metadata, verification=verification.to_dict()), verification
 
 
-def onnx_maker(model: nn.Module, metadata: Metadata, data: Any) -> Callable[[], Any]:
+def onnx_maker(model: nn.Module, metadata: Metadata, data: Any) -> ToOnnx:
     """A function that gives the network as an ONNX ModelProto, made when it is first asked for."""
+    exported = functools.cache(lambda: to_onnx(model, metadata))
 
-    @functools.cache
-    def make() -> Any:
-        proto = to_onnx(model, metadata)
+    def make(*, results_in_int8: bool = True) -> Any:
         if metadata.precision != "int8":
-            return proto
-        return quantize(proto, choose_samples(data, data.train, CALIBRATED, metadata, "training images").inputs)
+            return exported()
+        images = choose_samples(data, data.train, CALIBRATED, metadata, "training images")
+        return quantize(exported(), images.inputs, results_in_int8=results_in_int8)
 
     return make
 

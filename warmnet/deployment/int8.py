@@ -1,4 +1,4 @@
-"""int8 by ONNX Runtime's static quantization: where a network is wide, calibrated on real images."""
+"""int8 by ONNX Runtime's static quantization, calibrated on real images. benchmarks/int8.py measures what is chosen here."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from ..errors import extra
 from .logs import quiet
 
 BATCH = 16
+RELU = "Relu", "Clip"  # their bounds are those of the range that the result is rounded in: int8 has them for nothing
+LINEAR = "Gemm", "MatMul"
 
 
-def quantize(proto: Any, inputs: np.ndarray) -> Any:
-    """An ONNX model whose convolutions are int8, with ranges of activations as they are on `inputs`.
+def quantize(proto: Any, inputs: np.ndarray, names: list[str] | None = None, *, results_in_int8: bool = True) -> Any:
+    """An ONNX model that computes in int8 by weights with a scale for each channel, and activations in ranges as on `inputs`.
 
-    Weights have a scale for each channel. Float stay: the first convolution and the classifier, which make most of the error;
-    whatever follows a global mean, and depthwise convolutions, where int8 gains nothing.
+    - `names`: of the nodes in int8. Default: `names_in_int8`.
+    - `results_in_int8`: whether the results of convolutions are rounded, too, as ONNX Runtime needs it, not their inputs alone.
     """
     with extra("deploy"):
         import onnx
@@ -33,30 +35,66 @@ def quantize(proto: Any, inputs: np.ndarray) -> Any:
             batch = next(self.batches, None)
             return None if batch is None else {proto.graph.input[0].name: batch}
 
+    names = names_in_int8(proto, results_in_int8) if names is None else names
+    if not names:  # by which ONNX Runtime means all
+        return proto
     with tempfile.TemporaryDirectory() as folder, quiet():
         source, target = f"{folder}/fp32.onnx", f"{folder}/int8.onnx"
         onnx.save(proto, source)
         q.quantize_static(
-            source, target, Batches(), q.QuantFormat.QDQ, op_types_to_quantize=["Conv"],
-            nodes_to_exclude=names_of_float(proto), per_channel=True,
-            activation_type=q.QuantType.QUInt8, weight_type=q.QuantType.QInt8,
+            source, target, Batches(), q.QuantFormat.QDQ, op_types_to_quantize=["Conv", *LINEAR, *RELU],
+            nodes_to_quantize=names, per_channel=True, activation_type=q.QuantType.QUInt8, weight_type=q.QuantType.QInt8,
+            extra_options={} if results_in_int8 else {"OpTypesToExcludeOutputQuantization": ["Conv"]},
         )  # fmt: skip
         return onnx.load_from_string(Path(target).read_bytes())
 
 
-def names_of_float(proto: Any) -> list[str]:
-    """The names of the convolutions that stay float: the first, the depthwise, and those of what global means are made into."""
+def names_in_int8(proto: Any, results_in_int8: bool = True) -> list[str]:
+    """The names of the nodes that are computed in int8: convolutions, but for the first, the depthwise and those of gates.
+
+    The first and gates are little work. The classifier stays float, too: in int8 it more than doubled what lite0's
+    probabilities on photographs diverge. And the input of a depthwise convolution would be rounded for its sake alone, with one
+    scale for large and small channels. If results are rounded anyway, a ReLU is part of that, and so is a depthwise convolution
+    that a ReLU follows: one left in float between two roundings ONNX Runtime takes into int8 itself, with one scale for all
+    weights (1.32).
+    """
+    kinds = layers_by_kind(proto)
+    others = [node.name for node in kinds["others"]]
+    if not results_in_int8:
+        return others
+    relus = [node for node in proto.graph.node if node.op_type in RELU]
+    before_relu = {relu.input[0] for relu in relus}
+    depthwise = [node.name for node in kinds["depthwise"] if node.output[0] in before_relu]
+    return others + depthwise + [relu.name for relu in relus]
+
+
+def layers_by_kind(proto: Any) -> dict[str, list[Any]]:
+    """The nodes of convolutions and of the classifier: 'first', 'depthwise', 'gates', 'classifier', and 'others'.
+
+    Gates and classifier are what works on global means, and on what is made of these alone.
+    """
     convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
-    kept = [node.name for node in convolutions if any(a.name == "group" and a.i > 1 for a in node.attribute)]
+    means = _names_of_means(proto)
+    kinds: dict[str, list[Any]] = {
+        "first": convolutions[:1],
+        "depthwise": [],
+        "gates": [],
+        "classifier": [node for node in proto.graph.node if node.op_type in LINEAR and node.name in means],
+        "others": [],
+    }
+    for node in convolutions[1:]:
+        is_depthwise = any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
+        kinds["gates" if node.name in means else "depthwise" if is_depthwise else "others"].append(node)
+    return kinds
+
+
+def _names_of_means(proto: Any) -> set[str]:
+    """The names of the nodes whose inputs are global means, what was made of these, and constants."""
+    constants = {tensor.name for tensor in proto.graph.initializer} | {""}
     means: set[str] = set()
+    names = set()
     for node in proto.graph.node:
-        varying = [name for name in node.input if name not in means]
-        if node.op_type == "GlobalAveragePool" or (means & {*node.input} and _are_constants(varying, proto)):
+        if node.op_type == "GlobalAveragePool" or (means & {*node.input} and {*node.input} <= means | constants):
             means.update(node.output)
-            kept.append(node.name)
-    return [convolutions[0].name, *kept] if convolutions else []
-
-
-def _are_constants(names: list[str], proto: Any) -> bool:
-    constants = {tensor.name for tensor in proto.graph.initializer}
-    return {*names} <= constants | {""}
+            names.add(node.name)
+    return names

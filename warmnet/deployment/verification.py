@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ class Verification:
 
     - `samples`: what they were compared on; `error`: the largest difference of logits, relative to the largest of them.
     - `agreement`: the share of samples that both take for the same class.
-    - `top1`, `top1_model`: their accuracies, if the samples have labels.
+    - `top1`, `top1_model`: their accuracies, if the samples have labels; `drop_error`: the standard error of their
+      difference, from the number of samples that one alone has right, and never less than one sample's share.
     """
 
     precision: str
@@ -35,6 +36,7 @@ class Verification:
     agreement: float
     top1: float | None = None
     top1_model: float | None = None
+    drop_error: float | None = None
 
     @property
     def top1_drop(self) -> float:
@@ -45,13 +47,19 @@ class Verification:
         text = f"{self.samples}: logits differ by {self.error:.1e} of the largest, {self.agreement:.1%} have the same class"
         if self.top1 is not None:
             text += f"; top-1 {self.top1:.1%} in {self.precision}, the model's {self.top1_model:.1%}"
+        if self.precision != "fp32" and self.drop_error is not None:
+            text += f": a loss of {self._loss()}"
         return text + "."
+
+    def _loss(self) -> str:
+        """The drop with its standard error, such as '0.3% ± 0.2%'."""
+        return f"{self.top1_drop:.1%} ± {self.drop_error or 0:.1%}"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def require(self, max_top1_drop: float) -> None:
-        """Raise DeployError unless it is near enough: `MAX_ERROR_FP32` in fp32; else a drop as allowed, if measured."""
+        """Raise DeployError unless it is near enough: `MAX_ERROR_FP32` in fp32; else the drop, if measured, as allowed."""
         if not np.isfinite(self.error):
             raise DeployError(f"The logits are not finite numbers. {self}")
         if self.precision == "fp32" and self.error > MAX_ERROR_FP32:
@@ -62,9 +70,11 @@ class Verification:
                 f"{self}"
             )
         if self.top1_drop > max_top1_drop:
+            chance = self.top1_drop - (self.drop_error or 0) <= max_top1_drop
+            cure = "So few images cannot tell: hold out more, choose" if chance else "Choose"
             raise DeployError(
-                f"{self.precision} loses {self.top1_drop:.2%} of top-1, and {max_top1_drop:.2%} is allowed. {self} Choose "
-                f"fp32, or allow more with max_top1_drop."
+                f"{self.precision} loses {self._loss()} of top-1, and {max_top1_drop:.2%} is allowed. {self} {cure} fp32, or "
+                f"allow more with max_top1_drop."
             )
 
 
@@ -76,15 +86,24 @@ def verify(model: nn.Module, predictor: Predictor, samples: Samples) -> Verifica
         batches += np.array_split(inputs[1:], max(1, len(inputs) // BATCH))
     deployed = np.concatenate([predictor.logits(batch) for batch in batches])
     expected = np.concatenate([logits_of(model, batch, metadata) for batch in batches])
-    error = _relative_error(deployed, expected)
+    verification = compare(deployed, expected, samples, metadata.precision)
     if metadata.dynamic_size:
         larger = _enlarge(inputs[:COMPARED], metadata)
-        error = max(error, _relative_error(predictor.logits(larger), logits_of(model, larger, metadata)))
+        error = _relative_error(predictor.logits(larger), logits_of(model, larger, metadata))
+        return replace(verification, error=max(verification.error, error))
+    return verification
+
+
+def compare(deployed: np.ndarray, expected: np.ndarray, samples: Samples, precision: str) -> Verification:
+    """A comparison of logits (N, classes) of a deployed network and of its model, on the samples."""
+    error = _relative_error(deployed, expected)
     agreement = float((deployed.argmax(1) == expected.argmax(1)).mean())
     if samples.labels is None:
-        return Verification(metadata.precision, samples.source, error, agreement)
-    top1, top1_model = (float((logits.argmax(1) == samples.labels).mean()) for logits in (deployed, expected))
-    return Verification(metadata.precision, samples.source, error, agreement, top1, top1_model)
+        return Verification(precision, samples.source, error, agreement)
+    right, right_model = (logits.argmax(1) == samples.labels for logits in (deployed, expected))
+    differing = max(int((right != right_model).sum()), 1)
+    drop_error = differing**0.5 / len(right)
+    return Verification(precision, samples.source, error, agreement, float(right.mean()), float(right_model.mean()), drop_error)
 
 
 @torch.no_grad()

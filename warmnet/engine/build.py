@@ -47,8 +47,8 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
 def adopt(model: Model, *data: Any) -> Model:
     """`model`, a built network whose layers were given other numbers of channels, as by pruning, taken as it now is.
 
-    One dry run asks for its layers with the sizes that they now have. From then on it is called, trained, copied and saved by
-    `torch.save(model)` as before. What else differs from the build, or is not reached any more, is an error, and the model
+    One dry run asks for its layers with the sizes that they now have. From then on it is called, trained, copied and saved as
+    before. What else differs from the build, or is not reached any more, is an error, and the model
     stays as it was.
 
     - `data`: a sample of each input, as for `up`. Default: one like that of the build.

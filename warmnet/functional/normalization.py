@@ -16,6 +16,8 @@ from ..kernels import normalization as kernels
 from ..kernels.normalization import Normalization
 from .specs import Size, activated, as_function
 
+NORMALIZATIONS = nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm
+
 setting_names["batch_norm"] = "eps", "momentum", "affine", "track_running_stats", "ndim"
 setting_names["group_norm"] = "channels", "groups", "eps", "affine"
 setting_names["layer_norm"] = "shape", "eps", "elementwise_affine", "bias"

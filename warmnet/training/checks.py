@@ -10,6 +10,7 @@ import torch
 from ..authoring.source_code import find_source_code
 from ..errors import InputError
 from ..networks.classifier import Classifier
+from ..weights.pruned import cut
 from .execution import Execution
 from .freezing import first_to_learn
 from .initial_network import build_network, check_classifier, digest
@@ -105,6 +106,8 @@ def _try(network: type[Classifier] | None, variant: Any, source: Classifier | No
         options = {name: value for name, value in source.options.items() if name not in recipe.network}
         settings["in_channels"] = source.in_channels
         model = build_network(type(source), source.variant, recipe, **settings, **options)
+        if source._is_adopted:
+            cut(model, source.state_dict())
     check_freeze(model, recipe, source)
     side = recipe.resolution or network_resolution(source or model)
     check_images(model, side)

@@ -101,7 +101,10 @@ def take_over(source: Classifier, classes: Sequence[str], recipe: Recipe, seed: 
         zero_classifier(model)
     elif source.num_classes == len(classes):  # the rows are the source's
         new = type(model)(model.variant, in_channels=model.in_channels, **settings, **model.options)
-        model.load_state_dict({key: value for key, value in new.state_dict().items() if key in CLASSIFIER}, strict=False)
+        own, fresh = model.state_dict(), new.state_dict()
+        for key in CLASSIFIER:
+            if key in own:  # of a pruned network it has fewer inputs
+                own[key].copy_(fresh[key][tuple(map(slice, own[key].shape))])
     message = keep_known_rows(model, source, classes)
     if message:
         warnings.warn(message, WeightsWarning, stacklevel=4)

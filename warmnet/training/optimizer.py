@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..functional.normalization import NORMALIZATIONS
 from .recipe import Recipe
 from .rmsprop import RMSpropTF
-
-NORMALIZATIONS = nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm
 
 
 def part_depths(model: nn.Module) -> dict[str, int]:

@@ -14,7 +14,7 @@ from .option_values import NotForFilesError, decode, encode, since_version_2
 VERSION = 3
 KINDS = {
     "network": str, "bases": list, "num_classes": int, "in_channels": int, "options": dict, "classes": list, "metadata": dict,
-    "missing": dict,
+    "missing": dict, "is_pruned": bool,
 }  # fmt: skip
 DICT = "dict"  # the key of a variant that is a dict, beside which the fields of a named tuple are one
 
@@ -26,6 +26,7 @@ class Description(NamedTuple):
     - `variant`: its name, or what it stands for: a (named) tuple. `options`: the settings that are no defaults.
     - `metadata`: what else was saved with it.
     - `missing`: the options that the file could not hold, as text.
+    - `is_pruned`: whether its layers are smaller than these settings make them, as `adopt` takes them; see pruned.py.
     """
 
     network: str
@@ -38,6 +39,7 @@ class Description(NamedTuple):
     preprocessing: Preprocessing | None = None
     metadata: dict[str, Any] = {}  # noqa: RUF012
     missing: dict[str, str] = {}  # noqa: RUF012
+    is_pruned: bool = False
 
 
 def describe(model: Classifier) -> Description:
@@ -45,7 +47,7 @@ def describe(model: Classifier) -> Description:
     network, *bases = class_names(type(model))
     return Description(
         network, tuple(bases), model.variant, model.num_classes, model.in_channels, model.options, tuple(model.classes),
-        model.preprocessing, model.metadata,
+        model.preprocessing, model.metadata, is_pruned=model._is_adopted,
     )  # fmt: skip
 
 
@@ -103,6 +105,7 @@ def from_json(text: str, source: str) -> tuple[Description, int | None]:
             raise WeightsError(f"{source} was written by a newer warmnet. Update it: pip install -U warmnet")
         if content["version"] < 3:
             content |= _since_version_2(content)
+        content = {"is_pruned": False, **content}  # which older files do not say
         values = {key: content[key] for key in Description._fields}
         _check_kinds(values)
         variant, preprocessing = values["variant"], values["preprocessing"]

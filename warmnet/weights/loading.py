@@ -13,9 +13,10 @@ from .conventions import as_keywords, conventions_of, difference, stated_convent
 from .errors import WeightsError
 from .fitting import fit, take_description, warn
 from .identification import Identified, as_named, identify
+from .inserted_blocks import close_new_blocks
 from .reading import Checkpoint, Source, read
 from .report import Report
-from .tensors import assign
+from .tensors import assign, check_has_values
 
 
 @torch.inference_mode(False)
@@ -42,7 +43,9 @@ def load(
         identified = identify(checkpoint, lineage, for_model=True)
     report, values = fit(identified, model, checkpoint.source, strict)
     report = _check_conventions(model, identified, checkpoint, report, strict)
+    check_has_values(model)
     assign(model, values)
+    report = close_new_blocks(model, report)
     if isinstance(model, Classifier):
         take_description(model, identified, keep=True)
     warn(report)

@@ -15,15 +15,16 @@ from torch import Tensor
 from .. import networks
 from ..data.preprocessing import Preprocessing
 from ..engine.build import starting_from
-from ..networks.classifier import STEM, Classifier
+from ..networks.classifier import Classifier
 from ..networks.families import NAMES
 from .conventions import family_among
 from .description import Description, class_names
 from .errors import WeightsError, WeightsWarning
 from .fitting import fit, take_description, warn
 from .identification import Identified, identify
+from .inserted_blocks import close_new_blocks
+from .pruned import cut
 from .reading import Checkpoint, Source, read
-from .reshaping import for_channels
 from .tensors import assign, unshare
 
 Network = TypeVar("Network", bound=Classifier)
@@ -47,7 +48,8 @@ def from_pretrained(
       tensors' names, and for timm's two by what the file or repository is called.
     - `overrides`: of the class, instead of what the source says. With another `num_classes` the classifier is new; for other
       `in_channels` the stem's weights are summed and shared out; 0 classes is no classifier.
-    - `strict`: refuse tensors that are left over or missing, and NaN.
+    - `strict`: refuse tensors that are left over or missing, and NaN. Without it a block that is new and adds to its input adds
+      nothing until it learns.
 
     Raises `WeightsError` if the source cannot be read, does not fit, or is of another class.
 
@@ -70,8 +72,10 @@ def from_pretrained(
     network = _find_class(cls, identified.description, checkpoint.source)
     model = _build(network, identified, checkpoint, device, overrides)
     report, values = fit(identified, model, checkpoint.source, strict)
-    if not _starts_from_values(network):
-        assign(model, values)
+    if _starts_from_values(network, identified.description):  # all but those of another shape are in the layers already
+        values = {row.path: values[row.path] for row in report["reshaped"]}
+    assign(model, values)
+    report = close_new_blocks(model, report)
     take_description(model, identified)
     model.preprocessing = preprocessing or model.preprocessing
     model.metadata = dict(identified.description.metadata)
@@ -140,12 +144,13 @@ def _build(
     }
     values: dict[str, Tensor] = {}
     try:
-        if _starts_from_values(network):
+        if _starts_from_values(network, description):
             values = unshare(identified.tensors, checkpoint.is_shared)
-            if STEM in values and values[STEM].shape[1] != settings["in_channels"]:
-                values[STEM] = for_channels(values[STEM], settings["in_channels"])
         with starting_from(values):
-            return network(device=device, **settings)
+            model = network(device=device, **settings)
+        if description.is_pruned:
+            cut(model, identified.tensors)
+        return model
     except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         if overrides or not _is_of_warmnet(network):
             raise
@@ -166,6 +171,6 @@ def _is_of_warmnet(code: Any) -> bool:
     return code.__module__.startswith(f"{networks.__name__}.")
 
 
-def _starts_from_values(network: type[Classifier]) -> bool:
+def _starts_from_values(network: type[Classifier], description: Description) -> bool:
     """Whether its layers may be made of a checkpoint's tensors: a user's `__init__` may change weights, or have more."""
-    return _is_of_warmnet(network.__init__)
+    return _is_of_warmnet(network.__init__) and not description.is_pruned

@@ -17,6 +17,7 @@ from ..engine.copies import copied, has_computed_weights, settle_weights, unwrap
 from ..networks.classifier import Classifier
 from .description import describe, to_json
 from .errors import WeightsError
+from .pruned import cut
 
 FILE = "weights.safetensors"  # its name in a run folder
 
@@ -56,10 +57,8 @@ def _check_can_be_saved(model: Classifier) -> None:
     if any(tensor.is_meta for tensor in model.state_dict().values()):
         raise WeightsError("The model is on 'meta' and has no values to save. Build it on a device first.")
     if model._is_adopted:
-        raise WeightsError(
-            "The model was pruned, and a file of weights says of a network only what it was built with. Save all of it: "
-            "torch.save(model, 'model.pt'), and torch.load('model.pt', weights_only=False)."
-        )
+        built = type(model)(model.variant, model.num_classes, model.in_channels, device="cpu", **model.options)
+        cut(built, model.state_dict())
 
 
 def checksum(tensors: Mapping[str, Tensor]) -> int:

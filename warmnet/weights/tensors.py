@@ -10,11 +10,15 @@ from torch import Tensor, nn
 from .errors import WeightsError
 
 
-def assign(model: nn.Module, values: Mapping[str, Tensor]) -> None:
-    """Write the values into the model's own tensors, which optimizers and others may hold."""
-    state = model.state_dict()
-    if any(tensor.is_meta for tensor in state.values()):
+def check_has_values(model: nn.Module) -> None:
+    """Raise WeightsError if the model is on 'meta', where nothing can be written into it."""
+    if any(tensor.is_meta for tensor in model.state_dict().values()):
         raise WeightsError(f"The {type(model).__name__} is on 'meta' and has no values. Build it on a device first.")
+
+
+def assign(model: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Write the values into the model's own tensors, which optimizers and others may hold; on 'meta' nothing."""
+    state = model.state_dict()
     with torch.no_grad():
         for path, value in values.items():
             state[path].copy_(value)

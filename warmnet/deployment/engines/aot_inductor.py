@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +14,7 @@ from ..frozen import freeze
 from ..logs import quiet
 from ..machine import code_target, this_machine
 from ..metadata import Metadata
-from .engine import Engine, Runner
+from .engine import Engine, Runner, ToOnnx
 from .torch_archives import add_metadata, metadata_of, read_entries, torch_runner
 
 
@@ -34,7 +32,7 @@ class AotInductor(Engine):
         self.content = content
 
     @classmethod
-    def build(cls, model: nn.Module, metadata: Metadata, to_onnx: Callable[[], Any]) -> AotInductor:
+    def build(cls, model: nn.Module, metadata: Metadata, to_onnx: ToOnnx) -> AotInductor:
         from torch._inductor import aoti_compile_and_package
 
         program = freeze(model, metadata.preprocessing, metadata.size, metadata.dynamic_size, precision=metadata.precision)

@@ -14,6 +14,13 @@ from ..metadata import Metadata
 Runner = Callable[[np.ndarray], np.ndarray]
 
 
+class ToOnnx(Protocol):
+    """A function that gives a network as an ONNX ModelProto, made when it is first asked for."""
+
+    def __call__(self, *, results_in_int8: bool = True) -> Any:
+        """`results_in_int8`: in precision 'int8', whether convolutions round their results, too, not their inputs alone."""
+
+
 class Engine(Protocol):
     """A network for one engine: built from a model or read from a file. Each of the files beside this one has such a class.
 
@@ -36,8 +43,8 @@ class Engine(Protocol):
     is_machine_code: ClassVar[bool]
 
     @classmethod
-    def build(cls, model: nn.Module, metadata: Metadata, to_onnx: Callable[[], Any]) -> Engine:
-        """`model` for this engine; `to_onnx` gives it as an ONNX ModelProto."""
+    def build(cls, model: nn.Module, metadata: Metadata, to_onnx: ToOnnx) -> Engine:
+        """`model` for this engine; `to_onnx` gives it as ONNX."""
 
     @classmethod
     def read(cls, path: Path) -> tuple[Engine, Metadata]:

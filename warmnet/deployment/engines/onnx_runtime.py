@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from ...data.files import replacing
 from ...errors import extra
 from .. import checksum
 from ..metadata import Metadata
-from .engine import Engine, Runner
+from .engine import Engine, Runner, ToOnnx
 
 METADATA, CHECKSUM = "warmnet", "warmnet_checksum"  # keys in the file
 
@@ -28,7 +27,7 @@ class OnnxRuntime(Engine):
         self.content = content
 
     @classmethod
-    def build(cls, model: nn.Module, metadata: Metadata, to_onnx: Callable[[], Any]) -> OnnxRuntime:
+    def build(cls, model: nn.Module, metadata: Metadata, to_onnx: ToOnnx) -> OnnxRuntime:
         return cls(to_onnx().SerializeToString())
 
     @classmethod

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import tempfile
 import threading
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ...errors import extra
 from .. import checksum
 from ..errors import DeployError
 from ..metadata import Metadata
-from .engine import Engine, Runner
+from .engine import Engine, Runner, ToOnnx
 
 METADATA, CHECKSUM = "warmnet", "warmnet_checksum"  # keys in the file
 MOST_FIXED = 2  # shapes that a network is compiled for, each with its weights; one for any shape is up to a third slower
@@ -35,8 +34,8 @@ class OpenVino(Engine):
         self.model = model
 
     @classmethod
-    def build(cls, model: nn.Module, metadata: Metadata, to_onnx: Callable[[], Any]) -> OpenVino:
-        return cls(openvino_core().read_model(to_onnx().SerializeToString(), b""))
+    def build(cls, model: nn.Module, metadata: Metadata, to_onnx: ToOnnx) -> OpenVino:
+        return cls(openvino_core().read_model(to_onnx(results_in_int8=False).SerializeToString(), b""))
 
     @classmethod
     def read(cls, path: Path) -> tuple[OpenVino, Metadata]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +12,7 @@ from ..errors import DeployError
 from ..frozen import freeze
 from ..logs import quiet
 from ..metadata import Metadata
-from .engine import Engine, Runner
+from .engine import Engine, Runner, ToOnnx
 from .program_archive import checked_archive
 from .program_check import UncheckedError
 from .torch_archives import add_metadata, metadata_of, read_entries, torch_runner
@@ -31,7 +29,7 @@ class TorchExport(Engine):
         self.program = program
 
     @classmethod
-    def build(cls, model: nn.Module, metadata: Metadata, to_onnx: Callable[[], Any]) -> TorchExport:
+    def build(cls, model: nn.Module, metadata: Metadata, to_onnx: ToOnnx) -> TorchExport:
         return cls(freeze(model, metadata.preprocessing, metadata.size, metadata.dynamic_size, precision=metadata.precision))
 
     @classmethod
