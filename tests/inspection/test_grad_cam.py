@@ -155,6 +155,8 @@ def test_what_is_not_there_is_named_with_what_is(network):
 def test_labels_are_whole_numbers_of_any_kind(network, dtype):
     expected = warmnet.grad_cam(network, IMAGES, [3, 4])
     assert torch.equal(warmnet.grad_cam(network, IMAGES, np.array([3, 4], dtype)), expected)
+    assert torch.equal(warmnet.grad_cam(network, IMAGES, dtype(3))[0], expected[0])
+    assert torch.equal(warmnet.grad_cam(network, IMAGES, [torch.tensor(3), torch.tensor(4)]), expected)
 
 
 def layers(*after, size=4):
@@ -193,7 +195,9 @@ def test_what_has_channels_last_is_not_taken_for_maps(size):
             warmnet.grad_cam(net, IMAGES, 1, "norm")
 
 
-@pytest.mark.parametrize("x", [IMAGES[0], IMAGES.numpy(), IMAGES.int()], ids=["no batch", "an array", "integers"])
+@pytest.mark.parametrize(
+    "x", [IMAGES[0], IMAGES.numpy(), IMAGES.int(), IMAGES[:0]], ids=["no batch", "an array", "integers", "empty"]
+)
 def test_what_is_no_batch_of_images_is_refused(network, x):
     for function in lambda: warmnet.grad_cam(network, x, 1), lambda: warmnet.gates(network, x):
         with pytest.raises(InputError, match=r"It is to be a batch of images as a float tensor \(B, C, H, W\)"):

@@ -19,7 +19,7 @@ def copy_to_inspect(model: nn.Module, x: Tensor) -> Iterator[nn.Module]:
 
     Raises InputError for a network without values, and if `x` is no batch of images.
     """
-    if not isinstance(x, Tensor) or x.ndim != 4 or not x.is_floating_point():
+    if not isinstance(x, Tensor) or x.ndim != 4 or not x.is_floating_point() or not len(x):
         given = f"{tuple(x.shape)} of {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
         raise InputError(
             f"x is {given}. It is to be a batch of images as a float tensor (B, C, H, W), such as "

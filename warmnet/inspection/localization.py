@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -131,8 +132,8 @@ def _scores(logits: Any, labels: int | Sequence[int] | Tensor) -> Tensor:
         raise InputError("The network gives numbers that are not finite; its weights are damaged, or their training diverged.")
     images, classes = logits.shape
     try:
-        indices = torch.as_tensor(labels, device=logits.device)
-    except (TypeError, ValueError, RuntimeError):  # of a class's name, of None, or of lists of different length
+        indices = torch.as_tensor(labels if isinstance(labels, Tensor) else np.asarray(labels), device=logits.device)
+    except (TypeError, ValueError):  # of a class's name, of None, or of lists of different length
         indices = torch.empty(0)
     if indices.dtype not in INTEGERS or indices.shape not in ((), (images,)):
         raise InputError(f"labels is {labels!r}. It is the index of a class, or one for each of the {images} images.")
