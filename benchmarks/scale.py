@@ -154,10 +154,10 @@ def draw(runs: dict[str, list[dict]], times: dict[str, dict[str, float]], path: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", choices=EPOCHS, action="append")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", choices=EPOCHS, action="append", metavar="NAME", help=f"one of {'; '.join(EPOCHS)}")
     parser.add_argument("--time", action="store_true", help="measure what an epoch takes")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="default: 2")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for name in options.run or ():
@@ -166,9 +166,10 @@ def main() -> None:
         kept.keep(FOUND, TIMES, time_steps)
     found = kept.read(FOUND)
     runs = {name: found[name] for name in EPOCHS if name in found}
-    if TIMES in found and runs:
-        print(table(runs, found[TIMES]))
-        draw(runs, found[TIMES], FOUND.with_suffix(".png"))
+    if TIMES not in found or not runs:
+        raise SystemExit("The table needs a --run and the --time.")
+    print(table(runs, found[TIMES]))
+    draw(runs, found[TIMES], FOUND.with_suffix(".png"))
 
 
 if __name__ == "__main__":
