@@ -134,7 +134,7 @@ def test_a_block_that_learned_with_frozen_normalizations_stays_as_it_is():
     target = Units(["residual", "residual"])
     target.unit_1.bn.requires_grad_(False)
     target.train()(torch.randn(4, 3, 16, 16))
-    warmnet.transplant(Units(["residual"]), target)
+    warmnet.transplant(Units(["residual"]), target.requires_grad_())
     assert (target.unit_1.bn.weight == 1).all()
 
 
