@@ -61,8 +61,8 @@ NETWORKS = {  # the weights of each
     "lite0, fashion-mnist": FOLDER / "fashion-mnist/weights.safetensors",
     "lite0, stamps": FOLDER / "stamps/weights.safetensors",
     "b0, fashion-mnist": Path("runs/scale/b0/weights.safetensors"),
-    "resnet18, fashion-mnist": Path("runs/scale/resnet18-3-epochs/weights.safetensors"),
-    "mobilenetv2, fashion-mnist": Path("runs/scale/mobilenetv2-5-epochs/weights.safetensors"),
+    "resnet18, fashion-mnist": Path("runs/scale/resnet18/weights.safetensors"),
+    "mobilenetv2, fashion-mnist": Path("runs/scale/mobilenetv2/weights.safetensors"),
     "lite0, photographs": "lite0",
     "lite2, photographs": "lite2",
     "mobilenetv2, photographs": "mobilenetv2-1.0",
@@ -317,11 +317,18 @@ def gate_table(results: dict[str, Any], draws: int = 100_000) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", choices=("train", "engines", "layers", "calibration"), action="append")
-    parser.add_argument("--network", choices=NETWORKS, action="append", help="only these")
-    parser.add_argument("--time", action="store_true")
-    parser.add_argument("--threads", type=int, default=1)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--part",
+        choices=("train", "engines", "layers", "calibration"),
+        action="append",
+        help="what to do; several may be given",
+    )
+    parser.add_argument(
+        "--network", choices=NETWORKS, action="append", metavar="NAME", help=f"only these: {'; '.join(NETWORKS)}"
+    )
+    parser.add_argument("--time", action="store_true", help="measure the exported files")
+    parser.add_argument("--threads", type=int, default=1, help="default: 1")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for part in options.part or ():

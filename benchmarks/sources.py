@@ -8,6 +8,7 @@ ones. Results go to sources.json, and one that is there is not made again. It ta
 
 from __future__ import annotations
 
+import argparse
 import io
 import sys
 import tarfile
@@ -126,6 +127,7 @@ def table(found: dict[str, dict]) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     write_files()
     for source in SOURCES:

@@ -57,10 +57,33 @@ def test_what_cannot_be_explained_is_answered_in_a_line(saved, capsys):
     Path("network.onnx").touch()
     Path("notes.txt").write_text("no image")
     assert "Give the run folder or the weights that it was exported from" in refused(capsys, "explain", "network.onnx", CAT)
-    assert "RUN comes first, the network" in refused(capsys, "explain", CAT, CAT)
     assert "other.jpg does not end in .png" in refused(capsys, "explain", saved, CAT, "--out=other.jpg")
     assert "cannot be written" in refused(capsys, "explain", "none", CAT, f"--out={saved}/x.png")
     assert "device 'mps' is not there" in refused(capsys, "explain", saved, CAT, "--device=mps")
     assert "notes.txt: " in refused(capsys, "explain", saved, "notes.txt", code=1)
     assert "none.jpg: No such file" in refused(capsys, "explain", saved, "none.jpg", code=1)
+    assert "none.jpg: No such file" in refused(capsys, "explain", "no-network", "none.jpg", code=1)
     assert not [*Path().glob("*.png")]
+
+
+def test_a_command_with_the_words_in_another_order_is_answered_with_the_right_one(saved, capsys):
+    Image.new("RGB", (32, 32)).save("a.jpg")
+    Path("pictures").mkdir()
+    Image.new("RGB", (32, 32)).save("pictures/b.jpg")
+    for words, right in {
+        ("explain", "a.jpg", "lite0", "--force"): "warmnet explain lite0 a.jpg --force",
+        ("explain", "a.jpg", saved): f"warmnet explain {saved} a.jpg",
+        ("explain", "a.jpg", "pictures/b.jpg"): "warmnet explain lite0 pictures/b.jpg",
+        ("explain", "pictures", "a.jpg"): "warmnet explain lite0 a.jpg",
+        ("predict", "a.jpg", "lite0"): "warmnet predict lite0 a.jpg",
+        ("predict", "pictures", "a.jpg"): "warmnet predict lite0 pictures a.jpg",
+    }.items():
+        assert refused(capsys, *words).endswith(f"RUN comes first, the network, such as: {right}\n")
+
+
+def test_the_photo_is_never_written_over(saved, capsys):
+    Image.new("RGB", (32, 32)).save("a.PNG")
+    before = Path("a.PNG").read_bytes()
+    assert "--out a.PNG is the photo itself" in refused(capsys, "explain", saved, "a.PNG", "--out=a.PNG", "--force")
+    assert Path("a.PNG").read_bytes() == before
+    assert main(["explain", saved, "a.PNG", "--out", "b.PNG"]) == 0 and Image.open("b.PNG").format == "PNG"

@@ -141,14 +141,17 @@ def test_images_that_are_given_as_val_are_those_held_out():
     "val, options, message",
     [
         (GREY, {}, r"val is a ndarray. It is a pair of images and labels: val=\(x_test, y_test\)"),
-        ((GREY, LABELS[1:]), {}, "10 val's images and 9 val's labels"),
-        ((GREY, ["cat"] * 10), {}, "images and val hold different classes: dog in images alone"),
+        ((GREY, LABELS[1:]), {}, "10 images of val and 9 labels of val"),
+        ((GREY, ["cat"] * 10), {}, "images and val hold different classes: dog in images alone.*or else leave out val"),
+        ((None, None), {}, "The images of val are of type NoneType. Pass images, and a label for each"),
+        ((GREY, None), {}, "The labels of val are of type NoneType"),
+        ((GREY, [*GREY]), {}, r"labels\[0\] of val is array\(.{30,40}\. A label is"),
         (
             (GREY, [*LABELS[1:], "bird"]),
             {"classes": ["cat", "dog"]},
-            r"val's labels\[9\] is 'bird', and the classes are cat, dog",
+            r"labels\[9\] of val is 'bird', and the classes are cat, dog",
         ),
-        ((["a.png"] * 10, LABELS), {}, r"val's images\[0\] is a path"),
+        ((["a.png"] * 10, LABELS), {}, r"images\[0\] of val is a path"),
         ((GREY, LABELS), {"val_share": 0.1}, "val is held out already, and not a share of 0.1"),
     ],
 )

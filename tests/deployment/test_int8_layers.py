@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from warmnet.deployment import DeployError
 from warmnet.deployment.int8 import layers_by_kind, names_in_int8, quantize
 
 INPUTS = np.random.default_rng(0).normal(size=(16, 4, 8, 8)).astype(np.float32)
@@ -78,8 +79,13 @@ def test_results_stay_float_if_they_need_not_be_rounded(act):
     assert rounded(quantize(graph(act), INPUTS)) & convolutions or act != "SiLU"
 
 
-def test_a_network_without_layers_for_int8_stays_as_it_is():
-    proto = graph("SiLU")
+def test_a_network_without_layers_for_int8_stays_as_it_is_if_told_to_and_is_refused_else():
+    """A ReLU alone is none."""
+    proto = graph("Relu")
     assert quantize(proto, INPUTS, names=[]) is proto
+    nodes = [node for node in proto.graph.node if node.name.startswith("first") or node.op_type == "Gemm"]
     del proto.graph.node[:]
-    assert names_in_int8(proto) == []
+    proto.graph.node.extend(nodes)
+    assert len(nodes) == 3 and names_in_int8(proto) == []
+    with pytest.raises(DeployError, match="no layer that int8 is for"):
+        quantize(proto, INPUTS)

@@ -1174,6 +1174,19 @@ def test_a_network_of_another_precision_is_adopted(kind):
     assert torch.equal(warmnet.adopt(model)(x), model.out(model.conv(x).mean((2, 3))))
 
 
+def test_an_adopted_forward_that_asks_for_another_layer_is_said_to_compare_sizes_with_settings():
+    def forward(x):
+        x = W.conv(x, 8, 3, name="conv")
+        return x if x.shape[1] == 8 else W.conv(x, 8, 1, name="shortcut")
+
+    model = warmed(forward, (1, 3, 16, 16))
+    model.conv.weight, model.conv.bias, model.conv.out_channels = *(nn.Parameter(p[:6]) for p in model.conv.parameters()), 6
+    with pytest.raises(
+        SealedError, match="asks for 'shortcut', .* as by pruning: does a condition, such as that of a shortcut"
+    ):
+        warmnet.adopt(model)
+
+
 def test_what_draws_without_a_generator_leaves_torchs_as_it_was():
     state = torch.get_rng_state()
     warmed(lambda x: torch.native_dropout(W.conv(x, 4, 3), 0.5, True)[0], (1, 3, 8, 8))

@@ -72,6 +72,22 @@ def test_what_cannot_be_explained_says_what_to_do():
         warmnet.explain(grey, CAT)
 
 
+def test_a_model_that_is_no_classifier_of_warmnet_is_refused_and_a_wrapped_one_is_not():
+    for model, message in (torch.nn.Sequential(), "Sequential is none of warmnet's classifiers"), ("lite0", "model is 'lite0'"):
+        with pytest.raises(InputError, match=message):
+            warmnet.explain(model, CAT)
+    expected, found = warmnet.explain(network("abc"), CAT), warmnet.explain(torch.nn.DataParallel(network("abc")), CAT)
+    assert found.probabilities == expected.probabilities and {expected, found} == {found, expected}
+
+
+def test_the_picture_is_written_as_png_alone(tmp_path):
+    explanation = explanation_of(["cat", "dog"])
+    explanation.save(tmp_path / "x.PNG")
+    assert Image.open(tmp_path / "x.PNG").format == "PNG"
+    with pytest.raises(InputError, match="x.jpg does not end in .png"):
+        explanation.save(tmp_path / "x.jpg")
+
+
 def explanation_of(names):
     shares = {name: 0.5 / 2**n for n, name in enumerate(names)}
     cams = [torch.ones(32, 32), torch.zeros(32, 32)]

@@ -6,6 +6,7 @@ from small_families import SMALL
 from small_networks import images
 
 import warmnet
+import warmnet.functional as W
 from warmnet.errors import InputError
 
 IMAGES = images(height=64, width=64)
@@ -47,6 +48,48 @@ def test_the_gate_of_a_channel_that_is_0_is_not_known(model):
         norm.weight[3] = norm.bias[3] = 0
     gates = warmnet.gates(model, IMAGES)["stage_1.mb_block_1.squeeze_excitation"]
     assert gates[:, 3].isnan().all() and gates.isnan().sum() == 2
+
+
+class Gated(warmnet.WarmModule):
+    """A network with a gate that ends as `end` says."""
+
+    def __init__(self, end):
+        super().__init__()
+        self.end = end
+
+    def forward(self, x):
+        @warmnet.block
+        def squeeze_excitation(x):
+            gate = W.conv(W.global_average_pool(x), 4, 1, activation=torch.sigmoid)
+            return self.end(x, gate)
+
+        x = W.conv(x, 4, 3)
+        return squeeze_excitation(x=x) if self.end is by_keyword else squeeze_excitation(x)
+
+
+def times(x, gate):
+    return x * gate
+
+
+def by_keyword(x, gate):
+    return x * gate
+
+
+def in_place(x, gate):
+    x *= gate
+    return x
+
+
+@pytest.mark.parametrize("end", [in_place, by_keyword])
+def test_gates_of_a_block_that_writes_over_its_input_or_is_called_by_keyword_are_the_same(end):
+    expected, found = (warmnet.gates(warmnet.up(Gated(each), IMAGES, seed=0), IMAGES) for each in (times, end))
+    assert torch.equal(found["squeeze_excitation_1"], expected["squeeze_excitation_1"])
+
+
+@pytest.mark.parametrize("end", [lambda x, gate: x + x * gate, lambda x, gate: gate], ids=["and a shortcut", "the gate alone"])
+def test_what_is_more_or_less_than_a_gate_is_refused(end):
+    with pytest.raises(InputError, match="'squeeze_excitation_1' puts out is not its input times gates"):
+        warmnet.gates(warmnet.up(Gated(end), IMAGES, seed=0), IMAGES)
 
 
 def test_a_network_is_left_as_it_was_and_needs_no_gradients(model):

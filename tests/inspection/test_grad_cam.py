@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -101,8 +102,8 @@ def test_the_last_maps_of_more_than_one_pixel_are_taken():
     model = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), 10, seed=0)
     assert block_and_grad_cam(model, IMAGES[..., :32, :32], 1)[0] == "stage_6.mb_block_1.expand"
     assert block_and_grad_cam(ConvNet(), images(height=28, width=28)[:, :1], 1)[0] == "conv_2"
-    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
-    assert block_and_grad_cam(layers, IMAGES, 1)[0] == "1"
+    assert block_and_grad_cam(layers(nn.ReLU()), IMAGES, 1)[0] == "0"
+    assert block_and_grad_cam(layers(nn.BatchNorm2d(4), nn.ReLU()), IMAGES, 1)[0] == "1"
 
 
 def test_of_a_shared_block_the_last_call_counts():
@@ -129,19 +130,74 @@ def test_a_class_that_every_map_speaks_against_has_a_map_of_zeros(network):
 
 
 def test_what_is_not_there_is_named_with_what_is(network):
-    for arguments, message in {
-        (1, "residul_1"): "'residul_1' of Small is not there. Did you mean 'residual_1'. Choose one of stem, residual_1, resi",
-        (1, "classifier"): r"puts out no maps \(B, C, H, W\). Choose one of stem,",
-        (10,): "labels is 10, and the 10 classes have the indices 0 to 9",
-        (-1,): "labels is -1",
-        ((1, 2, 3),): r"labels is \(1, 2, 3\). It is the index of a class, or one for each of the 2 images",
-        ("cat",): "labels is 'cat'. It is the index",
-    }.items():
+    for arguments, message in [
+        (
+            (1, "residul_1"),
+            "'residul_1' of Small is not there. Did you mean 'residual_1'. Choose one of stem, residual_1, resi",
+        ),
+        ((1, "classifier"), r"puts out no maps \(B, C, H, W\). Choose one of stem,"),
+        ((10,), "labels is 10, and the 10 classes have the indices 0 to 9"),
+        ((-1,), "labels is -1"),
+        (((1, 2, 3),), r"labels is \(1, 2, 3\). It is the index of a class, or one for each of the 2 images"),
+        (("cat",), "labels is 'cat'. It is the index"),
+        ((None,), "labels is None. It is the index"),
+        (({1},), r"labels is \{1\}. It is the index"),
+        (([None, 1],), r"labels is \[None, 1\]. It is the index"),
+        ((True,), "labels is True. It is the index"),
+        ((1.0,), "labels is 1.0. It is the index"),
+        ((1, network.stem), "block is of type Block, and is to be a path. Choose one of stem, residual_1"),
+    ]:
         with pytest.raises(InputError, match=message):
             warmnet.grad_cam(network, IMAGES, *arguments)
 
 
-@pytest.mark.parametrize("x", [IMAGES[0], IMAGES.numpy(), IMAGES.int()], ids=["no batch", "an array", "integers"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint64, np.int32])
+def test_labels_are_whole_numbers_of_any_kind(network, dtype):
+    expected = warmnet.grad_cam(network, IMAGES, [3, 4])
+    assert torch.equal(warmnet.grad_cam(network, IMAGES, np.array([3, 4], dtype)), expected)
+    assert torch.equal(warmnet.grad_cam(network, IMAGES, dtype(3))[0], expected[0])
+    assert torch.equal(warmnet.grad_cam(network, IMAGES, [torch.tensor(3), torch.tensor(4)]), expected)
+
+
+def layers(*after, size=4):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, size, 4, 4), *after, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(size, 10))
+
+
+@pytest.mark.parametrize("block", ["0", "1", "2"])
+def test_what_is_written_over_the_maps_later_does_not_change_them(block):
+    expected, found = (
+        warmnet.grad_cam(layers(nn.BatchNorm2d(4), nn.ReLU(inplace)), IMAGES, 1, block) for inplace in (False, True)
+    )
+    assert expected.any() and torch.equal(found, expected)
+
+
+class ChannelsLast(nn.Module):
+    """A convolution whose maps go on with the channels last, as in a Swin transformer, and in heads, as in attention."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.embedding, self.norm, self.head_norm = nn.Conv2d(3, size, 4, 4), nn.LayerNorm(size), nn.LayerNorm(4)
+        self.classifier = nn.Linear(size, 10)
+
+    def forward(self, x):
+        x = self.norm(self.embedding(x).permute(0, 2, 3, 1))
+        heads = self.head_norm(x.flatten(1, 2).unflatten(2, (-1, 4)).transpose(1, 2))
+        return self.classifier(heads.transpose(1, 2).flatten(2).mean(1))
+
+
+@pytest.mark.parametrize("size", [8, 16, 64])  # 16: maps that are as wide as they have channels
+def test_what_has_channels_last_is_not_taken_for_maps(size):
+    net = ChannelsLast(size)
+    assert block_and_grad_cam(net, IMAGES, 1)[0] == "embedding"
+    if size != 16:
+        with pytest.raises(InputError, match=r"Block 'norm' of ChannelsLast puts out no maps \(B, C, H, W\)"):
+            warmnet.grad_cam(net, IMAGES, 1, "norm")
+
+
+@pytest.mark.parametrize(
+    "x", [IMAGES[0], IMAGES.numpy(), IMAGES.int(), IMAGES[:0]], ids=["no batch", "an array", "integers", "empty"]
+)
 def test_what_is_no_batch_of_images_is_refused(network, x):
     for function in lambda: warmnet.grad_cam(network, x, 1), lambda: warmnet.gates(network, x):
         with pytest.raises(InputError, match=r"It is to be a batch of images as a float tensor \(B, C, H, W\)"):
@@ -155,6 +211,11 @@ def test_a_network_whose_logits_say_nothing_is_refused():
 
     refused(warmnet.Endpoints(Small(), ["stem"]), "this one puts out a dict")
     refused(Small(device="meta"), "on 'meta' and has no values")
+    refused(Small(), "x is on 'meta'", IMAGES.to("meta"))
+    refused("b0", "model is 'b0'. It is to be a network")
+    program = torch.export.export(layers(), (IMAGES,))
+    refused(program, "model is of type ExportedProgram")
+    refused(program.module(), "torch.export has no layers to follow. Pass the module that it was made of")
     refused(nn.Sequential(nn.Flatten(), nn.LazyLinear(10)), "lazy")
     refused(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 10)), "puts out maps")
     refused(Small(), "not finite", IMAGES * 1e38)
@@ -169,5 +230,16 @@ def test_a_block_beside_the_way_to_the_logits_is_refused():
 
     net = warmnet.up(Net(), [1, 3, 16, 16])
     with pytest.raises(InputError, match="do not depend on the maps of 'beside'"):
+        warmnet.grad_cam(net, IMAGES, 1, "beside")
+    assert block_and_grad_cam(net, IMAGES, 1)[0] == "on_the_way"
+
+
+def test_a_forward_without_gradients_is_refused():
+    class Net(nn.Sequential):
+        @torch.no_grad()
+        def forward(self, x):
+            return super().forward(x)
+
+    net = Net(*layers())
+    with pytest.raises(InputError, match="computes within torch.no_grad"):
         warmnet.grad_cam(net, IMAGES, 1)
-    assert warmnet.grad_cam(net, IMAGES, 1, "on_the_way").shape == (2, 64, 64)

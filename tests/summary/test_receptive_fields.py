@@ -32,6 +32,17 @@ class Branching(warmnet.WarmModule):
         return W.linear(x.flatten(2).mean(2), 2)
 
 
+class Function(nn.Module):
+    """A function as a layer."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
 def small(family, **options):
     return partial(SMALL[family], 2, act=F.relu, **options)
 
@@ -111,7 +122,73 @@ def test_paths_are_those_of_the_table_that_are_maps():
 def test_a_network_without_blocks_and_one_of_torch_have_receptive_fields():
     assert warmnet.receptive_fields(ConvNet(), (1, 1, 28, 28)) == {"conv_1": (5, 5), "conv_2": (14, 14)}
     layers = nn.Sequential(nn.Conv1d(2, 4, 3, 2), nn.BatchNorm1d(4), nn.Conv1d(4, 4, 3, dilation=4))
-    assert warmnet.receptive_fields(layers, (1, 2, 40)) == {"0": (3,), "1": (3,), "2": (19,)}
+    assert warmnet.receptive_fields(layers, (1, 2, 40)) == {"": (19,), "0": (3,), "1": (3,), "2": (19,)}
+    assert warmnet.receptive_fields(nn.Conv2d(3, 3, 5), (1, 3, 8, 8)) == {"": (5, 5)}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.PReLU(),
+        nn.Hardswish(),
+        nn.Mish(inplace=True),
+        nn.AdaptiveAvgPool2d(16),
+        nn.GLU(1),
+        nn.Softmax(1),
+        nn.ChannelShuffle(2),
+        nn.LocalResponseNorm(2),
+        Function(lambda x: torch.cat(x.chunk(2, 1)[::-1], 1)),
+        Function(lambda x: x.view(2, 2, 2, 16, 16).transpose(1, 2).reshape(2, 4, 16, 16)),
+        Function(lambda x: x.unsqueeze(2).squeeze(2).narrow(-2, 0, 16)),
+    ],
+)
+def test_what_is_done_to_each_pixel_or_to_channels_leaves_the_places(layer):
+    last = nn.Conv2d(2 if isinstance(layer, nn.GLU) else 4, 4, 5)
+    fields = warmnet.receptive_fields(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), layer, last), (2, 3, 16, 16))
+    assert fields["0"] == (3, 3) and fields["2"] == (7, 7)
+
+
+def test_adaptive_pooling_has_the_windows_that_it_takes():
+    for pool in nn.AdaptiveAvgPool2d((4, 2)), nn.AdaptiveMaxPool2d((4, 2)):
+        fields = warmnet.receptive_fields(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), pool), (1, 3, 16, 16))
+        assert fields["1"] == (6, 10)
+    with pytest.raises(InputError, match="_adaptive_avg_pool2d with a map in '0'"):
+        warmnet.receptive_fields(nn.Sequential(nn.AdaptiveAvgPool2d(7)), (1, 3, 16, 16))
+
+
+def added_to_a_part(x):
+    x[:, :, 5:].add_(x[:, :, :-5].clone())
+    return x
+
+
+def added_to_a_part_of_a_buffer(x):
+    y = torch.zeros(x.shape, device=x.device)
+    y[:, :, 5:] += x[:, :, :-5]
+    return x + y
+
+
+def put_in_a_row(x):
+    return x.flatten(2).relu().unflatten(2, x.shape[2:])
+
+
+@pytest.mark.parametrize(
+    "function, problem",
+    [
+        (added_to_a_part, r"writes over a part of a tensor \(add_\)"),
+        (added_to_a_part_of_a_buffer, "writes over a part of a tensor"),
+        (put_in_a_row, "has mixed up the pixels"),
+    ],
+)
+def test_what_moves_pixels_out_of_sight_is_refused_with_the_modules_path(function, problem):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(Function(function)), nn.Conv2d(4, 4, 3))
+    with pytest.raises(InputError, match=f"{problem}.* in '1.0'"):
+        warmnet.receptive_fields(network, (1, 3, 16, 16))
+
+
+def test_an_exported_program_is_refused():
+    program = torch.export.export(nn.Conv2d(3, 4, 3), (torch.zeros(1, 3, 8, 8),)).module()
+    with pytest.raises(InputError, match="torch.export has no layers to follow"):
+        warmnet.receptive_fields(program, (1, 3, 8, 8))
 
 
 def test_attention_over_a_map_and_an_enlarged_map_are_refused_with_the_operation_and_the_line():

@@ -68,3 +68,9 @@ def test_a_pruned_network_is_trained_on_and_its_parameters_are_counted(tmp_path)
     tried, _ = check_run(recipe, training.Execution(), source=source)
     parameters = sum(p.numel() for p in after.parameters())
     assert count_learning(tried, "stage_3", 10).of == parameters
+
+
+def test_options_that_change_a_pruned_networks_layers_are_refused_before_images_are_read():
+    source = pruned(warmnet.WarmEfficientNet(TINY, 10, se_ratio=0, seed=0), 0.5)
+    with pytest.raises(InputError, match=r"The source is pruned, and with these options stem\.conv\.weight"):
+        check_run(replace(SHORT, network={"stem": 64}), training.Execution(), source=source)

@@ -77,6 +77,9 @@ def test_a_new_block_adds_nothing_wherever_what_fits_is_loaded(b0, tmp_path):
     model = Longer("b0", 10)
     with pytest.warns(WeightsWarning, match="new blocks that add nothing until they learn.*: stage_3.mb_block_3"):
         loaded = Longer.from_pretrained(tmp_path / "tf_efficientnet_b0.pth", strict=False)
+    with pytest.warns(WeightsWarning) as warned:  # of the blocks, and not of each tensor in them
+        Longer.from_pretrained(b0, strict=False)
+    assert [str(each.message).count("\n") for each in warned] == [1]
     with pytest.warns(WeightsWarning, match="new blocks that add nothing until they learn.*: stage_3.mb_block_3"):
         warmnet.load(model, tmp_path / "tf_efficientnet_b0.pth", strict=False)
     for each in loaded, model.eval():
@@ -111,7 +114,9 @@ def test_a_new_block_that_does_not_add_to_its_input_or_could_not_learn_stays_as_
     """Behind a ReLU of zeros nothing learns."""
     source, target, fresh = Units(["residual"]), Units(["residual", kind]), Units(["residual", kind])
     report = warmnet.transplant(source, target)
-    assert len(report.notes) == closed
+    meaning = "new blocks that add nothing until they learn" if closed else "new blocks that start at random"
+    assert [note.partition(",")[0].partition(":")[0] for note in report.notes] == [meaning]
+    assert report.new_blocks == ("unit_1",)
     same = [torch.equal(a, b) for a, b in zip(target.unit_1.parameters(), fresh.unit_1.parameters())]
     assert same.count(False) == closed
 
@@ -119,8 +124,42 @@ def test_a_new_block_that_does_not_add_to_its_input_or_could_not_learn_stays_as_
 def test_a_block_that_has_learned_stays_as_it_is(b0):
     target = alive.fill(edited(stages=rows(_3={"repeat": 3})))
     block = {name: tensor.clone() for name, tensor in target.stage_3.mb_block_3.state_dict().items()}
-    assert not warmnet.transplant(b0, target).notes
+    (note,) = warmnet.transplant(b0, target).notes
+    assert note.startswith("new blocks that stay as they were") and note.endswith(": stage_3.mb_block_3")
     assert all(torch.equal(tensor, block[name]) for name, tensor in target.stage_3.mb_block_3.state_dict().items())
+
+
+def test_a_block_that_learned_with_frozen_normalizations_stays_as_it_is():
+    """Their weights are all 1, and they have seen batches."""
+    target = Units(["residual", "residual"])
+    target.unit_1.bn.requires_grad_(False)
+    target.train()(torch.randn(4, 3, 16, 16))
+    warmnet.transplant(Units(["residual"]), target.requires_grad_())
+    assert (target.unit_1.bn.weight == 1).all()
+
+
+def test_a_block_is_closed_where_nothing_learns_yet_and_not_where_its_normalization_alone_never_will():
+    frozen, half = Units(["residual", "residual"]).requires_grad_(False), Units(["residual", "residual"])
+    half.unit_1.bn.weight.requires_grad_(False)
+    notes = [warmnet.transplant(Units(["residual"]), target).notes[0] for target in (frozen, half)]
+    assert notes[0].startswith("new blocks that add nothing") and notes[1] == "new blocks that start at random: unit_1"
+    assert not any(p.requires_grad for p in frozen.parameters()) and not half.unit_1.bn.weight.requires_grad
+
+
+class Around(torch.nn.Module):
+    """A plain module around a network."""
+
+    def __init__(self, kinds):
+        super().__init__()
+        self.backbone = Units(kinds)
+
+
+@pytest.mark.parametrize("wrap, path", [(Around, "backbone"), (lambda kinds: torch.nn.DataParallel(Units(kinds)), "module")])
+def test_blocks_of_a_network_within_another_module_are_closed(wrap, path):
+    source, target = wrap(["residual"]), wrap(["residual", "residual"])
+    (note,) = warmnet.transplant(source, target).notes
+    assert note.startswith("new blocks that add nothing until they learn") and note.endswith(f": {path}.unit_1")
+    assert not getattr(target, path).unit_1.bn.weight.any()
 
 
 def test_classes_and_preprocessing_go_with_the_layers_that_they_belong_to(b0):

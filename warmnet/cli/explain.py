@@ -6,14 +6,15 @@ import argparse
 from pathlib import Path
 
 from ..data.errors import ImageError
+from ..data.images import read_image
 from ..deployment.devices import find_device
 from ..errors import InputError
-from ..inspection import explain
+from ..inspection.explaining import check_png, explain
 from ..terminal import terminal_width
 from ..text import one_line, shortened
 from .arguments import add_device, add_force, check_free
 from .messages import warn
-from .networks import add_network_to_follow, open_model
+from .networks import add_network_to_follow, check_run, open_model
 from .predictions import TOP
 
 
@@ -29,12 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out or f"{Path(arguments.photo).stem}-explained.png")
-    if out.suffix != ".png":
-        raise InputError(f"--out {out} does not end in .png. Name a file that does.")
+    check_png(out)
     check_free([out], arguments.force)
-    network = open_model(arguments).to(find_device(arguments.device))
+    check_run(arguments)  # before the photo is read, which may be the network's name
     try:
-        explanation = explain(network, arguments.photo)
+        photo = read_image(arguments.photo)
+        if out.exists() and out.samefile(arguments.photo):
+            raise InputError(f"--out {out} is the photo itself. Name another file.")
+        network = open_model(arguments).to(find_device(arguments.device))
+        explanation = explain(network, photo)
     except ImageError as error:
         warn(error)
         return 1

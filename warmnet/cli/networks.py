@@ -53,7 +53,7 @@ def open_model(arguments: argparse.Namespace) -> Classifier:
             f"{arguments.run} is an exported network, whose layers and gradients are not at hand. Give the run folder or the "
             f"weights that it was exported from."
         )
-    _check_run(arguments)
+    check_run(arguments)
     return load_network(arguments.run, arguments.model, arguments.words, arguments.lineage)
 
 
@@ -64,12 +64,32 @@ def _check_ending(run: str) -> None:
         raise InputError(f"{run} does not exist. Did you mean {str(files[0])!r}?")
 
 
-def _check_run(arguments: argparse.Namespace) -> None:
+def check_run(arguments: argparse.Namespace) -> None:
     """Raise InputError if RUN is an image, or a folder of images with no weights beside them."""
-    command, *others = arguments.words
-    cure = f"and RUN comes first, the network, such as: {shlex.join(['warmnet', command, 'lite0', *others])}"
     path = Path(arguments.run)
     if path.is_file() and not why_left_out(path):
-        raise InputError(f"{path} is an image, {cure}")
-    if path.is_dir() and not any(path.glob("*.safetensors")) and not any(path.glob("*.pt")) and find_images(path).images:
-        raise InputError(f"{path} is a folder of images, {cure}")
+        raise InputError(f"{path} is an image, {_network_first(arguments)}")
+    if _is_folder_of_images(path):
+        raise InputError(f"{path} is a folder of images, {_network_first(arguments)}")
+
+
+def _is_folder_of_images(path: Path) -> bool:
+    return path.is_dir() and not _is_run(path) and bool(find_images(path).images)
+
+
+def _network_first(arguments: argparse.Namespace) -> str:
+    """That RUN comes first, with the command as it was meant: a network among the other words goes to the front."""
+    command, *others = arguments.words
+    network = next((word for word in others if word in CHECKPOINTS or _is_run(Path(word))), None)
+    if network:
+        others.remove(network)
+    elif "photo" in arguments:  # of which such a command takes one
+        others.remove(arguments.run)
+    return f"and RUN comes first, the network, such as: {shlex.join(['warmnet', command, network or 'lite0', *others])}"
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a path is one of weights: a file of them, or a folder with some in it."""
+    if path.is_dir():
+        return any(path.glob("*.safetensors")) or any(path.glob("*.pt"))
+    return path.suffix in (".safetensors", ".pt") and path.is_file()

@@ -73,8 +73,11 @@ def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(unique, key=int if all(map(str.isdecimal, unique)) else None))
 
 
-def check_same_classes(parts: tuple[str, str], train: Iterable[str], held_out: Iterable[str]) -> None:
-    """Raise a DataError if the classes of one part are not those of the other."""
+def check_same_classes(parts: tuple[str, str], train: Iterable[str], held_out: Iterable[str], cure: str = "") -> None:
+    """Raise a DataError if the classes of one part are not those of the other.
+
+    - `cure`: what else one can do. Default: to train on the first part.
+    """
     train, held_out = {*train}, {*held_out}
     only_train, only_held_out = sorted(train - held_out), sorted(held_out - train)
     if not only_train and not only_held_out:
@@ -87,7 +90,7 @@ def check_same_classes(parts: tuple[str, str], train: Iterable[str], held_out: I
     alone = [f"{some(names)} in {part} alone" for part, names in zip(parts, (only_train, only_held_out)) if names]
     raise DataError(
         f"{parts[0]} and {parts[1]} hold different classes: {'; '.join(alone)}. Both need images of each class; or else "
-        f"train on {parts[0]} by itself, of which a share is held out."
+        f"{cure or f'train on {parts[0]} by itself, of which a share is held out'}."
     )
 
 

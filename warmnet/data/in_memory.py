@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..errors import extra
+from ..text import shortened
 from .assembly import check_same_classes, sort_classes
 from .errors import DataError
 from .images import image_in_memory
@@ -43,12 +44,12 @@ def arrays(
     (8, 2, ('cat', 'dog'))
     """
     _check_share(val, val_share)
-    parts = [_Part("", images, labels)] + ([] if val is None else [_Part("val's ", *_pair(val))])
+    parts = [_Part("", images, labels)] + ([] if val is None else [_Part(" of val", *_pair(val))])
     train_names, val_names = _all_names(parts, classes)
     order = sort_classes(train_names) if classes is None else tuple(map(str, classes))
     _check_counts(train_names, order, least=2 if val is None else 1)
     if val is not None:
-        check_same_classes(("images", "val"), order, val_names)
+        check_same_classes(("images", "val"), order, val_names, "leave out val, and a share of images is held out")
     label_of = {name: label for label, name in enumerate(order)}
     brightest: list[int] = []
     samples = [
@@ -58,21 +59,27 @@ def arrays(
     return Data("arrays", order, train, held_out, notes=tuple(filter(None, [darkness(brightest)])))
 
 
+LONGEST = 40  # letters of a label in a message
+
+
 class _Part:
-    """Images and as many labels; `of` goes before "images" and "labels" in messages."""
+    """Images and as many labels; `of` goes after "images" and "labels" in messages."""
 
     def __init__(self, of: str, images: Iterable[Any], labels: Iterable[Any]):
+        for what, values in ("images", images), ("labels", labels):
+            if not isinstance(values, Iterable):
+                raise DataError(f"The {what}{of} are of type {type(values).__name__}. Pass images, and a label for each.")
         self.of, self.images, self.labels = of, list(images), _to_list(labels, of)
         if len(self.images) != len(self.labels):
             raise DataError(
-                f"There are {len(self.images)} {of}images and {len(self.labels)} {of}labels. Each image has one label."
+                f"There are {len(self.images)} images{of} and {len(self.labels)} labels{of}. Each image has one label."
             )
 
     def samples(self, labels: Sequence[int], brightest: list[int]) -> list[Sample]:
         """The images with these labels; what is brightest in those of 16 bits is added to `brightest`."""
         found = []
         for number, (image, label) in enumerate(zip(self.images, labels)):
-            name = f"{self.of}images[{number}]"
+            name = f"images[{number}]{self.of}"
             pixels = _pixels(image, name)
             deep = has_16_bits(pixels)
             found.append(Sample(image_in_memory(pixels, name), label))
@@ -101,7 +108,7 @@ def _check_share(val: Any, val_share: float | None) -> None:
 def _all_names(parts: Sequence[_Part], classes: Iterable[Any] | None) -> tuple[list[str], list[str]]:
     """The names of the classes of the first part's labels and of the others', which are all of one kind."""
     labels = [label for part in parts for label in part.labels]
-    places = [f"{part.of}labels[{number}]" for part in parts for number in range(len(part.labels))]
+    places = [f"labels[{number}]{part.of}" for part in parts for number in range(len(part.labels))]
     names = [*map(str, labels)] if classes is None else _names(labels, tuple(map(str, classes)), places)
     first = len(parts[0].labels)
     return names[:first], names[first:]
@@ -113,12 +120,13 @@ def _to_list(labels: Any, of: str) -> list[str | int]:
         if labels.ndim == 2 and labels.shape[1] == 1:  # as Keras has them
             labels = labels[:, 0]
         if labels.ndim != 1:
-            raise DataError(f"{of}labels are {tuple(labels.shape)}, and (N,) is expected: of one-hot labels, labels.argmax(1).")
+            raise DataError(f"labels{of} are {tuple(labels.shape)}, and (N,) is expected: of one-hot labels, labels.argmax(1).")
         labels = labels.tolist()
     labels = list(labels)
     for number, label in enumerate(labels):
         if isinstance(label, bool) or not isinstance(label, (str, int, np.integer)):
-            raise DataError(f"{of}labels[{number}] is {label!r}. A label is a whole number or the name of a class.")
+            value = shortened(" ".join(repr(label).split()), LONGEST)
+            raise DataError(f"labels[{number}]{of} is {value}. A label is a whole number or the name of a class.")
     return labels
 
 

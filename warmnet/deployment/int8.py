@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import extra
+from .errors import DeployError
 from .logs import quiet
 
 BATCH = 16
@@ -20,7 +21,7 @@ LINEAR = "Gemm", "MatMul"
 def quantize(proto: Any, inputs: np.ndarray, names: list[str] | None = None, *, results_in_int8: bool = True) -> Any:
     """An ONNX model that computes in int8 by weights with a scale for each channel, and activations in ranges as on `inputs`.
 
-    - `names`: of the nodes in int8. Default: `names_in_int8`.
+    - `names`: of the nodes in int8. Default: `names_in_int8`; a DeployError if these are none.
     - `results_in_int8`: whether the results of convolutions are rounded, too, as ONNX Runtime needs it, not their inputs alone.
     """
     with extra("deploy"):
@@ -35,7 +36,13 @@ def quantize(proto: Any, inputs: np.ndarray, names: list[str] | None = None, *, 
             batch = next(self.batches, None)
             return None if batch is None else {proto.graph.input[0].name: batch}
 
-    names = names_in_int8(proto, results_in_int8) if names is None else names
+    if names is None:
+        names = names_in_int8(proto, results_in_int8)
+        if not names:
+            raise DeployError(
+                "This network has no layer that int8 is for, and would stay float: int8 is for convolutions, but for the "
+                "first, those of gates, and depthwise ones without a ReLU behind them. Choose fp32."
+            )
     if not names:  # by which ONNX Runtime means all
         return proto
     with tempfile.TemporaryDirectory() as folder, quiet():
@@ -65,7 +72,8 @@ def names_in_int8(proto: Any, results_in_int8: bool = True) -> list[str]:
     relus = [node for node in proto.graph.node if node.op_type in RELU]
     before_relu = {relu.input[0] for relu in relus}
     depthwise = [node.name for node in kinds["depthwise"] if node.output[0] in before_relu]
-    return others + depthwise + [relu.name for relu in relus]
+    convolutions = others + depthwise
+    return convolutions + [relu.name for relu in relus] if convolutions else []
 
 
 def layers_by_kind(proto: Any) -> dict[str, list[Any]]:

@@ -14,7 +14,8 @@ from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from .. import checks
-from ..errors import NotWarmError, SealedError, WarmError
+from ..errors import NotWarmError, WarmError
+from . import messages
 from .calls import thread
 from .draws import OwnDraws
 from .layers import Layered
@@ -22,7 +23,6 @@ from .location import located
 from .messages import join
 from .samples import check_inputs, make_sample, sample_form
 
-COMPARE = "Compare those of tensors: y.shape == x.shape."
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -226,16 +226,12 @@ class Build:
         """Seal the modules; but first, when adopting, see that the forward still reaches all of them."""
         for module, built in self.adopted.items():
             if lost := [join(module._path, name) for name in built if name not in module._built]:
-                raise SealedError(
-                    f"The forward does not call {', '.join(lost)} any more. Does a condition compare sizes that have changed "
-                    f"with its settings? {COMPARE}"
-                )
+                raise messages.other_path(f"The forward does not call {', '.join(lost)} any more.")
         known: Any = self.root._operations if self.adopted else self.operations
         for before, after, output in zip(known, self.operations, self.outputs):
             if before != after:
-                raise SealedError(
-                    f"The forward does {after} operations until the output of {output}, and did {before} when it was built. "
-                    f"Does a condition compare sizes that have changed with its settings? {COMPARE}"
+                raise messages.other_path(
+                    f"The forward does {after} operations until the output of {output}, and did {before} when it was built."
                 )
         for module in self.unsealed:
             module._sealed = True

@@ -25,12 +25,15 @@ HOOKS = WeightNorm, SpectralNorm, BasePruningMethod  # which compute a layer's w
 def unwrapped(model: nn.Module) -> nn.Module:
     """The network that torch.compile, DataParallel, DistributedDataParallel or AveragedModel is around, or `model` itself.
 
-    Raises InputError for a program of TorchScript, for quantized layers, and for a lazy module that was never called.
+    Raises InputError for a program of TorchScript or torch.export, for quantized layers, and for a lazy module that was never
+    called.
     """
     while isinstance(model, WRAPPERS) or hasattr(model, "_orig_mod"):  # torch.compile's
         model = model.module if isinstance(model, WRAPPERS) else model._orig_mod  # type: ignore[assignment]
     if isinstance(model, torch.jit.ScriptModule):
         raise InputError("A TorchScript program has no layers to follow. Pass the module that it was made of.")
+    if isinstance(model, torch.fx.GraphModule) and "eval" in vars(model):  # torch.export takes the modes from its programs
+        raise InputError("A program of torch.export has no layers to follow. Pass the module that it was made of.")
     quantized = next((path for path, module in model.named_modules() if type(module).__module__.startswith(QUANTIZED)), None)
     if quantized is not None:
         raise InputError(

@@ -145,6 +145,10 @@ def _check_new(parent: Layered, kind: str, settings: Any, name: str) -> None:
         if not messages.differ_in_size(built, (kind, settings)):
             raise messages.mismatch(path, built, (kind, settings))
         return
+    if thread.build is not None and parent in thread.build.adopted:
+        raise messages.other_path(
+            f"The forward asks for '{path}', {messages.written(kind, settings)}, and did not in the build."
+        )
     if (other := _in_between(parent)) is not None:
         raise NotWarmError(
             f"{type(other).__name__}.forward was called by itself in {parent._get_name()}, which would get its layers once "

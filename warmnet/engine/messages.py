@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, fx, nn
 
-from ..errors import MismatchError, NotWarmError, WarmError
+from ..errors import MismatchError, NotWarmError, SealedError, WarmError
 from .calls import thread
 from .frames import first_line_of
 
@@ -98,6 +98,14 @@ def reshaped(path: str, shape: tuple[int, ...], found: Tensor) -> MismatchError:
     return MismatchError(
         f"'{path}' is asked for with the shape {shape} and now has {tuple(found.shape)}. Give it a parameter of the shape "
         f"{shape}, or change the forward and build the network again."
+    )
+
+
+def other_path(difference: str) -> SealedError:
+    """The error that says how an adopted forward differs from the one that was built."""
+    return SealedError(
+        f"{difference} Sizes have changed since, as by pruning: does a condition, such as that of a shortcut, compare them "
+        f"with settings, which have not? Compare those of tensors: y.shape == x.shape."
     )
 
 

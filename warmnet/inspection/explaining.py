@@ -12,8 +12,10 @@ from torch import Tensor
 
 from ..deployment.prediction import computing
 from ..deployment.probabilities import by_class, check_can_predict, names_of, softmax
+from ..errors import InputError
 from ..networks.classifier import Classifier
 from ..plotting.figures import png, write
+from .copying import network_of
 from .localization import block_and_grad_cam
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 MAPS = 2  # classes, the most probable, that have one
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
     """What a network says of an image, and why. It shows as a picture in Jupyter; `save` writes that to a file.
 
@@ -49,11 +51,18 @@ class Explanation:
         return explanation_figure(self.image, self.classes, self.probabilities, self.block, self.maps)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture as a PNG file."""
+        """Write the picture as a PNG file. Raises InputError if the path does not end in .png."""
+        check_png(Path(path))
         write(self.figure(), Path(path))
 
     def _repr_png_(self) -> bytes:
         return png(self.figure())
+
+
+def check_png(path: Path) -> None:
+    """Raise InputError if a file is not called as one of PNG."""
+    if path.suffix.lower() != ".png":
+        raise InputError(f"The picture's file {path} does not end in .png. Name one that does.")
 
 
 def explain(model: Classifier, image: Any) -> Explanation:
@@ -61,9 +70,10 @@ def explain(model: Classifier, image: Any) -> Explanation:
 
     The network computes in eval mode on its own device, and is left as it was.
 
-    - `image`: a path, a PIL image, an array, or what else `predict` takes for one.
+    - `model`: a classifier of warmnet. `image`: a path, a PIL image, an array, or what else `predict` takes for one.
 
-    Raises InputError if the model has no classes or no preprocessing, ImageError, which is one, if the image cannot be read.
+    Raises InputError for another model and for one without classes or preprocessing, ImageError, which is one, if the image
+    cannot be read.
 
     >>> import numpy as np, warmnet
     >>> from warmnet.data.preprocessing import Preprocessing
@@ -73,14 +83,20 @@ def explain(model: Classifier, image: Any) -> Explanation:
     >>> sorted(explanation.maps), explanation.block, explanation.maps['cat'].shape
     (['cat', 'dog'], 'head', torch.Size([64, 64]))
     """
-    check_can_predict(model)
-    pixels = model.preprocessing.pixels(image)
-    with computing(model) as logits:
+    network = network_of(model)
+    if not isinstance(network, Classifier):
+        raise InputError(
+            f"{type(network).__name__} is none of warmnet's classifiers, which know their classes and how to prepare an image. "
+            f"Build it as one, or do these steps yourself and call warmnet.grad_cam(model, x, label)."
+        )
+    check_can_predict(network)
+    pixels = network.preprocessing.pixels(image)
+    with computing(network) as logits:
         (shares,) = softmax(logits(np.stack([pixels])))
-    classes, probabilities = names_of(model.classes, len(shares)), by_class(shares.tolist(), model.classes)
+    classes, probabilities = names_of(network.classes, len(shares)), by_class(shares.tolist(), network.classes)
     labels = {classes[index]: int(index) for index in shares.argsort()}  # of classes with one name the most probable
     named = [*probabilities][:MAPS]
-    weight = next(model.parameters())
-    x = model.preprocessing.normalized(pixels)[None].expand(len(named), -1, -1, -1).to(weight.device, weight.dtype)
-    block, maps = block_and_grad_cam(model, x, [labels[name] for name in named])
+    weight = next(network.parameters())
+    x = network.preprocessing.normalized(pixels)[None].expand(len(named), -1, -1, -1).to(weight.device, weight.dtype)
+    block, maps = block_and_grad_cam(network, x, [labels[name] for name in named])
     return Explanation(pixels, classes, probabilities, block, dict(zip(named, maps.float().cpu())))

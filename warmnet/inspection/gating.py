@@ -13,6 +13,7 @@ from ..errors import InputError
 from .copying import copy_to_inspect
 
 GATE = "squeeze_excitation"  # what the function of such a block is called
+HIGHEST = 1.01  # of a gate, with the rounding of half precision
 
 
 def gates(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -21,28 +22,41 @@ def gates(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     A gate is NaN where the channel is 0 at every pixel, which leaves open how far it is open. The network computes in eval
     mode, and is left as it was.
 
-    - `model`: a network with blocks whose function is called `squeeze_excitation`. `x`: a batch of images, preprocessed.
+    - `model`: a network with blocks of warmnet whose function is called `squeeze_excitation`. `x`: a batch of images,
+      preprocessed.
 
-    Raises InputError for a network without gates, such as EfficientNet-Lite, MobileNetV2 and ResNet.
+    Raises InputError for a network without gates, such as EfficientNet-Lite, MobileNetV2 and ResNet, and for a block that does
+    more than to multiply channels by gates.
 
     >>> import torch, warmnet
     >>> gates = warmnet.gates(warmnet.WarmEfficientNet('b0'), torch.rand(2, 3, 64, 64))
     >>> gates['stage_2.mb_block_1.squeeze_excitation'].shape
     torch.Size([2, 96])
     """
-    found = dict[str, Tensor]()
+    inputs, found = dict[str, tuple[torch.Size, Tensor]](), dict[str, Tensor]()
 
-    def note(path: str, module: nn.Module, args: Any, y: Tensor) -> None:
-        found[path] = y.abs().amax((2, 3)) / args[0].abs().amax((2, 3))
+    def note_input(path: str, module: nn.Module, args: Any, keywords: Any) -> None:
+        x = next(value for value in (*args, *keywords.values()) if isinstance(value, Tensor))
+        inputs[path] = x.shape, x.abs().amax((2, 3))  # before the block, which may write its output over it
+
+    def note_gates(path: str, module: nn.Module, args: Any, y: Tensor) -> None:
+        shape, largest = inputs[path]
+        gate = y.abs().amax((2, 3)) / largest
+        if y.shape != shape or (gate > HIGHEST).any():
+            raise InputError(
+                f"What '{path}' puts out is not its input times gates from 0 to 1. A {GATE} is to return that alone."
+            )
+        found[path] = gate
 
     with copy_to_inspect(model, x) as network, torch.no_grad():
         for path, module in network.named_modules():
             if isinstance(module, Block) and module._get_name() == GATE:
-                module.register_forward_hook(partial(note, path))
+                module.register_forward_pre_hook(partial(note_input, path), with_kwargs=True)
+                module.register_forward_hook(partial(note_gates, path))
         network(x)
     if not found:
         raise InputError(
-            f"{type(model).__name__} has no gates: no block of it is a {GATE}. EfficientNet's variants b0 to b8 and "
-            f"V2's have such, Lite, MobileNetV2 and ResNet have none."
+            f"{type(model).__name__} has no gates: no block of it is warmnet's {GATE}. EfficientNet's variants b0 to b8 "
+            f"and V2's have such; Lite, MobileNetV2, ResNet and networks of other libraries have none."
         )
     return found

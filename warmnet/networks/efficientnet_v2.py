@@ -27,7 +27,7 @@ def fused_mb_block(x, size, expand=1, kernel=3, stride=1, dilation=1, se_ratio=0
         y = conv_bn_act(y, size, act=None, name="project", **conv)
     else:
         y = conv_bn_act(x, size, kernel, stride, dilation=dilation, act=act, name="project", **conv)
-    if stride == 1 and size == size_in:
+    if stride == 1 and y.shape[1] == size_in:
         y = x + W.drop_connect(y, drop, name="drop_connect")
     return y
 

@@ -34,7 +34,7 @@ def basic_block(x, size, expand=1, kernel=3, stride=1, dilation=1, drop=0.0, act
     """
     y = conv_bn_act(x, size // expand, kernel, stride, dilation=dilation, act=act, name="first", **conv)
     y = conv_bn_act(y, size, kernel, dilation=dilation_out or dilation, act=None, name="second", **conv)
-    y = shortcut(x, size, stride, **conv) + W.drop_connect(y, drop, name="drop_connect")
+    y = shortcut(x, y.shape[1], stride, **conv) + W.drop_connect(y, drop, name="drop_connect")
     return activated(y, act)
 
 
@@ -44,7 +44,7 @@ def bottleneck(x, size, expand=4, kernel=3, stride=1, dilation=1, drop=0.0, act=
     y = conv_bn_act(x, size // expand, act=act, name="reduce", **conv)
     y = conv_bn_act(y, size // expand, kernel, stride, dilation=dilation, act=act, name="spatial", **conv)
     y = conv_bn_act(y, size, act=None, name="expand", **conv)
-    y = shortcut(x, size, stride, **conv) + W.drop_connect(y, drop, name="drop_connect")
+    y = shortcut(x, y.shape[1], stride, **conv) + W.drop_connect(y, drop, name="drop_connect")
     return activated(y, act)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -32,10 +33,14 @@ Dims = tuple[Axis | None, ...]  # the dimensions of a tensor; None for one that 
 
 
 class MapFollower(TorchDispatchMode):
-    """Within it, the axes of maps are known of each tensor that is computed from the inputs."""
+    """Within it, the axes of maps are known of each tensor that is computed from the inputs.
+
+    - `inside`: the paths of the modules that are being called, which whoever calls them keeps; the last one is named in errors.
+    """
 
     def __init__(self, inputs: Any):
         super().__init__()
+        self.inside: list[str] = []
         self.dims = WeakTensorKeyDictionary()
         for x in tree_leaves(inputs):
             self.dims[x] = (None, None)[: x.ndim] + (Axis(1, 0, 0),) * (x.ndim - 2)
@@ -44,33 +49,53 @@ class MapFollower(TorchDispatchMode):
         """Those dimensions of a tensor that are axes of a map."""
         return [axis for axis in self.dims.get(x, ()) if axis]
 
+    def has_lost(self, x: Tensor) -> bool:
+        """Whether a tensor is made of maps and has other dimensions of several numbers than batch, channels and known axes."""
+        others = [size for size, axis in zip(x.shape[1:], self.dims.get(x, ())[1:]) if size > 1 and not axis]
+        return len(others) > 1
+
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         outputs = function(*args, **(kwargs or {}))
         inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor) and x in self.dims]
         for y in tree_leaves(outputs):
             if inputs and isinstance(y, Tensor):
-                self.dims[y] = self._computed(function, inputs, args, y)
+                dims = self._computed(function, inputs, args, y)
+                if y._is_view() and any(y is x for x in args) and self.dims.get(y) != dims:
+                    raise self.refusal(f"writes over a part of a tensor ({_name(function)})")
+                self.dims[y] = dims
         return outputs
+
+    def refusal(self, what: str) -> InputError:
+        """The error for a forward that does something with a map that is not followed."""
+        where = f" in '{self.inside[-1]}'" if self.inside and self.inside[-1] else ""
+        return InputError(
+            f"Receptive fields are followed through convolution, pooling, padding and what is done to each pixel alone; this "
+            f"forward {what}{where}. Pass the part of the network that comes before it."
+        )
 
     def _computed(self, function: Any, inputs: list[Tensor], args: Any, y: Tensor) -> Dims:
         """The dimensions of what an operation computes of the inputs, those of its arguments that are followed."""
         if not any(map(self.axes_of, inputs)):
             return (None,) * y.ndim
-        name = function._schema.name.removeprefix("aten::")
+        name = _name(function)
         if torch.Tag.pointwise in function.tags or name in PIXELWISE:
             dims = _merged([(x.shape, self.dims[x]) for x in inputs], y.shape)
         elif name == "cat":
             dims = _joined([self.dims[x] for x in inputs], y.shape, *args[1:])
+        elif name in RESHAPING:
+            dims = _reshaped(self.dims[inputs[0]], inputs[0].shape, y.shape)
         elif name in RULES and inputs[0] is args[0]:
             dims = RULES[name](self.dims[inputs[0]], *args)
         else:
             dims = None
         if dims is None:
-            raise InputError(
-                f"Receptive fields are followed through convolution, pooling, padding and what is done to each pixel alone; "
-                f"this forward does {name} with a map. Pass the part of the network that comes before it."
-            )
+            raise self.refusal(f"does {name} with a map")
         return dims
+
+
+def _name(function: Any) -> str:
+    """What torch calls an operation."""
+    return str(function._schema.name.removeprefix("aten::"))
 
 
 def _merged(inputs: Sequence[tuple[torch.Size, Dims]], shape: torch.Size) -> Dims | None:
@@ -112,6 +137,15 @@ def _average_pooled(dims: Dims, x: Tensor, kernel: Any, stride: Any = (), paddin
     return _windowed(dims, kernel, stride or kernel, padding, 1)
 
 
+def _adaptively_pooled(dims: Dims, x: Tensor, sides: Sequence[int]) -> Dims | None:
+    """Of as many windows as `sides` says, which are alike; None if they cannot be."""
+    before = x.shape[-len(sides) :]
+    if any(size % side for size, side in zip(before, sides)):
+        return None
+    windows = [size // side for size, side in zip(before, sides)]
+    return _windowed(dims, windows, windows, 0, 1)
+
+
 def _windowed(dims: Dims, kernel: Sequence[int], *settings: Any) -> Dims:
     """Of a window over the last dimensions, with its stride, padding and dilation."""
     sides = len(kernel)
@@ -127,6 +161,7 @@ def _padded(dims: Dims, x: Tensor, zeros: Sequence[int], *_: Any) -> Dims:
 
 
 def _sliced(dims: Dims, x: Tensor, dim: int = 0, start: int | None = None, end: Any = None, step: int = 1) -> Dims:
+    dim %= x.ndim
     first = range(x.shape[dim])[slice(start, None)].start
     axis = dims[dim]
     sliced = axis and axis.through(1, step, -first)
@@ -151,21 +186,38 @@ def _transposed(dims: Dims, x: Tensor, first: int, second: int) -> Dims:
     return tuple(axes)
 
 
-def _flattened(dims: Dims, x: Tensor, shape: Sequence[int]) -> Dims:
-    """Of another shape, in which the places are no longer known."""
-    return dims if tuple(shape) == tuple(x.shape) else (None,) * len(shape)
+def _reshaped(dims: Dims, before: Sequence[int], after: Sequence[int]) -> Dims:
+    """Of another shape. An axis of several pixels is still one if it is as long, after as many numbers, as before."""
+    if tuple(before) == tuple(after):
+        return dims
+    axes = {(math.prod(before[:n]), size): dims[n] for n, size in enumerate(before) if size > 1}
+    return tuple(axes.get((math.prod(after[:n]), size)) for n, size in enumerate(after))
+
+
+def _along(dims: Dims, x: Tensor, dim: int = -1, *_: Any) -> Dims | None:
+    """Of what mixes one dimension; None if that is an axis of a map."""
+    return None if dims[dim] else dims
+
+
+def _split(dims: Dims, x: Tensor, sizes: Any, dim: int = 0) -> Dims | None:
+    return _along(dims, x, dim)
 
 
 PIXELWISE = {  # beside the operations that torch calls pointwise
     "clone", "_to_copy", "detach", "alias", "native_dropout",
     "native_batch_norm", "native_group_norm", "native_layer_norm",
+    "_prelu_kernel", "hardswish", "hardswish_", "mish_", "threshold_", "log_sigmoid_forward",
+    "channel_shuffle", "native_channel_shuffle",
 }  # fmt: skip
+RESHAPING = "view", "_unsafe_view", "unsqueeze", "squeeze"
 RULES: dict[str, Callable[..., Dims | None]] = {
     "convolution": _convolved,
     "max_pool2d_with_indices": _max_pooled,
     "max_pool3d_with_indices": _max_pooled,
     "avg_pool2d": _average_pooled,
     "avg_pool3d": _average_pooled,
+    "_adaptive_avg_pool2d": _adaptively_pooled,
+    "adaptive_max_pool2d": _adaptively_pooled,
     "constant_pad_nd": _padded,
     "reflection_pad2d": _padded,
     "replication_pad2d": _padded,
@@ -176,6 +228,9 @@ RULES: dict[str, Callable[..., Dims | None]] = {
     "max": _reduced,
     "permute": _permuted,
     "transpose": _transposed,
-    "view": _flattened,
-    "_unsafe_view": _flattened,
+    "_softmax": _along,
+    "_log_softmax": _along,
+    "glu": _along,
+    "split": _split,
+    "split_with_sizes": _split,
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ..errors import InputError
 from .following import MapFollower
@@ -20,9 +22,10 @@ def receptive_fields(model: Network, input: Any = None) -> dict[str, tuple[int, 
     Gates and the statistics of normalization are left out: by their means, every pixel depends on all. Of a module that is
     called several times the last call counts. Nothing is computed or allocated, and the network stays as it is.
 
-    - `model`, `input`: as in `tabulate`; the paths are those of its table.
+    - `model`, `input`: as in `tabulate`; the paths are those of its table, and '' is the network itself.
 
-    Raises InputError for a forward that puts out no maps, or does with one what is not followed here, such as to enlarge it.
+    Raises InputError for a forward that puts out no maps, or does with one what is not followed here, such as to enlarge it, to
+    write over a part of it, or to make a list of its pixels and of that a map again.
 
     >>> import warmnet
     >>> fields = warmnet.receptive_fields('b0')
@@ -32,16 +35,24 @@ def receptive_fields(model: Network, input: Any = None) -> dict[str, tuple[int, 
     with MetaShapes():
         network, inputs = on_meta(model, input)
     maps, fields = MapFollower(inputs), dict[nn.Module, tuple[int, ...]]()
+    ndims = {x.ndim for x in tree_leaves(inputs)}
+
+    def enter(path: str, module: nn.Module, args: Any) -> None:
+        maps.inside.append(path)
 
     def note(module: nn.Module, args: Any, y: Any) -> None:
         axes = maps.axes_of(y) if isinstance(y, Tensor) else []
         if axes and len(axes) == y.ndim - 2:
             fields[module] = tuple(axis.last - axis.first + 1 for axis in axes)
+        elif isinstance(y, Tensor) and y.ndim in ndims and maps.has_lost(y):
+            raise maps.refusal("has mixed up the pixels of the maps that are put out")
+        maps.inside.pop()
 
-    for module in network.eval().modules():
+    for path, module in network.eval().named_modules():
+        module.register_forward_pre_hook(partial(enter, path))
         module.register_forward_hook(note)
     with torch.no_grad(), torch.device("meta"), maps:
         network(*inputs)
     if not fields:
         raise InputError(f"{network._get_name()} puts out no maps, (B, C, H, W), which receptive fields are of.")
-    return {path: fields[module] for path, module in network.named_modules() if path and module in fields}
+    return {path: fields[module] for path, module in network.named_modules() if module in fields}

@@ -10,7 +10,7 @@ import torch
 from ..authoring.source_code import find_source_code
 from ..errors import InputError
 from ..networks.classifier import Classifier
-from ..weights.pruned import cut
+from ..weights.pruned import check_sizes, cut
 from .execution import Execution
 from .freezing import first_to_learn
 from .initial_network import build_network, check_classifier, digest
@@ -107,6 +107,7 @@ def _try(network: type[Classifier] | None, variant: Any, source: Classifier | No
         settings["in_channels"] = source.in_channels
         model = build_network(type(source), source.variant, recipe, **settings, **options)
         if source._is_adopted:
+            check_sizes(model, source.variant, source.options)
             cut(model, source.state_dict())
     check_freeze(model, recipe, source)
     side = recipe.resolution or network_resolution(source or model)

@@ -105,6 +105,8 @@ def _computes_otherwise(lineage: Lineage, model: Classifier) -> dict[str, Any]:
 def _check_can_hold(lineage: Lineage, model: Classifier) -> None:
     """Raise why no network of that library computes what the model does."""
     name, different = model.variant_name, _computes_otherwise(lineage, model)
+    if model._is_adopted:
+        raise WeightsError(f"The network is pruned, and {lineage.name}'s {name} is not. Write it with to='warmnet'.")
     if different:
         raise WeightsError(
             f"{lineage.name} computes with {as_keywords(different)} and this {name} with {as_keywords(conventions_of(model))}: "

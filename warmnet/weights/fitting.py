@@ -25,11 +25,17 @@ def fit(identified: Identified, model: nn.Module, source: str, strict: bool) -> 
     has_same_classes = getattr(model, "num_classes", None) == description.num_classes
     if has_same_classes:
         _check_head(identified, report)
-    if isinstance(model, Classifier) and model.variant != description.variant:
+    if identified.doubt:
+        advice = f"{identified.doubt} {advice}"
+    elif isinstance(model, Classifier) and model.variant != description.variant:
         theirs, ours = name_of(description.variant, description.network), model.variant_name
         advice = (
             f"The source is of {theirs} in the layout of {identified.lineage}, the model is {ours}. "
             f"{description.network}.from_pretrained(source) builds the one that it is of. {advice}"
+        )
+    if description.is_pruned and not getattr(model, "_is_adopted", False):
+        advice = (
+            f"The source is pruned, and the model is not. {description.network}.from_pretrained(source) builds it. {advice}"
         )
     check_fits(report, () if has_same_classes else (*CLASSIFIER, *identified.head), advice)
     check_finite(report)

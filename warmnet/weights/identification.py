@@ -29,6 +29,7 @@ class Identified(NamedTuple):
 
     - `notes`: what was assumed.
     - `head`: the names of a head's tensors that a single linear layer cannot take.
+    - `doubt`: why it may be of none of warmnet's variants, though the description names the nearest, and what to do then.
     - `states_preprocessing`: whether the source itself says it, and it is not what is usual in its lineage.
     """
 
@@ -39,6 +40,7 @@ class Identified(NamedTuple):
     notes: tuple[str, ...] = ()
     states_preprocessing: bool = False
     head: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 def identify(
@@ -73,7 +75,22 @@ def identify(
     family, classes = choice.lineage.family, _find_classes(checkpoint, num_classes)
     variant, options = family.variants[choice.variant], choice.lineage.options(choice.variant)
     description = Description(family.__name__, (), variant, num_classes, in_channels, options, classes, preprocessing)
-    return Identified(choice.lineage.name, tensors, names, description, notes, is_stated, head.left_over)
+    doubt = _doubt_variant(choice, description, tensors, checkpoint.source)
+    return Identified(choice.lineage.name, tensors, names, description, notes, is_stated, head.left_over, doubt)
+
+
+def _doubt_variant(choice: Choice, description: Description, tensors: Mapping[str, Tensor], source: str) -> str:
+    """What to do if a state dict with warmnet's names is of an edited or pruned network; else nothing."""
+    if choice.lineage.name != "warmnet":
+        return ""
+    family: Any = choice.lineage.family
+    built = family(choice.variant, description.num_classes, description.in_channels, device="meta").state_dict()
+    if choice.apart == (0, 0) and all(built[path].shape == tensor.shape for path, tensor in tensors.items() if path in built):
+        return ""
+    return (
+        f"{source} has warmnet's names, and the blocks or sizes of none of its variants. Was it edited or pruned? Save the "
+        f"network itself: warmnet.save(model, path) writes how it is built, too."
+    )
 
 
 def _settings_assumed(choice: Choice, lineage: str | None, source: str) -> tuple[str, ...]:

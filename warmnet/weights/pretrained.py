@@ -23,7 +23,7 @@ from .errors import WeightsError, WeightsWarning
 from .fitting import fit, take_description, warn
 from .identification import Identified, identify
 from .inserted_blocks import close_new_blocks
-from .pruned import cut
+from .pruned import check_sizes, cut
 from .reading import Checkpoint, Source, read
 from .tensors import assign, unshare
 
@@ -69,7 +69,7 @@ def from_pretrained(
             f"put the weights into it: warmnet.load(model, source)."
         )
     identified = identify(checkpoint, lineage)
-    network = _find_class(cls, identified.description, checkpoint.source)
+    network = _find_class(cls, identified, checkpoint.source)
     model = _build(network, identified, checkpoint, device, overrides)
     report, values = fit(identified, model, checkpoint.source, strict)
     if _starts_from_values(network, identified.description):  # all but those of another shape are in the layers already
@@ -101,8 +101,9 @@ def _full_name(cls: type[Classifier], source: Source | Checkpoint | float) -> So
     return name
 
 
-def _find_class(cls: type[Network], description: Description, source: str) -> type[Network]:
+def _find_class(cls: type[Network], identified: Identified, source: str) -> type[Network]:
     """The class to build: the one that was asked, or of `Classifier` itself the one that the source is of."""
+    description = identified.description
     network, names = description.network, class_names(cls)
     if network in names:
         return cls
@@ -116,6 +117,8 @@ def _find_class(cls: type[Network], description: Description, source: str) -> ty
         for each in _classes_of_warmnet(cls):
             if each.__name__ == network:
                 return each
+    if identified.doubt:
+        raise WeightsError(identified.doubt)
     raise WeightsError(f"{source} is of {network}, not of {cls.__name__}. Load it with that class: {network}.from_pretrained.")
 
 
@@ -149,6 +152,9 @@ def _build(
         with starting_from(values):
             model = network(device=device, **settings)
         if description.is_pruned:
+            if overrides:
+                missing = {key: overrides[key] for key in description.missing}
+                check_sizes(model, _variant_of(network, description.variant), {**description.options, **missing})
             cut(model, identified.tensors)
         return model
     except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..engine.build import adopt
@@ -18,6 +20,11 @@ def cut(model: Classifier, tensors: Mapping[str, Tensor]) -> None:
     It keeps its own number of classes, and of channels of the images. Of its values those remain that still have a place.
     Raises WeightsError if a layer is larger than it was built, or of a kind that cannot be cut.
     """
+    weight = model.state_dict().get(CLASSIFIER[0])
+    if weight is not None and CLASSIFIER[0] not in tensors:  # then it has as many inputs as the network without it has outputs
+        features = type(model)(model.variant, 0, model.in_channels, device=weight.device, **model.options)
+        cut(features, tensors)
+        tensors = {**tensors, CLASSIFIER[0]: torch.empty(len(weight), features._channels or 0, device="meta")}
     for path, module in model.named_modules():
         for name, own in chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False)):
             shape = _shape(f"{path}.{name}", own, tensors)
@@ -26,6 +33,20 @@ def cut(model: Classifier, tensors: Mapping[str, Tensor]) -> None:
                 if name == "weight":
                     _set_sizes(module, path, shape)
     adopt(model)
+
+
+def check_sizes(model: Classifier, variant: Any, options: Mapping[str, Any]) -> None:
+    """Raise WeightsError if a model has other layers than its class builds with the options that the pruned network had."""
+    device = next(model.parameters()).device
+    before = type(model)(variant, model.num_classes, model.in_channels, device=device, **options)
+    was, now = ({path: tuple(x.shape) for path, x in each.state_dict().items()} for each in (before, model))
+    for path in {**was, **now}:
+        if was.get(path) != now.get(path):
+            raise WeightsError(
+                f"The source is pruned, and with these options {path} would be {now.get(path, 'left out')} where it was "
+                f"{was.get(path, 'not there')} before pruning. A pruned network keeps its layers: leave out what changes them, "
+                f"or change the network first and prune it then."
+            )
 
 
 def _shape(path: str, own: Tensor, tensors: Mapping[str, Tensor]) -> tuple[int, ...]:

@@ -58,12 +58,14 @@ class Report:
 
     - `parameters`: the model's number; `loaded`: how many of them are from the source; `share`: that part, in 0..1.
     - `notes`: what else there is to know, such as a precision that was changed.
+    - `new_blocks`: the blocks of which all is new, which the notes name.
     """
 
     source: str
     model: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    new_blocks: tuple[str, ...] = ()
 
     def __getitem__(self, status: str) -> tuple[Row, ...]:
         """The rows of 'kept', 'reshaped', 'new' or 'dropped'."""
@@ -115,10 +117,11 @@ class Report:
         }
 
     def lines(self) -> list[str]:
-        """A line on everything that is not simply as in the source."""
-        lines = [*self.notes]
+        """A line on everything that is not simply as in the source; on tensors of new blocks none beside the blocks' own."""
+        lines, in_new_blocks = [*self.notes], tuple(f"{path}." for path in self.new_blocks)
         for status in "reshaped", "new", "dropped":
-            lines += limit([str(row) for row in self[status] if row.matters], f"more are {status}")
+            rows = [row for row in self[status] if row.matters and not (status == "new" and row.path.startswith(in_new_blocks))]
+            lines += limit([str(row) for row in rows], f"more are {status}")
         return lines
 
     def _headline(self) -> str:

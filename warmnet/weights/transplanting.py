@@ -23,8 +23,11 @@ from .tensors import assign, check_has_values
 def transplant(source: Source, target: nn.Module, *, renamed: Mapping[str, str] | None = None, reshape: bool = False) -> Report:
     """Put every tensor of `source` whose path and shape still fit into `target`, an edited network; a report on all of them.
 
-    A block that is new and adds to its input adds nothing until it learns, so a network made deeper computes what it did. The
-    names of the classes go with the classifier's weights, and the preprocessing with the stem's, if the target has none.
+    A block that is new, as it was built and adds to its input adds nothing until it learns, so a network made deeper computes
+    what it did: the weight of its last normalization becomes 0, unless its normalizations have learned or were called in
+    training, even if its other weights were filled in before. Which blocks add to their inputs, one call in eval mode tells,
+    if there are new ones; it runs the target's hooks. The names of the classes go with the classifier's weights, and the
+    preprocessing with the stem's, if the target has none.
 
     - `source`: the network before the edit, or anything else that `load` takes.
     - `renamed`: what blocks or tensors that were renamed or moved are called now: {'stage_3.mb_block_2': 'stage_3.mb_block_3'}.
