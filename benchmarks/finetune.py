@@ -100,6 +100,7 @@ def fit_timm(lr: float, size: str, split: int) -> Tensor:
 
 
 def _train_timm(model: torch.nn.Module, data: Data, lr: float, epochs: int) -> None:
+    """Train it with AdamW, a warm-up and a cosine on random crops, half of them mirrored."""
     from torchvision import transforms
 
     augment = transforms.Compose([
@@ -142,6 +143,7 @@ def shares(train: Callable[[], Tensor]) -> dict[str, float]:
 
 
 def report() -> Iterator[tuple[str, Callable[[], Tensor]]]:
+    """Each run of the three, by name: on each split with 5, 20 and all stamps a class."""
     small = replace(training.PHOTOS, lr=SCRATCH_LR)
     for split in SPLITS:
         for size in SIZES:
@@ -151,12 +153,14 @@ def report() -> Iterator[tuple[str, Callable[[], Tensor]]]:
 
 
 def tuning() -> Iterator[tuple[str, Callable[[], Tensor]]]:
+    """Each change of the recipe on each split, by name."""
     for split in TUNING_SPLITS:
         for change, settings in CHANGES.items():
             yield f"20 | {change} | split {split}", partial(fit, replace(BEFORE, **settings), "20", split, source="lite0")
 
 
 def rates() -> Iterator[tuple[str, Callable[[], Tensor]]]:
+    """Each learning rate of timm's network and of training from scratch on each split, by name."""
     for split in TUNING_SPLITS:
         for lr in LRS["timm"]:
             yield f"20 | timm, {lr} | split {split}", partial(fit_timm, lr, "20", split)
@@ -166,6 +170,7 @@ def rates() -> Iterator[tuple[str, Callable[[], Tensor]]]:
 
 
 def families() -> Iterator[tuple[str, Callable[[], Tensor]]]:
+    """Each learning rate of MobileNetV2 by the recipe on each split, by name."""
     for split in TUNING_SPLITS:
         for lr in (0.0005, 0.001, 0.002):
             recipe = replace(FINETUNE, lr=lr)
