@@ -15,8 +15,6 @@ finetune.json is not made again. Without --part the tables of what is there are 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import statistics
 import sys
 import tempfile
@@ -33,6 +31,7 @@ from torch import Tensor
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1])]
 import kept  # noqa: E402
 import real_pictures  # noqa: E402
+from trained import held_out_confusion  # noqa: E402
 
 import warmnet  # noqa: E402
 from warmnet import training  # noqa: E402
@@ -77,11 +76,7 @@ def fit(recipe: training.Recipe, size: str, split: int, **start: str) -> Tensor:
     """The confusion of a network trained by warmnet."""
     per_class, epochs = SIZES[size]
     data = stamps(split, per_class)
-    watched = list({sample.label: sample for sample in data.held_out}.values())  # epochs evaluate little, to save time
-    recipe = replace(recipe, epochs=epochs, patience=None, resolution=SIDE)
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        training.fit(replace(data, held_out=watched), recipe, folder, seed=split, **start)
-        return training.evaluate(warmnet.Classifier.from_pretrained(folder), data.held_out).confusion
+    return held_out_confusion(data, replace(recipe, epochs=epochs, resolution=SIDE), split, **start)
 
 
 def fit_timm(lr: float, size: str, split: int) -> Tensor:
@@ -181,7 +176,7 @@ PARTS = {"rates": rates, "report": report, "tuning": tuning, "families": familie
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=PARTS, action="append")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -194,13 +194,15 @@ def draw(found: dict) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", action="store_true", help="train what is not there yet, first")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.run:
         run()
     found = kept.read(FOUND)
+    if any(f"{name} | photographs" not in found for name in EDITS):
+        raise SystemExit(f"{FOUND} has not all photographs yet. Make the rest: --run.")
     print(table(found))
     draw(found)
 

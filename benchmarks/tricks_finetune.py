@@ -72,7 +72,7 @@ def accuracies(found: dict) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", action="store_true", help="train what is not there yet, first")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -80,6 +80,8 @@ def main() -> None:
         for row in ROWS:
             kept.keep(FOUND, f"{row} | split {split}", partial(accuracy, row, split))
     found = accuracies(kept.read(FOUND))
+    if not found:
+        raise SystemExit(f"{FOUND} has no results yet. Make them: --run.")
     print(table(found))
     draw(found, "lite0 fine-tuned on 20 stamps a class: more or less than the recipe finetune", FOUND.with_suffix(".png"))
 

@@ -21,6 +21,8 @@ from .samples import SHARE, Data, Sample, hold_out
 with extra("train"):
     from PIL import Image
 
+LONGEST = 40  # letters of a label in a message
+
 
 def arrays(
     images: Iterable[Any], labels: Iterable[Any], classes: Iterable[Any] | None = None, *,
@@ -57,9 +59,6 @@ def arrays(
     ]
     train, held_out = samples if val is not None else hold_out(samples[0], SHARE if val_share is None else val_share)
     return Data("arrays", order, train, held_out, notes=tuple(filter(None, [darkness(brightest)])))
-
-
-LONGEST = 40  # letters of a label in a message
 
 
 class _Part:

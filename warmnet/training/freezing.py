@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ..errors import InputError
 from ..networks.classifier import Classifier
 from ..networks.names import choose_one
-from ..weights.pruned import cut
+from ..weights.pruned import rebuilt
 from .optimizer import depth, part_depths
 
 ALL = "all"  # but the classifier
@@ -41,11 +41,7 @@ def first_to_learn(model: Classifier, freeze: str | None) -> int:
 
 def count_learning(model: Classifier, freeze: str | None, num_classes: int) -> Learning:
     """How many parameters of such a network learn, if it has so many classes."""
-    device = next(model.parameters()).device
-    sizes, is_pruned = model.state_dict(), model._is_adopted
-    model = type(model)(model.variant, num_classes, model.in_channels, device=device, **model.options)
-    if is_pruned:
-        cut(model, sizes)
+    model = rebuilt(model, num_classes, next(model.parameters()).device)
     depths, first = part_depths(model), first_to_learn(model, freeze)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     learning = [size for name, size in sizes.items() if depth(name, depths) >= first]

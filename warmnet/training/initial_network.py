@@ -17,6 +17,7 @@ from ..networks.classifier import CLASSIFIER, Classifier
 from ..networks.families import find_family
 from ..weights import WeightsWarning
 from ..weights.classifier_rows import keep_known_rows
+from ..weights.pruned import rebuilt
 from ..weights.reading import Source
 from .recipe import Recipe
 
@@ -100,11 +101,8 @@ def take_over(source: Classifier, classes: Sequence[str], recipe: Recipe, seed: 
     if recipe.zero_classifier:
         zero_classifier(model)
     elif source.num_classes == len(classes):  # the rows are the source's
-        new = type(model)(model.variant, in_channels=model.in_channels, **settings, **model.options)
-        own, fresh = model.state_dict(), new.state_dict()
-        for key in CLASSIFIER:
-            if key in own:  # of a pruned network it has fewer inputs
-                own[key].copy_(fresh[key][tuple(map(slice, own[key].shape))])
+        new = rebuilt(model, len(classes), "cpu", seed)
+        model.load_state_dict({key: value for key, value in new.state_dict().items() if key in CLASSIFIER}, strict=False)
     message = keep_known_rows(model, source, classes)
     if message:
         warnings.warn(message, WeightsWarning, stacklevel=4)

@@ -35,6 +35,14 @@ def cut(model: Classifier, tensors: Mapping[str, Tensor]) -> None:
     adopt(model)
 
 
+def rebuilt(model: Classifier, num_classes: int, device: Any, seed: int | None = None) -> Classifier:
+    """A network as the class of `model` builds it, for so many classes and with initial values; as small, if that is pruned."""
+    new = type(model)(model.variant, num_classes, model.in_channels, device=device, seed=seed, **model.options)
+    if model._is_adopted:
+        cut(new, model.state_dict())
+    return new
+
+
 def check_sizes(model: Classifier, variant: Any, options: Mapping[str, Any]) -> None:
     """Raise WeightsError if a model has other layers than its class builds with the options that the pruned network had."""
     device = next(model.parameters()).device

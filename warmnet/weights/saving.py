@@ -17,7 +17,7 @@ from ..engine.copies import copied, has_computed_weights, settle_weights, unwrap
 from ..networks.classifier import Classifier
 from .description import describe, to_json
 from .errors import WeightsError
-from .pruned import cut
+from .pruned import rebuilt
 
 FILE = "weights.safetensors"  # its name in a run folder
 
@@ -57,8 +57,7 @@ def _check_can_be_saved(model: Classifier) -> None:
     if any(tensor.is_meta for tensor in model.state_dict().values()):
         raise WeightsError("The model is on 'meta' and has no values to save. Build it on a device first.")
     if model._is_adopted:
-        built = type(model)(model.variant, model.num_classes, model.in_channels, device="cpu", **model.options)
-        cut(built, model.state_dict())
+        rebuilt(model, model.num_classes, "cpu")  # raises for what could not be loaded again
 
 
 def checksum(tensors: Mapping[str, Tensor]) -> int:
