@@ -1,5 +1,5 @@
 """The search for augmentations. It needs `warmnet[search]`."""
 
-from .running import Outcome, read_search, search
+from .running import SEARCH, Outcome, read_search, search
 
-__all__ = ["Outcome", "read_search", "search"]
+__all__ = ["SEARCH", "Outcome", "read_search", "search"]

@@ -184,6 +184,9 @@ class Search:
         count = FOLDS * (trials + BEST + 1) + 2 * WHOLE
         return count * statistics.fmean(seconds) / self.settings["jobs"] / 60 if seconds else 0.0
 
+    def _minutes_so_far(self) -> float:
+        return sum(self.files.seconds()) / self.settings["jobs"] / 60
+
     def work(self) -> None:
         """Train what is due and nobody else trains, until all is done."""
         while due := self._due():
@@ -206,8 +209,11 @@ class Search:
                 if self._accuracy(task) is None:
                     self._train_whole(task)
             elif self.files.result(task) is None:
-                self.files.write_result(task, self._train(task))
-                self._say(task)
+                result = self._train(task)
+                with self.files.one_at_a_time():
+                    self.files.write_result(task, result)
+                    if not missing(self.files.result, [task.trial], task.round):
+                        self._say(task.trial, task.round)
         return True
 
     def _train(self, job: Job) -> Result:
@@ -305,17 +311,15 @@ class Search:
         assert recipe is not None and found is not None
         return Outcome(self.files.path, path, better is not None, means, recipe, found)
 
-    def _say(self, job: Job) -> None:
-        """Print a line if the training was the last of its trial in a round."""
-        of = self.files.result
-        if missing(of, [job.trial], job.round):
-            return
-        of_trial = losses(of, job.trial, job.round)
+    def _say(self, trial: int, round: str) -> None:
+        """Print a line on a trial that is finished in a round."""
+        of_trial, last = losses(self.files.result, trial, round), self.settings["trials"]
         mean, spread = statistics.fmean(of_trial), statistics.pstdev(of_trial)
-        count = "" if self.settings["trials"] is None else f"/{self.settings['trials']}"
-        name = f"trial {job.trial + 1}{count}" if job.round == FIRST else f"trial {job.trial + 1} again"
-        what = "   the recipe as it is" if job.trial == 0 else ""
-        print(f"{name}   held out {mean:.3f} ± {spread:.3f}{what}", flush=True)
+        name = f"trial {trial} again" if round == AGAIN else f"trial {trial}/{last - 1}" if last else f"trial {trial}"
+        left = self._minutes_of(last) - self._minutes_so_far() if last else 0
+        rest = f"   about {left:.0f} min left" if left > 1 else ""
+        what = "   the recipe as it is" if trial == 0 else ""
+        print(f"{name}   held out {mean:.3f} ± {spread:.3f}{rest}{what}", flush=True)
 
 
 def read_search(folder: Path) -> dict[str, Any]:

@@ -74,6 +74,10 @@ class SearchFolder:
             path.write_text(json.dumps(content) + "\n")
         shutil.rmtree(self.trainings / str(job), ignore_errors=True)
 
+    def one_at_a_time(self) -> FileLock:
+        """A lock that processes wait for: so one alone sees that a training was the last of its trial."""
+        return FileLock(self.trainings / ".results.lock")
+
     def seconds(self) -> list[float]:
         """What each of the trainings took that this process knows of."""
         return [result.seconds for result in self._results.values()]
