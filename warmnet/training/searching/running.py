@@ -43,7 +43,7 @@ from ..steps import Diverged
 from .candidates import GENERATION, folds, has_colours, settings_of
 from .jobs import Jobs
 from .planning import BEST, FOLDS, Comparison, Plan, compare, losses, mean_loss, missing, plan
-from .search_folder import AGAIN, FIRST, ROUNDS, Checkpoints, Job, Result, SearchFolder
+from .search_folder import AGAIN, ROUNDS, Checkpoints, Job, Result, SearchFolder
 
 SEARCH, POLICY, END = "search.json", "policy.json", "trials.json"
 TRIALS = 20
@@ -314,12 +314,13 @@ class Search:
     def _say(self, trial: int, round: str) -> None:
         """Print a line on a trial that is finished in a round."""
         of_trial, last = losses(self.files.result, trial, round), self.settings["trials"]
-        mean, spread = statistics.fmean(of_trial), statistics.pstdev(of_trial)
+        mean = statistics.fmean(of_trial)
+        said = f"held out {mean:.3f} ± {statistics.pstdev(of_trial):.3f}" if math.isfinite(mean) else "diverged"
         name = f"trial {trial} again" if round == AGAIN else f"trial {trial}/{last - 1}" if last else f"trial {trial}"
         left = self._minutes_of(last) - self._minutes_so_far() if last else 0
         rest = f"   about {left:.0f} min left" if left > 1 else ""
         what = "   the recipe as it is" if trial == 0 else ""
-        print(f"{name}   held out {mean:.3f} ± {spread:.3f}{rest}{what}", flush=True)
+        print(f"{name}   {said}{rest}{what}", flush=True)
 
 
 def read_search(folder: Path) -> dict[str, Any]:
