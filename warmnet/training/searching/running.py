@@ -40,7 +40,7 @@ from ..run import fit, prepared, repeatable, train
 from ..run_folder import check_free
 from ..run_record import RECORD, new_record, plain, read_record, run_settings, to_json
 from ..steps import Diverged
-from .candidates import GENERATION, folds, has_colours, settings_of
+from .candidates import GENERATION, folds, has_colours, settings_of, space
 from .jobs import Jobs
 from .planning import BEST, FOLDS, Comparison, Plan, compare, losses, mean_loss, missing, plan
 from .search_folder import AGAIN, ROUNDS, Checkpoints, Job, Result, SearchFolder
@@ -115,6 +115,7 @@ class Search:
         network: type[Classifier] | None,
     ):  # fmt: skip
         _check(data)
+        space()  # optuna is there
         self.source = None if source is None else load_source(source, network, variant)
         tried, _ = check_run(recipe, execution, network=network, variant=variant, source=self.source, seed=seed)
         sized = recipe.sized_for(self.source or tried, data, from_weights=source is not None)
