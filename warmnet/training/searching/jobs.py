@@ -8,25 +8,47 @@ import subprocess
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
+
+import torch
 
 from ...authoring.user_networks import MODEL_FILE, run_file
 from ...errors import InputError
-
-if TYPE_CHECKING:
-    from .running import Search
+from ...networks.classifier import Classifier
 
 COMMAND = "from warmnet.training.searching.jobs import take_part; take_part()"
 GRACE = 20  # seconds, in which a training is saved
 
 
-class Jobs:
-    """So many processes that take part in a search, until the block has ended."""
+class Work(Protocol):
+    """What several processes do, each a share of it, and which can be pickled."""
 
-    def __init__(self, search: Search, count: int):
-        self.count, self.content = count, _pickled(search) if count else b""
+    def work(self) -> None: ...
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch computes with one thread, so that sums are rounded in the same way by any number of jobs."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Jobs:
+    """So many processes that do the work, too, until the block has ended.
+
+    - `network`: the class that is trained.
+    """
+
+    def __init__(self, work: Work, network: type[Classifier], count: int):
+        self.count, self.content = count, _pickled(work, network) if count else b""
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Jobs:
@@ -53,33 +75,30 @@ class Jobs:
                     warnings.warn(f"One of the jobs ended early, with code {code}; the others did its work.", stacklevel=2)
 
 
-def _pickled(search: Search) -> bytes:
-    """A search for another process, after the file of a network that is the user's own. InputError if it cannot be sent."""
-    module = sys.modules[search.network.__module__]
+def _pickled(work: Work, network: type[Classifier]) -> bytes:
+    """Work for another process, after the file of a network that is the user's own. InputError if it cannot be sent."""
+    module = sys.modules[network.__module__]
     model_file = module.__file__ if module.__name__.startswith(MODEL_FILE) else None
     try:
         if module.__name__ == "__main__":
             raise pickle.PicklingError("it is written in the script or the notebook itself")
-        return pickle.dumps((sys.path, model_file)) + pickle.dumps(search)
+        return pickle.dumps((sys.path, model_file)) + pickle.dumps(work)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise InputError(
-            f"{search.network.__name__} cannot be trained by several jobs: {error}. Write it in a file of its own, or take "
-            f"jobs=1."
+            f"{network.__name__} cannot be trained by several jobs: {error}. Write it in a file of its own, or take jobs=1."
         ) from error
 
 
 def take_part() -> None:
-    """Take part in the search that stdin holds, until it is over or whoever began it has ended."""
-    from .running import one_thread
-
+    """Do the work that stdin holds, until it is done or whoever began it has ended."""
     sys.path[:], model_file = pickle.load(sys.stdin.buffer)
     if model_file:
         run_file(Path(model_file))  # so that its classes are there
-    search: Any = pickle.load(sys.stdin.buffer)
+    share: Work = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with one_thread():
-            search.work()
+            share.work()
     except KeyboardInterrupt:
         os._exit(130)
     except (InputError, OSError, MemoryError, RuntimeError) as error:

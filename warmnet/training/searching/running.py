@@ -11,14 +11,11 @@ import statistics
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import torch
 
 from ...authoring.source_code import find_source_code
 from ...data.files import replacing
@@ -41,7 +38,7 @@ from ..run_folder import check_free
 from ..run_record import RECORD, new_record, plain, read_record, run_settings, to_json
 from ..steps import Diverged
 from .candidates import GENERATION, folds, has_colours, settings_of, space
-from .jobs import Jobs
+from .jobs import Jobs, one_thread
 from .planning import BEST, FOLDS, Comparison, Plan, compare, losses, mean_loss, missing, plan
 from .search_folder import AGAIN, ROUNDS, Checkpoints, Job, Result, SearchFolder
 
@@ -91,20 +88,9 @@ def search(
     """
     found = Search(data, recipe, Path(folder), variant, source, seed, execution or Execution(), network)
     found.open(resume, trials, minutes, jobs, options or {})
-    with one_thread(), Jobs(found, jobs - 1):
+    with one_thread(), Jobs(found, found.network, jobs - 1):
         found.work()
     return found.finish()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch computes with one thread, so that sums are rounded in the same way by any number of jobs."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class Search:
