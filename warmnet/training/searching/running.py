@@ -176,9 +176,11 @@ class Search:
 
     def work(self) -> None:
         """Train what is due and nobody else trains, until all is done."""
-        while due := self._due():
-            if not any(self._attempt(task) for task in due):
-                time.sleep(WAIT)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", WeightsWarning)  # that each training has a new classifier
+            while due := self._due():
+                if not any(self._attempt(task) for task in due):
+                    time.sleep(WAIT)
 
     def _due(self) -> list[Job | str]:
         due = self.plan().due
@@ -209,8 +211,7 @@ class Search:
         seed = derive_seed(self.seed, ROUNDS.index(job.round), job.fold)  # the same for all candidates
         keeper = Checkpoints(self.files.trainings / str(job))
         try:
-            with repeatable(seed), worker_errors(), warnings.catch_warnings():
-                warnings.simplefilter("ignore", WeightsWarning)
+            with repeatable(seed), worker_errors():
                 recipe = self.recipe_of(job.trial)
                 training, _ = prepared(data, recipe, self.variant, self.source, seed, self.execution, self.network)
                 keeper.load(training)
