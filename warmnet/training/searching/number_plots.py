@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from ...errors import extra
 from ...plotting.figures import write
-from ..plots import HELD_OUT, JUMP, KEPT, TRAINED
+from ..plots import HELD_OUT, KEPT, TRAINED, is_skewed
 from .candidates import Numbers, as_trial, quiet, space
 
 with extra("train"):
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
 # Measured on losses that were made up, searched as by `draw`. Where one number mattered most, the shares of two searches agreed
@@ -37,10 +36,15 @@ def plot_numbers(candidates: Sequence[Numbers], losses: Sequence[float], recipe:
 def numbers_figure(candidates: Sequence[Numbers], losses: Sequence[float], recipe: float, seed: int) -> Figure:
     """What `plot_numbers` writes."""
     shares = importances(candidates, losses, seed)
-    figure = Figure(figsize=(15, 6.4), layout="constrained")
-    bars, dots = figure.subfigures(1, 2, squeeze=False, width_ratios=[4, 11], wspace=0.03)[0]
-    _plot_shares(bars.subplots(), shares)
-    _plot_losses(dots, list(shares), candidates, losses, recipe)
+    figure = Figure(figsize=(15, 6.4))  # whose texts have a known length
+    bars = figure.subplots(gridspec_kw={"left": 0.12, "right": 0.26, "bottom": 0.13, "top": 0.9})
+    dots = figure.subplots(
+        2, 5, sharey=True, gridspec_kw={"left": 0.34, "right": 0.99, "bottom": 0.13, "top": 0.9, "hspace": 0.3}
+    )
+    _plot_shares(bars, shares)
+    _plot_losses(dots.flat, list(shares), candidates, losses, recipe)
+    figure.text(0.3, 0.5, "held-out loss", rotation=90, va="center")
+    figure.text(0.66, 0.02, "dashed: the recipe; pale: the number does not count, with the other sampling", ha="center")
     title, is_enough = _title(losses)
     figure.suptitle(title, color=KEPT if is_enough else HELD_OUT)
     return figure
@@ -71,7 +75,7 @@ def _title(losses: Sequence[float]) -> tuple[str, bool]:
     diverged = len(losses) - count
     of = f"{count} candidate{'' if count == 1 else 's'}" + (f" ({diverged} diverged)" if diverged else "")
     if count < ENOUGH:
-        return f"Do not trust this: by {of}. From about {ENOUGH} on it is a hint which numbers matter.", False
+        return f"By {of} this is not to be trusted; by about {ENOUGH} it is a hint which numbers matter.", False
     return f"Which numbers matter, by {of}: a hint, not a proof", True
 
 
@@ -89,22 +93,23 @@ def _plot_shares(axes: Axes, shares: dict[str, float]) -> None:
 
 
 def _plot_losses(
-    figure: SubFigure, names: Sequence[str], candidates: Sequence[Numbers], losses: Sequence[float], recipe: float
+    panels: Iterable[Axes], names: Sequence[str], candidates: Sequence[Numbers], losses: Sequence[float], recipe: float
 ) -> None:
     """The loss against each number; pale where the number does not count, as it is one of the other sampling."""
-    grid = figure.subplots(2, 5, sharey=True)
-    for axes, name in zip(grid.flat, names):
-        for numbers, loss in zip(candidates, losses):
-            if math.isfinite(loss):
-                is_used = USED_BY.get(name) in (None, numbers["sampling"])
-                axes.plot(_place(name, numbers), loss, "o", color=TRAINED, markersize=5, alpha=0.8 if is_used else 0.2)
+    finite = [(numbers, loss) for numbers, loss in zip(candidates, losses) if math.isfinite(loss)]
+    for axes, name in zip(panels, names):
+        for is_used, alpha in (True, 0.8), (False, 0.2):
+            dots = [
+                (_place(name, numbers), loss)
+                for numbers, loss in finite
+                if (USED_BY.get(name) in (None, numbers["sampling"])) == is_used
+            ]
+            if dots:
+                axes.plot(*zip(*dots), "o", color=TRAINED, markersize=5, alpha=alpha)
         axes.axhline(recipe, linestyle="--", color=HELD_OUT, zorder=0)
         _set_range(axes, name)
-    finite = [loss for loss in losses if math.isfinite(loss)]
-    if finite and min(finite) > 0 and max(finite) > JUMP * median(finite):
-        grid[0, 0].set_yscale("log")
-    figure.supylabel("held-out loss", fontsize=10)
-    figure.supxlabel("dashed: the recipe; pale: the number does not count, with the other sampling", fontsize=10)
+        if is_skewed([loss for _, loss in finite]):
+            axes.set_yscale("log")
 
 
 def _choices(name: str) -> list[Any]:

@@ -53,8 +53,8 @@ def plot_policy(data: Data, recipe: Recipe, seed: int, path: Path) -> None:
                 rng = random.Random(derive_seed(seed, number, place))
                 tiles.append((column.change(image, rng), column.caption if number == 0 else ""))
     kind = "step" if policy is None or len(policy.sub_policies) == 1 else "sub-policy"
-    parts = f" by each {kind}, always applied (in training: %);" if len(columns) > TOGETHER else ""
-    plot_grid(tiles, path, f"{data.name}: images as they are;{parts} as trained on", columns=1 + across)
+    parts = f" each {kind} alone, always applied (%: how often in training);" if len(columns) > TOGETHER else ""
+    plot_grid(tiles, path, f"{data.name}: as it is;{parts} as trained on", columns=1 + across)
 
 
 def columns_of(recipe: Recipe, policy: Policy | None) -> list[Column]:
