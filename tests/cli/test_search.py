@@ -8,6 +8,7 @@ from test_train import NET
 
 from warmnet import training
 from warmnet.cli.main import main
+from warmnet.training.searching import running
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +21,14 @@ def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "net.py"
     path.write_text(NET.format(outputs="self.num_classes"))
     return f"--model={path}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undrawn():
+    """No search draws its pictures, see tests/training/searching."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "draw_pictures", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +68,8 @@ def test_a_search_goes_on_by_its_own_options(found, model, capsys):
     assert (found / "policy.json").read_bytes() == before
     assert search("--join", found, model) == 0
     assert search("--resume", f"--out={found}", model, "--trials=3") == 0
-    assert json.loads((found / "policy.json").read_text())["found"]["trials"] == 3
+    assert json.loads((found / "search.json").read_text())["trials"] == 3
+    assert (found / "trainings" / "trial-002-fold-0.json").exists()
 
 
 def test_code_runs_only_if_it_is_named(found, capsys):

@@ -18,7 +18,8 @@ from warmnet import training, weights
 from warmnet.authoring.user_networks import find_network
 from warmnet.data.policy import read_policy
 from warmnet.errors import InputError
-from warmnet.training.searching import running
+from warmnet.training.run_folder import RunFolder
+from warmnet.training.searching import SEARCH, process, running
 from warmnet.training.searching.search_folder import AGAIN, FIRST, JOURNAL, Job
 from warmnet.weights.reading import read
 
@@ -62,6 +63,15 @@ def search(folder, **options):
     return training.search(images(), RECIPE, folder, **{"trials": TRIALS, "network": Net, "seed": 3} | options)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def undrawn():
+    """No search draws its pictures, which take longer than all of its trainings here. test_pictures.py looks at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "draw_pictures", lambda *_: None)
+        patch.setattr(RunFolder, "draw", lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     return search(tmp_path_factory.mktemp("search") / "run")
@@ -70,7 +80,8 @@ def found(tmp_path_factory):
 def test_a_search_writes_its_policy_and_its_runs(found):
     assert found.policy.exists() and len(found.losses) == TRIALS
     assert (found.folder / "recipe" / weights.FILE).exists()
-    assert (found.folder / "policy" / weights.FILE).exists() == found.is_better
+    trained = {path.parent.name for path in found.folder.glob(f"*/{weights.FILE}")}
+    assert len(trained) == 1 + found.is_better
     names = {path.name for path in (found.folder / "trainings").glob("*.json")}
     assert len(names) == 3 * (TRIALS + 4) and {f"{Job(0, FIRST, 2)}.json", f"{Job(0, AGAIN, 0)}.json"} <= names
     assert not [path for path in (found.folder / "trainings").iterdir() if path.is_dir()], "no checkpoint is left"
@@ -110,7 +121,7 @@ def result_of(folder, name):
 
 def test_a_search_that_was_stopped_goes_on_to_the_same_policy(found, tmp_path, monkeypatch):
     """At each training in turn: after its epochs, and between two of them, with and without a checkpoint."""
-    stops, real = iter(range(1, 60, 7)), running.train
+    stops, real = iter(range(1, 60, 7)), process.train
 
     def stopped(training_, data, keeper, *rest, **options):
         training_.recipe = replace(training_.recipe, epochs=1)
@@ -127,11 +138,11 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_policy(found, tmp_path, m
             return stopped(*arguments, **options)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(running, "train", train)
+    monkeypatch.setattr(process, "train", train)
     interrupted = 0
     while True:
         try:
-            again = search(folder, resume=(folder / running.SEARCH).exists())
+            again = search(folder, resume=(folder / SEARCH).exists())
             break
         except KeyboardInterrupt:
             interrupted += 1
@@ -168,7 +179,8 @@ def test_more_trials_go_on_where_the_search_ended(found, tmp_path):
     longer = search(folder, resume=True, trials=TRIALS + 2)
     assert longer.losses[:TRIALS] == found.losses and len(longer.losses) == TRIALS + 2
     assert all((folder / "trainings" / name).stat().st_mtime_ns == at for name, at in before.items())
-    assert json.loads(longer.policy.read_text())["found"]["trials"] == TRIALS + 2
+    with pytest.raises(InputError, match="holds no search"):
+        search(tmp_path / "elsewhere", resume=True)
 
 
 def test_minutes_end_a_search_after_a_generation(tmp_path):
@@ -185,12 +197,17 @@ def test_a_policy_that_is_found_travels_with_the_weights(tmp_path):
     content = json.loads(better.policy.read_text())
     assert better.is_better and content["found"]["result"] == "better than the recipe"
     assert content["found"]["difference"] < -content["found"]["standard error"] < 0
-    metadata = read(better.folder / "policy").description.metadata["recipe"]
+    trained = better.folder / f"trial-{content['found']['trial']:03}"
+    metadata = read(trained).description.metadata["recipe"]
     assert metadata["augment"]["found"] == content["found"] and metadata["flip"] == content["flip"]
     recipe = bad.with_settings(read_policy(better.policy))
     again = training.fit(images(36), recipe, tmp_path / "again", network=Net, seed=1, progress=False)
-    digests = {training.digest(Net.from_pretrained(folder)) for folder in (tmp_path / "again", better.folder / "policy")}
+    digests = {training.digest(Net.from_pretrained(folder)) for folder in (tmp_path / "again", trained)}
     assert len(digests) == 1 and again.history[-1].held_out_accuracy == better.found
+    longer = training.search(images(36), bad, tmp_path / "run", trials=11, network=Net, seed=1, resume=True)
+    taken = json.loads(longer.policy.read_text())["found"]["trial"]
+    metrics = (better.folder / f"trial-{taken:03}" / "metrics.csv").read_text().splitlines()
+    assert longer.found == float(metrics[-1].split(",")[5]), "of the network that was trained by this policy"
 
 
 def test_what_cannot_be_searched_is_refused_before_a_training(tmp_path):
@@ -223,12 +240,12 @@ def test_a_search_goes_on_only_as_it_was_started(found):
 def test_a_recipe_that_diverges_ends_the_search_and_a_candidate_does_not(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="not a number"):
         training.search(images(), replace(RECIPE, lr=1e6, weight_decay=1e6), tmp_path / "a", trials=2, network=Net)
-    real = running.Search.recipe_of
+    real = process.Search.recipe_of
 
     def recipe_of(self, trial):
         return replace(real(self, trial), **{"lr": 1e6, "weight_decay": 1e6} if trial == 1 else {})
 
-    monkeypatch.setattr(running.Search, "recipe_of", recipe_of)
+    monkeypatch.setattr(process.Search, "recipe_of", recipe_of)
     found = search(tmp_path / "b", trials=3)
     assert found.losses[1] == float("inf") and found.losses[2] < 10
 

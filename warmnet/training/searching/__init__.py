@@ -1,5 +1,6 @@
 """The search for augmentations. It needs `warmnet[search]`."""
 
-from .running import SEARCH, Outcome, read_search, search
+from .opening import SEARCH, read_search
+from .running import Outcome, search
 
 __all__ = ["SEARCH", "Outcome", "read_search", "search"]

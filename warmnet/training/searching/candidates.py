@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -14,7 +15,7 @@ from ...data.loading import derive_seed
 from ...data.operations import COLOUR, GEOMETRY, TONE
 from ...data.policy import Policy, Step
 from ...data.samples import Data
-from ...errors import extra
+from ...errors import InputError, extra
 from ..recipe import Recipe
 
 if TYPE_CHECKING:
@@ -131,3 +132,16 @@ def _without(data: Data, held_out: Sequence[int]) -> Data:
     apart = set(held_out)
     train = [sample for number, sample in enumerate(data.train) if number not in apart]
     return Data(data.name, data.classes, train, [data.train[number] for number in held_out], facts=data.facts)
+
+
+def check_enough(data: Data, count: int) -> None:
+    """Raise InputError if there are too few images to search on."""
+    if not data.held_out:
+        raise InputError(f"{data.name}: there are no test pictures. Hold out a share, such as 0.2.")
+    counts = Counter(data.classes[label] for _, label in data.train)
+    few = [name for name in data.classes if counts[name] < count]
+    if few:
+        raise InputError(
+            f"The class {few[0]} has {counts[few[0]]} images beside the test pictures. A search holds out a third of each "
+            f"class in turn: {count} is the least."
+        )

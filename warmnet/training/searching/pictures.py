@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from ...data.samples import Data
@@ -16,7 +18,7 @@ from .trial_plots import plot_trials
 
 def draw_pictures(
     files: SearchFolder, data: Data, plan: Plan, better: Comparison | None, recipe: Recipe, seed: int,
-    confusions: tuple[Tensor, Tensor | None],
+    confusions: Sequence[Tensor],
 ) -> None:  # fmt: skip
     """Write samples.png, trials.png, numbers.png and recall.png.
 
@@ -27,4 +29,4 @@ def draw_pictures(
     plot_trials(files.result, plan, better, data.name, files.path / "trials.png")
     losses = [mean_loss(files.result, trial) for trial in range(1 + len(plan.candidates))]
     plot_numbers(plan.candidates, losses[1:], losses[0], seed, files.path / "numbers.png")
-    plot_recall(*confusions, data.classes, files.path / "recall.png")
+    plot_recall(confusions[0], confusions[1] if better else None, data.classes, files.path / "recall.png")
