@@ -15,7 +15,7 @@ from ..networks.families import find_family
 from .arguments import positive, whole_number
 from .config import recorded
 from .images import add_images, check_outside, print_reading, read_images
-from .messages import model_file_traceback, warn
+from .messages import warn
 from .train_options import (
     add_computation,
     add_network,
@@ -27,6 +27,7 @@ from .train_options import (
     source_of,
     with_options_of_file,
 )
+from .train_words import can_go_on
 
 if TYPE_CHECKING:
     from ..data import Data
@@ -128,7 +129,7 @@ def _print_end(folder: Path, arguments: argparse.Namespace, error: BaseException
     from ..training.searching import SEARCH
 
     if (folder / SEARCH).exists():
-        if not isinstance(error, InputError) and not model_file_traceback(error, arguments):
+        if can_go_on(error, arguments, has_come_farther=False):
             words = ["warmnet", "search", "--resume", "--out", str(folder)]
             words += ["--model", arguments.model] if arguments.model else []
             words += ["--jobs", str(arguments.jobs)] if arguments.jobs > 1 else []
