@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from ...authoring.source_code import find_source_code
 from ...data.files import replacing
 from ...data.loading import derive_seed, worker_errors
@@ -32,13 +34,14 @@ from ..checks import check_run
 from ..execution import Execution
 from ..initial_network import digest, load_source
 from ..recipe import Recipe
-from ..resumption import CHECKPOINT, check_same_images
+from ..resumption import CHECKPOINT, check_same_images, read_checkpoint
 from ..run import fit, prepared, repeatable, train
 from ..run_folder import check_free
 from ..run_record import RECORD, new_record, plain, read_record, run_settings, to_json
 from ..steps import Diverged
 from .candidates import GENERATION, folds, has_colours, settings_of, space
 from .jobs import Jobs, one_thread
+from .pictures import draw_pictures
 from .planning import BEST, FOLDS, Comparison, Plan, compare, losses, mean_loss, missing, plan
 from .search_folder import AGAIN, ROUNDS, Checkpoints, Job, Result, SearchFolder
 
@@ -258,6 +261,11 @@ class Search:
         results = read_record(path)["results"] if path.exists() else None
         return results["held_out_accuracy"] if results else None
 
+    def _confusion(self, name: str) -> Tensor:
+        """(classes, classes): the confusion of the test pictures by a network trained on all others."""
+        confusion: Tensor = read_checkpoint(self.files.path / name)["confusion"]
+        return confusion
+
     def _policy_settings(self, better: Comparison | None) -> dict[str, Any]:
         """The settings of policy.json: the candidate's, which know where they come from, or the recipe's own."""
         if better is None:
@@ -297,6 +305,9 @@ class Search:
         recipe = self._accuracy(RECIPE)
         found = self._accuracy(FOUND) if better else recipe
         assert recipe is not None and found is not None
+        taken = self.recipe_of(better.trial) if better else self.recipe
+        confusions = self._confusion(RECIPE), self._confusion(FOUND) if better else None
+        draw_pictures(self.files, self.data, plan, better, taken, self.seed, confusions)
         return Outcome(self.files.path, path, better is not None, means, recipe, found)
 
     def _say(self, trial: int, round: str) -> None:
