@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _with_options_of_search(arguments: argparse.Namespace) -> argparse.Namespace:
     """The arguments, and those of the search that goes on. Raises InputError if there is none, or a new one cannot be made."""
     from .. import training
-    from ..training.searching import SEARCH, read_search
+    from ..training.searching.opening import SEARCH, read_search
 
     join = arguments.join
     if join and (arguments.out or arguments.resume):
@@ -126,7 +126,7 @@ def _print_start(data: Data) -> None:
 
 def _print_end(folder: Path, arguments: argparse.Namespace, error: BaseException) -> None:
     """Say how a search that ended early goes on; or remove its folder, if nothing is in it."""
-    from ..training.searching import SEARCH
+    from ..training.searching.opening import SEARCH
 
     if (folder / SEARCH).exists():
         if can_go_on(error, arguments, has_come_farther=False):

@@ -17,7 +17,7 @@ from .run import Run, fit
 from .run_folder import check_can_be_written, check_free, new_folder
 from .run_record import FACTS, RECORD, from_json, plain, read_record
 from .sample_images import check_png, check_preview, plot_classes, preview, write_samples
-from .searching import Outcome, search
+from .searching.running import Outcome, search
 
 __all__ = [
     "CHECKPOINT", "DIGITS", "FACTS", "PHOTOS", "RECIPES", "RECORD", "Data", "DataReport", "Evaluation", "Execution", "Images",

@@ -19,7 +19,8 @@ from warmnet.authoring.user_networks import find_network
 from warmnet.data.policy import read_policy
 from warmnet.errors import InputError
 from warmnet.training.run_folder import RunFolder
-from warmnet.training.searching import SEARCH, process, running
+from warmnet.training.searching import process, running
+from warmnet.training.searching.opening import SEARCH
 from warmnet.training.searching.search_folder import AGAIN, FIRST, JOURNAL, Job
 from warmnet.weights.reading import read
 
