@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from warmnet.training.image_grid import plot_grid
+from warmnet.training.image_grid import LINE, plot_grid
 
 
 @pytest.mark.parametrize("sizes", [[(8, 8)], [(640, 427)] * 3, [(8, 8), (900, 1), (1, 900)] * 21 + [(150, 150)]])
@@ -41,3 +41,12 @@ def test_captions_of_any_kind_stay_within_their_tile(tmp_path):
     grid = np.asarray(Image.open(tmp_path / "grid.png").convert("L"))[60:]
     assert grid.shape[1] < 1500
     assert (grid[:, :16] == 255).all() and all((grid[:, 16 + n * 316 - 14 : 16 + n * 316] == 255).all() for n in (1, 2, 3))
+
+
+def test_rows_without_captions_stand_closer(tmp_path):
+    black = Image.new("L", (8, 8))
+    heights = []
+    for captions in ("", "a\nb"), ("a\nb", "a\nb"):
+        plot_grid([(black, caption) for caption in captions], tmp_path / "grid.png", "", 1)
+        heights.append(Image.open(tmp_path / "grid.png").height)
+    assert heights[1] - heights[0] == 2 * LINE

@@ -17,6 +17,8 @@ from ..networks.classifier import Classifier
 from ..weights import WeightsWarning
 from .source_code import SourceCode, find_source_code, is_warmnets, recorded_source_code
 
+MODEL_FILE = "model_file_"  # how the names of modules begin that are model files
+
 
 def find_network(name: str) -> type[Classifier]:
     """The class that 'mymodel.py:Net' names, or the only network of 'mymodel.py'. The file is run for it.
@@ -28,7 +30,7 @@ def find_network(name: str) -> type[Classifier]:
         raise InputError(f"{name} names no class in a Python file. Write it as mymodel.py:Net.")
     if not path.is_file():
         raise InputError(f"{path} does not exist. A model file is written by: {shlex.join(['warmnet', 'new', str(path)])}")
-    namespace = _run_file(path)
+    namespace = run_file(path)
     names = [key for key, value in namespace.items() if _is_network(value) and value.__module__ == namespace["__name__"]]
     if key is None and len(names) > 1:
         raise InputError(f"{path} has several networks. Name one: {', '.join(f'{path}:{each}' for each in names)}.")
@@ -63,14 +65,14 @@ def _check_signature(network: type[Classifier], path: Path) -> None:
         ) from error
 
 
-def _run_file(path: Path) -> dict[str, object]:
+def run_file(path: Path) -> dict[str, object]:
     """What a Python file defines. It can import its neighbours, as by `python mymodel.py`."""
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
     text = path.read_bytes()
     checksum = hashlib.sha256(bytes(path.resolve()) + text).hexdigest()[:8]  # keeps files of one name apart, and edits
-    spec = spec_from_file_location(f"model_file_{path.stem}_{checksum}", path)
+    spec = spec_from_file_location(f"{MODEL_FILE}{path.stem}_{checksum}", path)
     module = module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[module.__name__] = module  # where pickle looks for its classes
     module.__text__ = text  # type: ignore[attr-defined] # the file may be edited while it trains

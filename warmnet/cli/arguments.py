@@ -17,6 +17,7 @@ from ..networks.names import choose_one
 from ..spelling import with_choices
 from ..weights import LINEAGES
 
+AUGMENTATIONS = "autoaugment", "randaugment", "randaugment-timm"
 DEVICES = "auto", "cpu", "cuda", "mps"
 Options = argparse._ActionsContainer  # a parser, or a group of its options
 
@@ -72,6 +73,14 @@ def setting(text: str) -> tuple[str, Any]:
         return key, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return key, value
+
+
+def augmentation(text: str) -> str:
+    """The name of a policy, or of a file of one."""
+    if text not in AUGMENTATIONS and not text.endswith(".json"):
+        names = choose_one(text, (*AUGMENTATIONS, "policy.json"))
+        raise argparse.ArgumentTypeError(f"{text!r} is no policy. {names}")
+    return text
 
 
 def variant(text: str) -> str:

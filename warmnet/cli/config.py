@@ -24,7 +24,7 @@ RECORDED = (
     "lineage",
 )  # options that run.json has beside what the run itself knows
 PATHS = "folder", "val", "labels", "model", "weights"
-NOT_IN_FILES = "help", "config", "set", "resume", "preview"
+NOT_IN_FILES = "help", "config", "set", "resume", "preview", "join", "trials", "minutes", "jobs"
 FACT_TYPES = {"weights_sha256": str, "extended": list, "processes": int, "threads": int}  # of the facts that count here
 TYPES = {str: "text", list: "a list", int: "a whole number", float: "a number", bool: "true or false"}  # as messages have them
 

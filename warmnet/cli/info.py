@@ -17,8 +17,8 @@ from ..deployment.engine_choice import cache_file
 from ..version import __version__
 
 PACKAGES = (
-    "pywarm", "numpy", "safetensors", "Pillow", "lightning-fabric", "scikit-learn", "matplotlib", "rich", "huggingface_hub",
-    "h5py", "onnx", "onnxruntime", "openvino", "triton", "ipython",
+    "pywarm", "numpy", "safetensors", "Pillow", "lightning-fabric", "scikit-learn", "matplotlib", "rich", "optuna",
+    "huggingface_hub", "h5py", "onnx", "onnxruntime", "openvino", "triton", "ipython",
 )  # fmt: skip
 DEVELOPERS = "test", "docs", "dev"  # extras of those who work on warmnet itself
 MISSING = "not installed"

@@ -16,7 +16,22 @@ from typing import Any, NoReturn
 from ..errors import InputError, MissingExtra
 from ..terminal import STAND_INS
 from ..version import __version__
-from . import bench, convert, data, evaluate, explain, export, info, new, notebook, predict, pretrained, summary, train
+from . import (
+    bench,
+    convert,
+    data,
+    evaluate,
+    explain,
+    export,
+    info,
+    new,
+    notebook,
+    predict,
+    pretrained,
+    search,
+    summary,
+    train,
+)
 from .messages import is_out_of_memory, model_file_traceback, warn
 from .parser import Parser
 
@@ -26,6 +41,7 @@ COMMANDS = (
     summary,
     data,
     train,
+    search,
     evaluate,
     predict,
     explain,

@@ -97,7 +97,7 @@ def print_end(folder: Path, arguments: argparse.Namespace, error: BaseException,
     from ..training import CHECKPOINT, saved_step
 
     if (folder / CHECKPOINT).exists():
-        if _can_go_on(error, arguments, saved_step(folder) > saved_before):
+        if can_go_on(error, arguments, saved_step(folder) > saved_before):
             warn(
                 f"{folder} holds the run as far as it came. It goes on with: {shlex.join(_resuming(folder, arguments, error))}"
             )
@@ -106,7 +106,7 @@ def print_end(folder: Path, arguments: argparse.Namespace, error: BaseException,
             folder.rmdir()
 
 
-def _can_go_on(error: BaseException, arguments: argparse.Namespace, has_come_farther: bool) -> bool:
+def can_go_on(error: BaseException, arguments: argparse.Namespace, has_come_farther: bool) -> bool:
     """Whether it helps to go on: not after a mistake in the command or the model file, nor if it failed where it began."""
     from ..data import ImageError, WorkerError
 

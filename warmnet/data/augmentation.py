@@ -13,6 +13,8 @@ from ..spelling import choose_one
 from .autoaugment import auto_augment, rand_augment
 from .crop import SMALLEST, official_crop, random_resized_crop
 from .erasing import random_erasing
+from .operations import border_colour
+from .policy import Policy
 from .preprocessing import Preprocessing
 from .timm_augment import timm_rand_augment
 
@@ -31,10 +33,10 @@ class Augmentation:
     The same image, preprocessing and random numbers give the same tensor.
 
     - `sampling`: 'official' or 'torchvision', see crop.py, a random part of the image; 'part', one with a share of the area in
-      `area`; or 'shift', all of it, moved by up to the share `shift` of its side; white comes in.
+      `area`; or 'shift', all of it, moved by up to the share `shift` of its side; the colour of its border comes in.
     - `random_interpolation`: bilinear or bicubic, drawn for each image; else the interpolation of the preprocessing.
     - `flip`: mirrored half of the time. `augment`: 'autoaugment'; 'randaugment' of `magnitude`, see autoaugment.py; or
-      'randaugment-timm' of it, at most 10, see timm_augment.py.
+      'randaugment-timm' of it, at most 10, see timm_augment.py; or a `Policy` of one's own, see policy.py.
     - `erase`: how often, in 0..1, a box of noise is put in.
 
     >>> import random
@@ -50,14 +52,14 @@ class Augmentation:
     shift: float = 0.0
     random_interpolation: bool = False
     flip: bool = False
-    augment: str | None = None
+    augment: str | Policy | None = None
     magnitude: float = 10
     erase: float = 0.0
 
     def __post_init__(self) -> None:
         if self.sampling not in SAMPLINGS:
             raise InputError(f"sampling is {self.sampling!r}. {choose_one(self.sampling, SAMPLINGS)}.")
-        if self.augment not in (None, *POLICIES):
+        if not isinstance(self.augment, Policy) and self.augment not in (None, *POLICIES):
             raise InputError(f"augment is {self.augment!r}. {choose_one(self.augment, (None, *POLICIES))}.")
 
     def __call__(self, image: Image, preprocessing: Preprocessing, rng: random.Random) -> Tensor:
@@ -70,6 +72,8 @@ class Augmentation:
         image = self._sampled(image, preprocessing, rng)
         if self.flip and rng.random() < 0.5:
             image = ImageOps.mirror(image)
+        if isinstance(self.augment, Policy):
+            return self.augment(image, rng)
         if self.augment == "autoaugment":
             return auto_augment(image, rng)
         if self.augment == "randaugment":
@@ -93,9 +97,9 @@ class Augmentation:
         return preprocessing.resized(image, box)
 
     def _shifted(self, image: Image, rng: random.Random) -> tuple[Image, tuple[float, float, float, float]]:
-        """An image with a white margin, and a box (left, top, right, bottom) of its size in it."""
+        """An image with a margin in the colour of its border, and a box (left, top, right, bottom) of its size in it."""
         farthest = self.shift * max(image.size)
         margin = math.ceil(farthest)
         left = margin + rng.uniform(-1, 1) * farthest
         top = margin + rng.uniform(-1, 1) * farthest
-        return ImageOps.expand(image, margin, "white"), (left, top, left + image.width, top + image.height)
+        return ImageOps.expand(image, margin, border_colour(image)), (left, top, left + image.width, top + image.height)

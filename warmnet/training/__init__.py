@@ -17,13 +17,15 @@ from .run import Run, fit
 from .run_folder import check_can_be_written, check_free, new_folder
 from .run_record import FACTS, RECORD, from_json, plain, read_record
 from .sample_images import check_png, check_preview, plot_classes, preview, write_samples
+from .searching.running import Outcome, search
 
 __all__ = [
     "CHECKPOINT", "DIGITS", "FACTS", "PHOTOS", "RECIPES", "RECORD", "Data", "DataReport", "Evaluation", "Execution", "Images",
-    "Recipe", "Run", "arrays", "check_can_be_written", "check_free", "check_png", "check_preview", "check_run",
+    "Outcome", "Recipe", "Run", "arrays", "check_can_be_written", "check_free", "check_png", "check_preview", "check_run",
     "count_learning", "count_processes_and_threads", "digest", "digits", "evaluate", "fit", "folder", "from_json",
     "load_source", "new_folder", "plain", "plot_classes", "preview", "read_checkpoint", "read_record",
-    "recalibrate_batch_norm", "report", "report_data", "report_files", "saved_step", "shards", "trained_on", "write_samples",
+    "recalibrate_batch_norm", "report", "report_data", "report_files", "saved_step", "search", "shards", "trained_on",
+    "write_samples",
 ]  # fmt: skip
 
 

@@ -33,22 +33,22 @@ def plot_grid(tiles: Sequence[tuple[Image.Image, str]], path: Path, title: str, 
     side = max(150, min(300, 1200 // columns))
     fitted = [_tile(image, caption, side) for image, caption in tiles]
     rows = [fitted[first : first + columns] for first in range(0, len(fitted), columns)]
-    below = 6 + LINE * max(len(tile.caption) for tile in fitted) + GAP
+    below = [6 + LINE * max(len(tile.caption) for tile in row) + GAP for row in rows]
     title = shortened(one_line(title), 100)
     heading = _font(title, 20)
     width = max(columns * (side + GAP), math.ceil(heading.getlength(title)) + GAP) + GAP
-    sheet = Image.new("RGB", (width, TOP + sum(_height(row) + below for row in rows)), "white")
+    sheet = Image.new("RGB", (width, TOP + sum(map(_height, rows)) + sum(below)), "white")
     draw = ImageDraw.Draw(sheet)
     draw.text((GAP, 18), title, "black", heading)
     y = TOP
-    for row in rows:
+    for row, captions in zip(rows, below):
         y += _height(row)
         for column, tile in enumerate(row):
             x = GAP + column * (side + GAP)
             sheet.paste(tile.image, (x + (side - tile.image.width) // 2, y - tile.image.height))
             for number, line in enumerate(tile.caption):
                 draw.text((x + side / 2, y + LINE * (number + 1)), line, "#333333", _font(line), "ms")
-        y += below
+        y += captions
     with replacing(path) as temporary:
         sheet.save(temporary, "PNG")
 

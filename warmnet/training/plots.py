@@ -62,13 +62,18 @@ def _plot_metric(axes: Axes, history: Sequence[Epoch], metric: str, kept: int) -
     if metric == "accuracy":
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-    elif min(values) > 0 and max(values) > JUMP * statistics.median(values):
+    elif is_skewed(values):
         axes.set(yscale="log", title="loss, on a logarithmic scale")
     else:
         axes.set_ylim(0, 1.08 * max(values) or 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def is_skewed(values: Sequence[float]) -> bool:
+    """Whether losses want a logarithmic scale: one is far above the others."""
+    return len(values) > 0 and min(values) > 0 and max(values) > JUMP * statistics.median(values)
 
 
 def plot_calibration(bins: Sequence[Bin], path: Path) -> None:

@@ -8,6 +8,7 @@ from inspect import signature
 from typing import Any
 
 from ..data.augmentation import POLICIES, SAMPLINGS, Augmentation
+from ..data.policy import Policy, as_policy
 from ..data.preprocessing import INTERPOLATIONS, Preprocessing
 from ..data.samples import Data
 from ..errors import InputError
@@ -71,7 +72,7 @@ class Recipe:
     area: tuple[float, float] | None = None
     shift: float = 0.0
     flip: bool = False
-    augment: str | None = None
+    augment: str | Policy | None = None
     magnitude: int = 10
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -85,8 +86,9 @@ class Recipe:
     unfreeze: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "augment", as_policy(self.augment))
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
+            if not isinstance(getattr(self, name), Policy) and getattr(self, name) not in choices:
                 raise InputError(f"{name} is {getattr(self, name)!r}. {choose_one(getattr(self, name), choices)}.")
         for name, (kind, least, most) in RANGES.items():
             _check_number(name, getattr(self, name), kind, least, most)

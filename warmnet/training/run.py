@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -57,6 +57,7 @@ def fit(
     data: Data, recipe: Recipe, folder: str | Path, *,
     variant: Any = None, source: Source | None = None, seed: int = 0, execution: Execution | None = None,
     resume: bool = False, network: type[Classifier] | None = None, options: Mapping[str, Any] | None = None,
+    progress: bool = True,
 ) -> Run:  # fmt: skip
     """A network trained on `data`. Its weights, run.json, metrics.csv and pictures are in `folder`, which was empty or new.
 
@@ -70,6 +71,7 @@ def fit(
     - `network`: the class to train, a `Classifier`, such as one of your own; the file that it is written in is copied
       into `folder`; a notebook's is not. Default: the class of the weights, or of the variant's name.
     - `options`: what else run.json shall hold, such as the folder of the images.
+    - `progress`: print a line for every epoch, and on a terminal a bar.
 
     SIGTERM and Ctrl-C finish the step and save before they end the process.
     """
@@ -78,29 +80,18 @@ def fit(
         raise InputError(f"{data.name}: no images are held out, by which a training is judged. Hold out a share, such as 0.2.")
     if not resume:
         check_free(folder)
-    fabric = execution.fabric()
-    if fabric.device.type == "cpu":
-        keep_memory()
-    with _repeatable(seed):
-        model, weights_digest = _network(network, data, recipe, variant, source, seed)
-        recipe = recipe.sized_for(model, data, from_weights=source is not None)
-        batches = Batches(
-            len(data.train), recipe.batch_size or 1, seed, fabric.global_rank, fabric.world_size, execution.accumulate
-        )
-        _prepare(model, recipe, data)
-        training = Training(fabric, model, recipe, batches, seed, execution)
-        if recipe.class_weights:
-            training.class_weights = fabric.to_device(data.class_weights())
-        code = find_source_code(type(model))
-        settings = run_settings(recipe, model.variant_name, seed, code, weights_digest)
-        run = RunFolder(folder, data, settings, new_record(settings, data, execution, options or {}), fabric, code)
+    with repeatable(seed):
+        training, weights_digest = prepared(data, recipe, variant, source, seed, execution, network)
+        code = find_source_code(type(training.model))
+        settings = run_settings(training.recipe, training.model.variant_name, seed, code, weights_digest)
+        run = RunFolder(folder, data, settings, new_record(settings, data, execution, options or {}), training.fabric, code)
         if resume:
             run.load(training)
         else:
             run.start(training)
         try:
             with worker_errors():
-                _train(training, data, run, execution.workers)
+                train(training, data, run, execution.workers, progress)
         except Exception as error:
             if not training.step or (isinstance(error, Diverged) and not training.history):
                 run.discard()  # from here it would end in the same way again
@@ -110,6 +101,26 @@ def fit(
     run.finish(training)
     assert training.confusion is not None  # of an epoch
     return Run(folder, training.history, training.confusion, training.best, training.kept)
+
+
+def prepared(
+    data: Data, recipe: Recipe, variant: Any, source: Source | None, seed: int, execution: Execution,
+    network: type[Classifier] | None,
+) -> tuple[Training, str | None]:  # fmt: skip
+    """A training that has not begun, by arguments of `fit`; the digest of the weights that it starts from."""
+    fabric = execution.fabric()
+    if fabric.device.type == "cpu":
+        keep_memory()
+    model, weights_digest = _network(network, data, recipe, variant, source, seed)
+    recipe = recipe.sized_for(model, data, from_weights=source is not None)
+    batches = Batches(
+        len(data.train), recipe.batch_size or 1, seed, fabric.global_rank, fabric.world_size, execution.accumulate
+    )
+    _prepare(model, recipe, data)
+    training = Training(fabric, model, recipe, batches, seed, execution)
+    if recipe.class_weights:
+        training.class_weights = fabric.to_device(data.class_weights())
+    return training, weights_digest
 
 
 def _network(
@@ -134,11 +145,19 @@ def _prepare(model: Classifier, recipe: Recipe, data: Data) -> None:
         model.preprocessing = replace(recipe.preprocessing, mean=before.mean, std=before.std)
 
 
-def _train(training: Training, data: Data, run: RunFolder, workers: int) -> None:
+class Keeper(Protocol):
+    """Keeps a training: its newest state at any step, and what an epoch has changed."""
+
+    def save(self, training: Training) -> None: ...
+
+    def write(self, training: Training) -> None: ...
+
+
+def train(training: Training, data: Data, keeper: Keeper, workers: int, visible: bool = True) -> None:
     """Steps and epochs until the recipe ends it, or somebody else."""
     recipe, batches, fabric = training.recipe, training.batches, training.fabric
     train, held_out = _loaders(training, data, workers)
-    progress = Progress(training.steps, training.step, recipe.epochs or 0, visible=fabric.is_global_zero)
+    progress = Progress(training.steps, training.step, recipe.epochs or 0, visible=visible and fabric.is_global_zero)
     with progress, Signals(fabric) as signals:
         last_save = time.monotonic()
         while not training.is_over():
@@ -154,11 +173,11 @@ def _train(training: Training, data: Data, run: RunFolder, workers: int) -> None
                 parts = []
                 due = time.monotonic() - last_save > SAVE_EVERY
                 if training.step % batches.steps and signals.arrived(training.step, due):
-                    run.save(training)
+                    keeper.save(training)
                     last_save = time.monotonic()
                     signals.raise_arrived()
             training.finish_epoch(progress.evaluating(held_out, len(training.history) + 1))
-            run.write(training)
+            keeper.write(training)
             progress.end_epoch(training.history[-1])
             last_save = time.monotonic()
             if signals.arrived():
@@ -177,7 +196,7 @@ def _loaders(training: Training, data: Data, workers: int) -> tuple[DataLoader[A
 
 
 @contextmanager
-def _repeatable(seed: int) -> Iterator[None]:
+def repeatable(seed: int) -> Iterator[None]:
     """torch's random numbers from `seed`; afterwards its state is as before."""
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)

@@ -27,9 +27,9 @@ from .recipe import Recipe
 RECORD = "run.json"
 FACTS = (
     "source_code", "weights_sha256", "images", "classes", "processes", "threads", "versions", "command_line", "started",
-    "extended", "results",
+    "extended", "results", "split", "trials", "minutes", "jobs",
 )  # fmt: skip
-# keys of run.json that are no options: `--config` leaves them out
+# keys of run.json and search.json that are no options: `--config` leaves them out
 
 
 def run_settings(

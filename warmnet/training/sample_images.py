@@ -64,18 +64,18 @@ def plot_classes(data: Data, path: Path) -> None:
     of_class: dict[int, list[Sample]] = {}
     for sample in (*data.train, *data.held_out):
         of_class.setdefault(sample.label, []).append(sample)
-    shown = _spread(sorted(of_class), MOST_TILES)
+    shown = spread(sorted(of_class), MOST_TILES)
     each = max(1, min(MOST_OF_CLASS, MOST_TILES // len(shown)))
     tiles = []
     for label in shown:
-        for sample in _spread(of_class[label], each):
+        for sample in spread(of_class[label], each):
             image = to_image(sample.image)
             tiles.append((image, f"{data.classes[label]}\n{image.width}x{image.height}"))
     title = data.name if len(shown) == len(of_class) else f"{data.name}: {len(shown)} of {len(of_class):,} classes"
     plot_grid(tiles, path, title, columns=each * (COLUMNS // each))
 
 
-def _spread(items: Sequence[T], most: int) -> list[T]:
+def spread(items: Sequence[T], most: int) -> list[T]:
     """All items, or `most` of them, evenly from the first to the last."""
     if len(items) <= most:
         return list(items)
