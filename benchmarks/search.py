@@ -52,8 +52,9 @@ from warmnet.data import Data, Sample  # noqa: E402
 from warmnet.data.loading import derive_seed  # noqa: E402
 from warmnet.data.policy import SETTINGS  # noqa: E402
 from warmnet.training.run import fit, prepared, repeatable, train  # noqa: E402
-from warmnet.training.searching import running  # noqa: E402
 from warmnet.training.searching.candidates import draw, has_colours, settings_of  # noqa: E402
+from warmnet.training.searching.opening import SEARCH, go_on  # noqa: E402
+from warmnet.training.searching.process import Length, Search  # noqa: E402
 from warmnet.training.searching.search_folder import ROUNDS, Job  # noqa: E402
 
 FOUND = Path(__file__).with_suffix(".json")
@@ -140,7 +141,7 @@ def watched(data: Data) -> Data:
 def find(name: str, split: int) -> dict[str, Any]:
     """What a search found: the losses of its trials, those that were trained again, and the policy."""
     part, folder = PARTS[name], RUNS / f"{name}-{split}"
-    data, resume = watched(part.data(split)), (folder / running.SEARCH).exists()
+    data, resume = watched(part.data(split)), (folder / SEARCH).exists()
     outcome = training.search(data, part.recipe, folder, trials=TRIALS, seed=split, resume=resume, **part.start)
     again = [comparison._asdict() for comparison in opened(part, split, folder).comparisons]
     policy = json.loads(outcome.policy.read_text())
@@ -148,26 +149,26 @@ def find(name: str, split: int) -> dict[str, Any]:
     return {"trial": trial, "losses": outcome.losses, "again": again, "policy": policy}
 
 
-def opened(part: Part, split: int, folder: Path) -> running.Search:
+def opened(part: Part, split: int, folder: Path) -> Search:
     """The search that is in a folder."""
     arguments = {"variant": None, "source": None, "seed": split, "execution": training.Execution(), "network": None}
-    search = running.Search(watched(part.data(split)), part.recipe, folder, **{**arguments, **part.start})
-    search.open(resume=True, trials=None, minutes=None, jobs=1, options={})
+    search = Search(watched(part.data(split)), part.recipe, folder, **{**arguments, **part.start})
+    go_on(search, Length(None, None, 1))
     return search
 
 
 def accuracies(name: str, split: int) -> Iterator[tuple[str, Callable[[], float]]]:
     """Each accuracy of a split, by what the network is trained by, and how it is made."""
     part, data, found = PARTS[name], PARTS[name].data(split), kept.read(FOUND)[f"{name} | search | split {split}"]
-    folder, trial = RUNS / f"{name}-{split}", found["trial"]
+    folder = RUNS / f"{name}-{split}"
     search = opened(part, split, folder)
     recipe = search.recipe
 
     def by(**settings: Any) -> Callable[[], float]:
         return partial(held_out_accuracy, data, replace(recipe, **settings), split, **part.start)
 
-    yield RECIPE, partial(evaluate, folder / running.RECIPE, data)
-    yield SEARCHED, partial(evaluate, folder / (running.FOUND if trial else running.RECIPE), data)
+    yield RECIPE, partial(evaluate, folder / search.last[0], data)
+    yield SEARCHED, partial(evaluate, folder / search.last[-1], data)
     if part.crops_changed:
         yield BEFORE, by(**CROPS_BEFORE)
         yield SAME_EVALUATION, by(**CROPS_BEFORE, crop=CROP_BEFORE)
@@ -224,20 +225,18 @@ def seconds_of_trainings(turn: int) -> float:
     """What the trainings of that search take, one after the other and nothing else."""
     part, folder = PARTS[TIMED], RUNS / f"{TIMED}-0"
     search = opened(part, 0, folder)
-    recipes = {running.RECIPE: search.recipe}
-    if search.better:
-        recipes[running.FOUND] = search.recipe_of(search.better.trial)
+    trials = [0, search.better.trial] if search.better else [0]
     start = time.perf_counter()
     for path in sorted((folder / "trainings").glob("trial-*.json")):
         _, trial, of_round, fold = path.stem.split("-")
         train_alone(search, Job(int(trial), of_round, int(fold)))
-    for recipe in recipes.values():
+    for trial in trials:
         with tempfile.TemporaryDirectory() as run:
-            fit(search.data, recipe, run, seed=0, progress=False, **part.start)
+            fit(search.data, search.recipe_of(trial), run, seed=0, progress=False, **part.start)
     return time.perf_counter() - start
 
 
-def train_alone(search: running.Search, job: Job) -> None:
+def train_alone(search: Search, job: Job) -> None:
     """A training of a search, of which nothing is kept."""
     data, seed = search.folds[job.round][job.fold], derive_seed(search.seed, ROUNDS.index(job.round), job.fold)
     with repeatable(seed):

@@ -39,7 +39,7 @@ class Comparison(NamedTuple):
 
     @property
     def is_better(self) -> bool:
-        """Whether it can be told from chance that the candidate does better."""
+        """Whether the candidate does better by more than the error. So the recipe wins ties."""
         return self.difference < -self.error
 
 
