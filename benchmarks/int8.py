@@ -210,6 +210,7 @@ def choices_of_layers(name: str, engine: str) -> dict[str, list[str]]:
 def parts(part: str) -> Iterator[tuple[str, Any]]:
     """The names of a part's results, and what makes each."""
     at_hand = [name for name, file in NETWORKS.items() if isinstance(file, str) or file.exists()]
+    studied = [name for name in STUDIED if name in at_hand]
     if part == "train":
         for name in RECIPES:
             yield f"train | {name}", partial(train, name)
@@ -218,12 +219,12 @@ def parts(part: str) -> Iterator[tuple[str, Any]]:
             for name in at_hand:
                 yield f"engines | {name} | {engine} {precision}", partial(on_engine, name, engine, precision)
     if part == "layers":
-        for name in STUDIED:
+        for name in studied:
             for engine in ("onnx", "openvino"):
                 for choice, names in choices_of_layers(name, engine).items():
                     yield f"layers | {name} | {engine} | {choice}", partial(quantized, name, engine, names)
     if part == "calibration":
-        for name in STUDIED:
+        for name in studied:
             for count in CALIBRATIONS:
                 yield f"calibration | {name} | {count:3} images", partial(quantized, name, "openvino", count=count)
 
@@ -340,6 +341,8 @@ def main() -> None:
         for name in names:
             kept.keep(FOUND, f"time | {name}", partial(time_exported, name, options.threads))
     results = kept.read(FOUND)
+    if not rows_of(results, "engines | "):
+        raise SystemExit("There is nothing to print yet: --part train, then --part engines.")
     tables = [loss_table(results), size_table(results), study_table(results, "layers"), study_table(results, "calibration")]
     print("\n\n".join(table for table in [*tables, gate_table(results)] if "\n| " in table))
 

@@ -5,7 +5,8 @@ network of one line. The test pictures choose nothing: what counts is the last e
 saved, in runs/scale, and a run that is finished is not made again; their accuracies go to scale.json.
 
 `--time` measures what an epoch takes, on an idle machine: the networks take turns, a step of 128 pictures each, on two threads.
-Without an option the table of what is there is printed, and drawn in scale.png. timm is needed for its own row.
+Without an option the table of what is there is printed, and drawn in scale.png. Fashion-MNIST is Debian's package
+dataset-fashion-mnist; timm's network and `--time` need the peers of CONTRIBUTING.md.
 """
 
 from __future__ import annotations

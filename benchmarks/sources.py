@@ -3,7 +3,8 @@
 Its 60,000 pictures are written as PNG files and as 12 shards, into runs/sources. From each a small network is trained for one
 epoch, a fifth of each class held out, and the SHA-256 of its weights taken. Then b0, its stem of stride 1, takes 40 steps of
 128 pictures from each, on one thread, and the share of the time in which it waits for pictures is counted, after the first
-ones. Results go to sources.json, and one that is there is not made again. It takes ten minutes on two idle cores.
+ones. Results go to sources.json, and one that is there is not made again. Fashion-MNIST is Debian's package
+dataset-fashion-mnist.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def waiting(data: Data, workers: int) -> float:
 def table(found: dict[str, dict]) -> str:
     """What was found, in Markdown."""
     lines = [
-        "| 60,000 pictures as | looked at in | weights after an epoch, SHA-256 | b0 waits, read by itself | by one process |",
+        "| 60,000 pictures as | found and checked in | weights after an epoch, SHA-256 | b0 waits, read by itself | by one process |",
         "|---|---|---|---|---|",
     ]
     for source, of in found.items():

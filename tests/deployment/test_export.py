@@ -115,6 +115,18 @@ def test_a_loss_that_may_be_chance_is_refused_with_what_would_tell():
         many.require(0.01)
 
 
+@pytest.mark.parametrize("images", (100, 200, 1000))
+def test_a_loss_of_just_what_is_allowed_is_allowed(images):
+    one_in_a_hundred = images // 100
+    for right in range(one_in_a_hundred, images + 1):
+        before, after = right / images, (right - one_in_a_hundred) / images
+        Verification("int8", "images", 0.1, 0.95, after, before, drop_error=0.01).require(0.01)
+        if after > 0:
+            worse = Verification("int8", "images", 0.1, 0.95, after - 1 / images, before, drop_error=0.01)
+            with pytest.raises(DeployError, match="1.00% is allowed"):
+                worse.require(0.01)
+
+
 def test_int8_is_refused_beyond_the_allowed_loss(model, data, tmp_path):
     with pytest.raises(DeployError, match="int8 loses .* of top-1, and -100.00% is allowed"):
         export(model, tmp_path / "n", precision="int8", data=data, max_top1_drop=-1.0)

@@ -59,7 +59,7 @@ def quantize(proto: Any, inputs: np.ndarray, names: list[str] | None = None, *, 
 def names_in_int8(proto: Any, results_in_int8: bool = True) -> list[str]:
     """The names of the nodes that are computed in int8: convolutions, but for the first, the depthwise and those of gates.
 
-    The first and gates are little work. The classifier stays float, too: in int8 it more than doubled what lite0's
+    The first and gates are little work. The classifier stays float, too: in int8 it about doubled how far lite0's
     probabilities on photographs diverge. And the input of a depthwise convolution would be rounded for its sake alone, with one
     scale for large and small channels. If results are rounded anyway, a ReLU is part of that, and so is a depthwise convolution
     that a ReLU follows: one left in float between two roundings ONNX Runtime takes into int8 itself, with one scale for all

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from .metadata import Metadata
 
-COMPARED, MEASURED, CALIBRATED = 16, 1000, 200  # samples at most: to compare logits, to measure accuracy, to calibrate int8
+COMPARED, MEASURED, CALIBRATED = 16, 1000, 32  # samples at most: to compare logits, to measure accuracy, to calibrate int8
 
 
 class Samples(NamedTuple):
