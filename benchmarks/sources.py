@@ -118,7 +118,7 @@ def waiting(data: Data, workers: int) -> float:
 def table(found: dict[str, dict]) -> str:
     """What was found, in Markdown."""
     lines = [
-        "| 60,000 pictures as | found and checked in | weights after an epoch, SHA-256 | b0 waits, read by itself | by one process |",
+        "| 60,000 pictures as | found in | weights after an epoch, SHA-256 | b0 waits, read by itself | by one process |",
         "|---|---|---|---|---|",
     ]
     for source, of in found.items():
