@@ -116,6 +116,16 @@ def test_what_was_found_is_trained_with_and_looked_at(found, folder, tmp_path, c
     assert weights[0] == weights[1]
 
 
+def test_a_file_of_options_may_name_a_policy(folder, tmp_path):
+    (tmp_path / "policy.json").write_text('{"flip": true, "augment": null}')
+    for name, policy in ("a", "autoaugment"), ("b", str(tmp_path / "policy.json")):
+        file, run = tmp_path / f"{name}.json", tmp_path / name
+        file.write_text(json.dumps({"augment": policy, "epochs": 1, "resolution": 32, "folder": str(folder)}))
+        assert main(["train", f"--config={file}", f"--out={run}"]) == 0
+        recipe = training.read_record(run / "run.json")["recipe"]
+        assert (recipe["augment"], recipe["flip"]) == ("autoaugment" if name == "a" else None, True)
+
+
 def test_a_policy_that_is_none_is_refused(folder, tmp_path, capsys):
     (tmp_path / "policy.json").write_text('{"augment": [[{"operations": ["rotat"], "probability": 1, "strength": 1}]]}')
     assert main(["train", str(folder), f"--augment={tmp_path / 'policy.json'}"]) == 2

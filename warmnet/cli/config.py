@@ -12,6 +12,7 @@ from typing import Any
 from ..authoring.source_code import SourceCode
 from ..errors import InputError
 from ..networks.names import choose_one
+from .arguments import augmentation
 
 RECORDED = (
     "folder",
@@ -95,7 +96,7 @@ def _type_of(option: argparse.Action) -> type:
     """What JSON holds for an option: true or false for one without a value, text, or a number."""
     if option.nargs == 0:
         return bool
-    return str if option.type is None or isinstance(option.default, str) else float
+    return str if option.type in (None, augmentation) or isinstance(option.default, str) else float
 
 
 def _check_type(file: Path, key: str, value: Any, kind: type) -> None:
