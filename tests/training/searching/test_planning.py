@@ -17,7 +17,7 @@ TRIALS = 13
 def loss_of(job, candidates):
     """A loss that the candidate, the round and the fold decide."""
     if job.trial == 0:
-        return 1.0 + 0.01 * job.fold
+        return 2.0 + 0.01 * job.fold
     numbers = candidates[job.trial - 1]
     return 0.9 + abs(numbers["area"] - 0.7) + 0.1 * numbers["tone strength"] + 0.01 * job.fold + 0.02 * (job.round == AGAIN)
 
@@ -81,6 +81,12 @@ def test_a_candidate_that_diverges_is_none_of_the_best():
     assert not {1, 2, 3, 4, 7} & {*now.best}
     few, now = run(0, trials=3, diverged=(1, 2))
     assert not any(comparison.is_better for comparison in compare(few.get, now.best))
+
+
+def test_what_does_worse_than_the_recipe_is_not_trained_again():
+    results = {Job(trial, FIRST, fold): Result(2.0 - (trial == 0), 0.5, 1.0) for trial in range(4) for fold in range(FOLDS)}
+    now = plan(results.get, lambda n: n < 4, seed=5)
+    assert now.best == [] and {job.trial for job in now.due} == {0}
 
 
 def test_a_search_of_the_recipe_alone_finds_nothing_else():

@@ -19,7 +19,7 @@ Results = Callable[[Job], Result | None]
 class Plan(NamedTuple):
     """The candidates that are known by now, without the recipe, which is trial 0; and the trainings that are due.
 
-    - `best`: the trials that are trained again, once it is known which.
+    - `best`: the trials that did better than the recipe and are trained again, once it is known which.
     """
 
     candidates: list[Numbers]
@@ -63,7 +63,8 @@ def plan(results: Results, goes_on: Callable[[int], bool], seed: int) -> Plan:
         if due:
             return Plan(candidates, due, [])
         trials += len(members)
-    best = sorted(range(1, trials), key=lambda trial: mean_loss(results, trial))[:BEST]
+    better = [trial for trial in range(1, trials) if mean_loss(results, trial) < mean_loss(results, 0)]
+    best = sorted(better, key=lambda trial: mean_loss(results, trial))[:BEST]
     return Plan(candidates, missing(results, [0, *best], AGAIN), best)
 
 
