@@ -85,6 +85,7 @@ def test_one_image_and_one_seed_give_one_image():
         ("[", "is no JSON"),
         ("[1]", "holds no policy"),
         ('{"flipp": true}', "'flip'"),
+        ('{"flip": true, "flip": false}', "'flip' twice"),
         ('{"augment": [[{"operations": ["rotat"], "probability": 1, "strength": 0.5}]]}', "'rotate'"),
         ('{"augment": [[{"operations": ["rotate"], "probability": 1, "level": 5}]]}', "with a level"),
         ('{"augment": [[{"operations": ["autoaugment Rotate"], "probability": 1, "strength": 0.5}]]}', "with a strength"),

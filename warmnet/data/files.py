@@ -70,3 +70,28 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def read_object(path: Path, what: str, example: str) -> dict[str, Any]:
+    """The object that a JSON file of the user's holds. Raises InputError if it is none, or has a key twice.
+
+    - `what`: it should hold, and an `example`, for messages.
+    """
+    try:
+        content = json.loads(path.read_bytes(), object_pairs_hook=_once)
+    except InputError as error:
+        raise InputError(f"{path} {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no {what}. Write an object, such as {example}.")
+    return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises InputError if a key is there twice."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"has {name!r} twice. Leave one of them out.")
+    return dict(pairs)

@@ -16,7 +16,7 @@ from ..errors import InputError, extra
 from ..spelling import choose_one
 from . import autoaugment, operations
 from .autoaugment import AUTO, RAND, Reach
-from .files import parse_json, replacing
+from .files import read_object, replacing
 
 with extra("train"):
     from PIL import Image
@@ -117,14 +117,9 @@ def official(name: str, magnitude: float = 10) -> Policy:
 
 
 def read_policy(path: str | Path) -> dict[str, Any]:
-    """The settings of a recipe that a policy.json holds. Raises InputError for what is none, by its place in the file."""
+    """The settings of a recipe that a policy.json holds. Raises InputError for what is none."""
     path = Path(path)
-    try:
-        content = parse_json(path.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(content, Mapping):
-        raise InputError(f'{path} holds no policy. Write an object, such as {{"flip": true, "augment": "autoaugment"}}.')
+    content = read_object(path, "policy", '{"flip": true, "augment": "autoaugment"}')
     found = content.get("found", {})
     settings = {key: value for key, value in content.items() if key != "found"}
     for name in settings:

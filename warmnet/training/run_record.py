@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..authoring.source_code import SourceCode
+from ..data.files import read_object
 from ..data.samples import Data
 from ..errors import InputError
 from ..version import __version__
@@ -84,24 +85,7 @@ def versions() -> dict[str, str]:
 
 def read_record(path: Path) -> dict[str, Any]:
     """The content of run.json, or of another file of options. Raises InputError if it is no JSON object."""
-    try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=_once)
-    except InputError as error:
-        raise InputError(f"{path} {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise InputError(f'{path} holds no options. Write an object, such as {{"epochs": 40}}.')
-    return content
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON. Raises InputError if a key is there twice."""
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"has {name!r} twice. Leave one of them out.")
-    return dict(pairs)
+    return read_object(path, "options", '{"epochs": 40}')
 
 
 def to_json(record: Mapping[str, Any]) -> str:
