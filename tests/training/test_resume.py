@@ -238,6 +238,7 @@ def test_a_checkpoint_that_is_damaged_or_of_another_version_is_named_with_what_t
         (path.read_bytes()[:500], "damaged"),
         (b"", "damaged"),
         (b"garbage", "damaged"),
+        (b"junk", "damaged"),
     ]:
         path.write_bytes(content)
         for lazily in True, False:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from struct import error as StructError
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from .metrics import Epoch, is_over
 from .run_record import plain
 
 CHECKPOINT = "checkpoint.pt"  # the newest state of a run
+# what torch.load raises for a damaged file
+DAMAGED = OSError, RuntimeError, ValueError, EOFError, KeyError, IndexError, UnpicklingError, StructError
 APART = "recipe", "split", "network", "weights", "extended"  # what is not compared as one of many settings
 PARTS = "settings", "step", "history", "model", "optimizer"  # of a checkpoint
 SETTINGS = "recipe", "variant", "seed", "network", "weights", "extended", "split"  # that a checkpoint has
@@ -33,7 +36,7 @@ def read_checkpoint(folder: Path, lazily: bool = False) -> dict[str, Any]:
     path, cure = folder / CHECKPOINT, f"Start a new run in another --out; --weights {folder} starts it from the weights there."
     try:
         state: dict[str, Any] = torch.load(path, "cpu", weights_only=True, mmap=lazily)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, IndexError, UnpicklingError) as error:
+    except DAMAGED as error:
         raise InputError(f"{path} is damaged, and cannot be gone on with. {cure}") from error
     missing = {*PARTS} - state.keys() if isinstance(state, dict) else {*PARTS}
     missing = missing or {*SETTINGS} - state["settings"].keys()

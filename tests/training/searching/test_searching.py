@@ -1,5 +1,6 @@
 """A search, with real trainings: one policy.json however it is run; what it finds travels; what goes wrong loses nothing."""
 
+import inspect
 import json
 import shutil
 import subprocess
@@ -26,18 +27,6 @@ from warmnet.training.searching.search_folder import AGAIN, FIRST, JOURNAL, Job
 from warmnet.weights.reading import read
 
 TRIALS = 6
-NET = """
-import warmnet, warmnet.functional as W
-
-class Net(warmnet.Classifier):
-    def __init__(self, variant="small", num_classes=10, in_channels=3, *, device=None, seed=None):
-        super().__init__(variant, num_classes, in_channels, resolution=12, reduction=2)
-        self.warm_up(device, seed)
-
-    def forward(self, x):
-        x = warmnet.conv_bn_act(x, 8, 3, 2, name="stem")
-        return W.linear(x.mean((2, 3)), self.num_classes, name="classifier")
-"""
 RECIPE = replace(training.PHOTOS, epochs=3, resolution=12, batch_size=16, lr=0.02, network={}, flip=False)
 
 
@@ -49,6 +38,9 @@ class Net(warmnet.Classifier):
     def forward(self, x):
         x = warmnet.conv_bn_act(x, 8, 3, 2, name="stem")
         return W.linear(x.mean((2, 3)), self.num_classes, name="classifier")
+
+
+NET = "import warmnet, warmnet.functional as W\n\n" + inspect.getsource(Net)  # the file of the same network
 
 
 def images(count=24):
@@ -153,12 +145,15 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_policy(found, tmp_path, m
     assert again.policy.read_bytes() == found.policy.read_bytes()
 
 
-def test_a_damaged_result_or_journal_is_made_again(found, tmp_path):
+def test_a_damaged_result_checkpoint_or_journal_is_made_again(found, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(found.folder, folder)
     path = folder / "trainings" / f"{Job(2, FIRST, 1)}.json"
     path.write_bytes(path.read_bytes()[:9])
     (folder / JOURNAL).write_bytes((folder / JOURNAL).read_bytes()[:-7])
+    half = folder / "trainings" / path.stem
+    half.mkdir()
+    (half / "checkpoint.pt").write_bytes(b"junk")
     again = search(folder, resume=True)
     assert again.policy.read_bytes() == found.policy.read_bytes()
     assert result_of(folder, path.name) == result_of(found.folder, path.name)

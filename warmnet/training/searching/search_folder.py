@@ -19,7 +19,7 @@ import torch
 
 from ...data.files import parse_json, replacing, write_pickle
 from ...errors import extra
-from ..resumption import CHECKPOINT
+from ..resumption import CHECKPOINT, DAMAGED
 from ..steps import Training
 from .candidates import Numbers, as_trial, quiet
 
@@ -116,8 +116,8 @@ class Checkpoints:
         self.folder, self.saved = folder, time.monotonic()
 
     def load(self, training: Training) -> None:
-        """Go on with what a process that has ended saved here, if it did."""
-        with suppress(FileNotFoundError):
+        """Go on with what a process that has ended saved here, if it did and it can be read."""
+        with suppress(*DAMAGED):
             training.load_state_dict(torch.load(self.folder / CHECKPOINT, "cpu", weights_only=True))
 
     def save(self, training: Training) -> None:
