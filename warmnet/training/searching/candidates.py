@@ -18,6 +18,7 @@ from ...data.policy import Policy, Step
 from ...data.samples import Data
 from ...errors import InputError, extra
 from ..recipe import Recipe
+from ..sample_images import spread
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -116,8 +117,7 @@ def settings_of(numbers: Numbers, recipe: Recipe, has_colours: bool) -> dict[str
 
 def has_colours(data: Data) -> bool:
     """Whether any of 100 images, from the first to the last, has a pixel that is not grey."""
-    step = max(1, len(data.train) // LOOKED_AT)
-    for sample in data.train[::step]:
+    for sample in spread(data.train, LOOKED_AT):
         red, green, blue = to_image(sample.image).split()
         if red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes():
             return True
