@@ -82,7 +82,7 @@ def test_the_trials_are_there_with_the_recipe_the_best_so_far_and_what_was_taken
     places, values = marks(axes, "trained again, on other folds")
     assert [round(place) for place in places] == twice and values == pytest.approx([*again.values()])
     assert line(axes, f"trial {better.trial}, taken")[1] == pytest.approx([again[better.trial]])
-    assert any(f"trial {better.trial} has {-better.difference:.3f} ± {better.error:.3f} less" in text for text in words(figure))
+    assert any(f"trial {better.trial} has {-better.difference:.2g} ± {better.error:.1g} less" in text for text in words(figure))
 
 
 def test_where_nothing_is_better_the_trials_say_so_and_nothing_is_marked():

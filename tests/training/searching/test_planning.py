@@ -105,6 +105,7 @@ def test_what_cannot_be_told_from_chance_is_not_better():
     assert compared(-0.10, -0.11, -0.12).is_better
     assert not compared(0.0, 0.0, 0.0).is_better, "the recipe wins ties"
     assert not compared(-0.3, 0.2, 0.05).is_better
+    assert not compared(-0.0055, -0.0054, -0.0053).is_better and compared(-0.0066, -0.0065, -0.0064).is_better, "of 0.6"
     assert not compared(0.10, 0.11, 0.12).is_better
     assert compared(-0.10, -0.11, -0.12).difference == pytest.approx(-0.11)
     assert compared(-0.10, -0.11, -0.12).error == pytest.approx(0.01 / 3**0.5)

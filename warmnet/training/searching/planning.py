@@ -12,6 +12,7 @@ from .search_folder import AGAIN, FIRST, Job, Result
 
 FOLDS = 3  # parts of the images, each held out in turn
 BEST = 3  # candidates that are trained again, with other folds and seeds
+TIE = 0.01  # of the recipe's loss; less than that is no difference
 
 Results = Callable[[Job], Result | None]
 
@@ -31,16 +32,18 @@ class Comparison(NamedTuple):
     """A candidate beside the recipe in the trainings of the second round, on the same folds with the same seeds.
 
     - `difference`, `error`: the mean of its losses less the recipe's, and the standard error of that mean.
+    - `recipe`: the mean of the recipe's losses.
     """
 
     trial: int
     difference: float
     error: float
+    recipe: float
 
     @property
     def is_better(self) -> bool:
-        """Whether the candidate does better by more than the error. So the recipe wins ties."""
-        return self.difference < -self.error
+        """Whether the candidate does better by more than the error, and by more than a hundredth. So the recipe wins ties."""
+        return self.difference < -max(self.error, TIE * self.recipe)
 
 
 def plan(results: Results, goes_on: Callable[[int], bool], seed: int) -> Plan:
@@ -87,10 +90,9 @@ def mean_loss(results: Results, trial: int) -> float:
 
 def compare(results: Results, best: Sequence[int]) -> list[Comparison]:
     """The best candidates beside the recipe, the one with the lowest loss in the second round first."""
-    comparisons = []
+    comparisons, of_recipe = [], losses(results, 0, AGAIN)
     for trial in best:
-        pairs = zip(losses(results, trial, AGAIN), losses(results, 0, AGAIN))
-        differences = [ours - recipes for ours, recipes in pairs]
+        differences = [ours - recipes for ours, recipes in zip(losses(results, trial, AGAIN), of_recipe)]
         error = statistics.stdev(differences) / FOLDS**0.5 if all(map(math.isfinite, differences)) else math.inf
-        comparisons.append(Comparison(trial, statistics.fmean(differences), error))
+        comparisons.append(Comparison(trial, statistics.fmean(differences), error, statistics.fmean(of_recipe)))
     return sorted(comparisons, key=lambda comparison: (comparison.difference, comparison.trial))

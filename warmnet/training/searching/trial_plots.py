@@ -59,7 +59,7 @@ def trials_curve(results: Results, plan: Plan, better: Comparison | None, name: 
 def _found(better: Comparison | None) -> str:
     if better is None:
         return "nothing better than the recipe was found"
-    return f"trial {better.trial} has {-better.difference:.3f} ± {better.error:.3f} less loss than the recipe, trained again"
+    return f"trial {better.trial} has {-better.difference:.2g} ± {better.error:.1g} less loss than the recipe, trained again"
 
 
 def _plot_round(axes: Axes, results: Results, trials: Sequence[int], round: str, marker: str, color: str, label: str) -> None:
