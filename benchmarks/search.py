@@ -50,7 +50,7 @@ import warmnet  # noqa: E402
 from warmnet import training  # noqa: E402
 from warmnet.data import Data, Sample  # noqa: E402
 from warmnet.data.loading import derive_seed  # noqa: E402
-from warmnet.data.policy import SETTINGS  # noqa: E402
+from warmnet.data.policy_file import SETTINGS  # noqa: E402
 from warmnet.training.run import fit, prepared, repeatable, train  # noqa: E402
 from warmnet.training.searching.candidates import draw, has_colours, settings_of  # noqa: E402
 from warmnet.training.searching.opening import SEARCH, go_on  # noqa: E402

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from .errors import InputError
+
 
 def whole(name: str, value: Any, least: int = 1) -> int:
     """`value`, a whole number of any kind, as an int."""
@@ -37,6 +39,14 @@ def not_negative(name: str, value: Any) -> None:
 def share(name: str, value: Any) -> None:
     """Refuse what is no number at least 0 and below 1."""
     _number(name, value, 0 <= value < 1 if _is_number(value) else False, "at least 0 and below 1")
+
+
+def within(name: str, value: Any, least: float, most: float, kind: type = float) -> None:
+    """Raise InputError for what is no number from `least` to `most`, or with the kind int no whole one."""
+    fits = _is_number(value) and (kind is float or isinstance(value, int))
+    if not fits or not least <= value <= most:
+        expected = "a whole number" if kind is int else "a number"
+        raise InputError(f"{name} is {value!r}; it must be {expected} from {least:g} to {most:g}.")
 
 
 def spread(name: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:

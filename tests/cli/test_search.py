@@ -1,13 +1,17 @@
 """`warmnet search`: what it says, what it refuses, how it goes on; and what is found is trained with."""
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from pictures import write_digits
 from test_train import NET
 
 from warmnet import training
-from warmnet.cli.main import main
+from warmnet.cli import train_options
+from warmnet.cli.main import main, parse
+from warmnet.training.run_record import to_json
 from warmnet.training.searching import running
 
 
@@ -114,6 +118,39 @@ def test_what_was_found_is_trained_with_and_looked_at(found, folder, tmp_path, c
     assert main(["train", f"--config={tmp_path / 'run'}", f"--out={tmp_path / 'again'}"]) == 0
     weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("run", "again")]
     assert weights[0] == weights[1]
+
+
+def test_of_a_policy_that_was_edited_a_run_that_goes_on_says_what_differs(folder, model, tmp_path, capsys):
+    policy, out = tmp_path / "policy.json", tmp_path / "run"
+    step = {"operations": ["rotate", "shear_x"], "probability": 0.5, "strength": 0.2}
+    words = "train", str(folder), model, "--epochs=1", "--resolution=12", "--set=network={}", f"--out={out}", "--resume"
+    policy.write_text(json.dumps({"augment": [[step]], "found": {"seed": 1}}))
+    assert main([*words[:-1], f"--augment={policy}"]) == 0
+    policy.write_text(json.dumps({"augment": [[step | {"strength": 0.4}]]}))
+    capsys.readouterr()
+    assert main([*words, f"--augment={policy}"]) == 2
+    err = capsys.readouterr().err
+    assert "augment.sub_policies[0][0].strength was 0.2 and is 0.4" in err and "operations" not in err and "found" not in err
+    policy.write_text(json.dumps({"augment": [[step]], "found": {"seed": 2}}))
+    assert main([*words, f"--augment={policy}"]) == 2
+    assert "is finished" in capsys.readouterr().err, "where it comes from does not count"
+
+
+@pytest.mark.parametrize("option", ["--augment=POLICY.JSON", "--set=augment=POLICY.JSON"])
+def test_a_policy_is_read_by_either_option_and_its_origin_goes_with_it(folder, tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    Path("POLICY.JSON").write_text('{"augment": null, "erase": 0.5, "found": {"seed": 1}}')
+    by_policy = recipe_of("train", folder, option, "--recipe=timm-b0")
+    assert (by_policy.augment, by_policy.erase, by_policy.found) == (None, 0.5, {"seed": 1})
+    Path("run.json").write_text(to_json({"recipe": asdict(by_policy), "folder": str(folder)}))
+    assert recipe_of("train", "--config=run.json").found == {"seed": 1}
+    assert recipe_of("train", "--config=run.json", "--augment=randaugment").found == {}
+
+
+def recipe_of(*words):
+    """The recipe that a command line stands for."""
+    arguments = parse(words)
+    return train_options.recipe_of(train_options.with_options_of_file(arguments, arguments.config and Path(arguments.config)))
 
 
 def test_a_file_of_options_may_name_a_policy(folder, tmp_path):

@@ -1,8 +1,10 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from warmnet.data import Augmentation, Preprocessing
+from warmnet.data.policy import Policy, Step
 from warmnet.errors import InputError
 from warmnet.training.recipe import DIGITS, PHOTOS, RECIPES, Recipe
 from warmnet.training.schedule import paper
@@ -87,7 +89,7 @@ def test_fine_tuning_is_as_long_as_few_or_many_images_need():
         {"epochs": 2.5},
         {"shift": -3}, {"erase": 2}, {"warmup": 2}, {"weight_decay": -1}, {"magnitude": -5}, {"flip": "no"}, {"network": 5},
         {"flip": 1}, {"patience": True}, {"unfreeze": 9},
-        {"freeze": 5}, {"crop": 0}, {"crop": 5}, {"name": 5},
+        {"freeze": 5}, {"crop": 0}, {"crop": 5}, {"name": 5}, {"found": 5}, {"area": (True, True)}, {"area": "12"},
     ],
     ids=str,
 )  # fmt: skip
@@ -95,6 +97,18 @@ def test_settings_out_of_range_are_refused_by_name(wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(InputError, match=f"{name} is"):
         Recipe(**{"name": "mine", "epochs": 3, **wrong})
+
+
+@pytest.mark.parametrize("file", ["x.json", "X.JSON", Path("x.json")])
+def test_a_file_of_a_policy_is_to_be_read_first(file):
+    with pytest.raises(InputError, match=r"a file. Read it, by warmnet.data.read_policy: .*read_policy\('[xX]"):
+        DIGITS.with_settings({"augment": file})
+
+
+def test_a_policy_may_be_given_as_json_has_it():
+    step = {"operations": ["hue"], "probability": 0.5, "strength": 0.3}
+    policies = [DIGITS.with_settings({"augment": augment}).augment for augment in ([[step]], {"sub_policies": [[step]]})]
+    assert policies[0] == policies[1] == Policy(((Step(("hue",), 0.5, strength=0.3),),))
 
 
 def test_what_a_network_is_made_with_by_the_run_is_no_option_of_a_recipe():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..data.files import check_writable
+from ..data.files import check_writable, is_json
 from ..deployment.devices import available_devices
 from ..errors import InputError
 from ..networks.families import NAMES
@@ -77,7 +77,7 @@ def setting(text: str) -> tuple[str, Any]:
 
 def augmentation(text: str) -> str:
     """The name of a policy, or of a file of one."""
-    if text not in AUGMENTATIONS and not text.endswith(".json"):
+    if text not in AUGMENTATIONS and not is_json(text):
         names = choose_one(text, (*AUGMENTATIONS, "policy.json"))
         raise argparse.ArgumentTypeError(f"{text!r} is no policy. {names}")
     return text

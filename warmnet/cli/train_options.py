@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..authoring.user_networks import load_network
+from ..data.files import is_json
 from ..errors import InputError
 from ..networks.classifier import Classifier
 from ..networks.families import NAMES
@@ -93,6 +94,7 @@ def source_of(arguments: argparse.Namespace, network: type[Classifier]) -> Class
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
     """The recipe that is named, with the settings that are given: options that are called like one of its fields, and --set."""
     from .. import training
+    from ..data.policy_file import read_policy
 
     settings = training.from_json(arguments.recipe_settings)
     name = settings.pop("name", None) or arguments.recipe or ("finetune" if arguments.weights else "small")
@@ -100,17 +102,18 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
         raise InputError("The recipe finetune keeps the statistics of weights that are there. Name them with --weights.")
     names = {field.name for field in fields(training.Recipe)} - {"name"}
     given = {key: value for key, value in vars(arguments).items() if key in names and value is not None}
-    if str(given.get("augment")).endswith(".json"):
-        from ..data.policy import read_policy
-
-        given |= read_policy(given["augment"])
+    given |= dict(arguments.set)
+    if is_json(given.get("augment")):
+        given = read_policy(given.pop("augment")) | given
+    elif "augment" in given:
+        given = {"found": {}} | given  # and not where that of a run came from
     if name in training.RECIPES:
         recipe = training.DIGITS if name == "small" and not arguments.folder else training.RECIPES[name]
     elif settings.keys() >= names:  # one of the user's own, whole
         recipe = training.Recipe(name, **settings)
     else:
         raise InputError(f"{arguments.config} is of the recipe {name!r}. {choose_one(str(name), training.RECIPES)}.")
-    return recipe.with_settings(settings | given | dict(arguments.set))
+    return recipe.with_settings(settings | given)
 
 
 def execution_of(arguments: argparse.Namespace) -> Execution:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from .folders import folder
     from .in_memory import arrays
     from .loading import Batches, Images, loader
+    from .policy_file import read_policy
     from .scanned_digits import digits
     from .tar_shards import shards
 
 __all__ = [
     "Augmentation", "Batches", "Data", "DataError", "ImageError", "Images", "Preprocessing", "Sample", "WorkerError", "arrays",
-    "digits", "folder", "loader", "read_image", "shards", "to_image",
+    "digits", "folder", "loader", "read_image", "read_policy", "shards", "to_image",
 ]  # fmt: skip
 
 _FILES = {  # that need packages which `import warmnet` does not import
@@ -31,6 +32,7 @@ _FILES = {  # that need packages which `import warmnet` does not import
     "digits": "scanned_digits",
     "folder": "folders",
     "loader": "loading",
+    "read_policy": "policy_file",
     "shards": "tar_shards",
 }
 

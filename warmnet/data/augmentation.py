@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
+from ..checks import within
 from ..errors import InputError, extra
 from ..spelling import choose_one
 from .autoaugment import auto_augment, rand_augment
 from .crop import SMALLEST, official_crop, random_resized_crop
 from .erasing import random_erasing
 from .operations import border_colour
-from .policy import Policy
+from .policy import HIGHEST_LEVEL, Policy
 from .preprocessing import Preprocessing
 from .timm_augment import timm_rand_augment
 
@@ -35,8 +37,8 @@ class Augmentation:
     - `sampling`: 'official' or 'torchvision', see crop.py, a random part of the image; 'part', one with a share of the area in
       `area`; or 'shift', all of it, moved by up to the share `shift` of its side; the colour of its border comes in.
     - `random_interpolation`: bilinear or bicubic, drawn for each image; else the interpolation of the preprocessing.
-    - `flip`: mirrored half of the time. `augment`: 'autoaugment'; 'randaugment' of `magnitude`, see autoaugment.py; or
-      'randaugment-timm' of it, at most 10, see timm_augment.py; or a `Policy` of one's own, see policy.py.
+    - `flip`: mirrored half of the time. `augment`: 'autoaugment'; 'randaugment' of `magnitude`, from 0 to 30, see
+      autoaugment.py; or 'randaugment-timm' of it, at most 10, see timm_augment.py; or a `Policy` of one's own, see policy.py.
     - `erase`: how often, in 0..1, a box of noise is put in.
 
     >>> import random
@@ -61,6 +63,12 @@ class Augmentation:
             raise InputError(f"sampling is {self.sampling!r}. {choose_one(self.sampling, SAMPLINGS)}.")
         if not isinstance(self.augment, Policy) and self.augment not in (None, *POLICIES):
             raise InputError(f"augment is {self.augment!r}. {choose_one(self.augment, (None, *POLICIES))}.")
+        if not isinstance(self.flip, bool):
+            raise InputError(f"flip is {self.flip!r}; it must be True or False.")
+        _check_area(self.area)
+        within("shift", self.shift, 0, 1)
+        within("magnitude", self.magnitude, 0, HIGHEST_LEVEL)
+        within("erase", self.erase, 0, 1)
 
     def __call__(self, image: Image, preprocessing: Preprocessing, rng: random.Random) -> Tensor:
         """(3, resolution, resolution): an RGB image, augmented and normalized."""
@@ -103,3 +111,10 @@ class Augmentation:
         left = margin + rng.uniform(-1, 1) * farthest
         top = margin + rng.uniform(-1, 1) * farthest
         return ImageOps.expand(image, margin, border_colour(image)), (left, top, left + image.width, top + image.height)
+
+
+def _check_area(area: Any) -> None:
+    """Raise if it is not two shares, the smaller one first."""
+    is_pair = isinstance(area, (list, tuple)) and len(area) == 2 and all(type(share) in (int, float) for share in area)
+    if not is_pair or not 0 < area[0] <= area[1] <= 1:
+        raise InputError(f"area is {area!r}; it must be two shares of the image, (0.25, 1.0).")

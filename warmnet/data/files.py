@@ -64,6 +64,11 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
         csv.writer(file).writerows(rows)
 
 
+def is_json(name: Any) -> bool:
+    """Whether it is the name of a JSON file."""
+    return isinstance(name, (str, Path)) and str(name).lower().endswith(".json")
+
+
 def parse_json(text: str | bytes) -> Any:
     """What JSON text holds; a ValueError if it is not JSON, or is nested too deeply to be read."""
     try:

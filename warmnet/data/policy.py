@@ -1,29 +1,28 @@
-"""Policies: how images are changed, in a file that people read and edit."""
+"""Policies: operations that change images, how often and how strongly."""
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..checks import within
 from ..errors import InputError, extra
 from ..spelling import choose_one
+from ..text import shortened
 from . import autoaugment, operations
 from .autoaugment import AUTO, RAND, Reach
-from .files import read_object, replacing
 
 with extra("train"):
     from PIL import Image
 
 Operation = Callable[[float, Image.Image, random.Random], Image.Image]
-SETTINGS = "sampling", "area", "shift", "flip", "augment"  # of a recipe: what policy.json says
 HIGHEST_LEVEL = 30.0  # of RandAugment; AutoAugment's is 10
+SHOWN = 60  # letters of a value in a message
 
 
 @dataclass(frozen=True)
@@ -40,21 +39,21 @@ class Step:
     level: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.operations, str) or not isinstance(self.operations, Iterable) or not [*self.operations]:
-            raise InputError(f"operations is {self.operations!r}; it must be names of operations, ['rotate', 'shear_x'].")
+        if not isinstance(self.operations, (list, tuple)) or not self.operations:
+            raise InputError(f"operations is {_shown(self.operations)}; it must be names of operations, ['rotate', 'shear_x'].")
         object.__setattr__(self, "operations", tuple(self.operations))
         if (self.strength is None) == (self.level is None):
-            raise InputError(f"A step of {', '.join(map(str, self.operations))} needs a strength, or of official ones a level.")
+            raise InputError(f"A step of {_shown(self.operations)} needs a strength, or if they are official ones a level.")
         known = BY_STRENGTH if self.level is None else BY_LEVEL
         for name in self.operations:
             if not isinstance(name, str) or name not in known:
                 kind = "strength" if self.level is None else "level"
-                raise InputError(f"Unknown operation {name!r} with a {kind}. {choose_one(name, known)}.")
-        for name, most in ("probability", 1.0), ("strength", 1.0), ("level", HIGHEST_LEVEL):
-            value = getattr(self, name)
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not (value is None and name != "probability") and not (is_number and 0 <= value <= most):
-                raise InputError(f"{name} is {value!r}; it must be a number from 0 to {most:g}.")
+                raise InputError(f"Unknown operation {_shown(name)} with a {kind}. {choose_one(name, known)}.")
+        within("probability", self.probability, 0, 1)
+        if self.strength is not None:
+            within("strength", self.strength, 0, 1)
+        if self.level is not None:
+            within("level", self.level, 0, HIGHEST_LEVEL)
 
     def __call__(self, image: Image.Image, rng: random.Random) -> Image.Image:
         """An RGB image after the step."""
@@ -71,7 +70,7 @@ class Step:
 class Policy:
     """Of `sub_policies`, each a number of steps one after the other, one is drawn for each image.
 
-    - `found`: where it comes from: of a search the seed, the resolution, the images and the losses. It changes nothing.
+    One without steps leaves the image as it is.
 
     >>> import random
     >>> from PIL import Image
@@ -82,12 +81,12 @@ class Policy:
     """
 
     sub_policies: tuple[tuple[Step, ...], ...]
-    found: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.sub_policies, (list, tuple)) or not self.sub_policies:
-            raise InputError(f"sub_policies is {self.sub_policies!r}; it must be a list of lists of steps.")
-        object.__setattr__(self, "sub_policies", tuple(_steps(steps) for steps in self.sub_policies))
+            raise InputError(f"The sub-policies are {_shown(self.sub_policies)}; they must be a list of lists of steps.")
+        sub_policies = tuple(_steps(steps, f"sub-policy {number}") for number, steps in enumerate(self.sub_policies, 1))
+        object.__setattr__(self, "sub_policies", sub_policies)
 
     def __call__(self, image: Image.Image, rng: random.Random) -> Image.Image:
         """An RGB image after the steps of one of the sub-policies."""
@@ -101,7 +100,9 @@ class Policy:
 
 
 def as_policy(augment: Any) -> Any:
-    """A policy for what a file holds of it, a mapping; whatever else stays."""
+    """A policy for what JSON has of it, a list of its sub-policies or an object with them; whatever else stays."""
+    if isinstance(augment, (list, tuple)):
+        return Policy(tuple(augment))
     return Policy(**_keywords(Policy, augment)) if isinstance(augment, Mapping) else augment
 
 
@@ -116,60 +117,39 @@ def official(name: str, magnitude: float = 10) -> Policy:
     raise InputError(f"Unknown policy {name!r}. {choose_one(name, ('autoaugment', 'randaugment'))}.")
 
 
-def read_policy(path: str | Path) -> dict[str, Any]:
-    """The settings of a recipe that a policy.json holds. Raises InputError for what is none."""
-    path = Path(path)
-    content = read_object(path, "policy", '{"flip": true, "augment": "autoaugment"}')
-    found = content.get("found", {})
-    settings = {key: value for key, value in content.items() if key != "found"}
-    for name in settings:
-        if name not in SETTINGS:
-            raise InputError(f"{path} has {name!r}, and a policy has no such setting. {choose_one(name, SETTINGS)}.")
-    try:
-        if isinstance(settings.get("augment"), list):
-            settings["augment"] = Policy(settings["augment"], found)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    if isinstance(settings.get("area"), list):
-        settings["area"] = tuple(settings["area"])
-    return settings
-
-
-def write_policy(path: Path, settings: Mapping[str, Any], found: Mapping[str, Any] | None = None) -> None:
-    """Write policy.json, of settings of a recipe and where they come from."""
-    augment = settings["augment"]
-    content: dict[str, Any] = {name: settings[name] for name in SETTINGS}
-    if isinstance(augment, Policy):
-        content["augment"] = [[_as_json(step) for step in steps] for steps in augment.sub_policies]
-    content["found"] = dict(augment.found if found is None and isinstance(augment, Policy) else found or {})
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _as_json(step: Step) -> dict[str, Any]:
-    """What there is of a step."""
-    values = {field.name: getattr(step, field.name) for field in fields(step)}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _steps(steps: Any) -> tuple[Step, ...]:
+def _steps(steps: Any, place: str) -> tuple[Step, ...]:
+    """The steps of a sub-policy, as they are or as JSON has them. An InputError says at which `place` it is."""
     if not isinstance(steps, (list, tuple)):
-        raise InputError(f"A sub-policy is {steps!r}; it must be a list of steps.")
-    return tuple(step if isinstance(step, Step) else Step(**_keywords(Step, step)) for step in steps)
+        raise InputError(f"{place} is {_shown(steps)}; it must be a list of steps.")
+    return tuple(_step(step, f"{place}, step {number}") for number, step in enumerate(steps, 1))
+
+
+def _step(step: Any, place: str) -> Step:
+    if isinstance(step, Step):
+        return step
+    try:
+        return Step(**_keywords(Step, step))
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
 
 
 def _keywords(kind: type, content: Any) -> dict[str, Any]:
     """The arguments of a dataclass that an object of JSON holds. Raises InputError if it holds others."""
     of_kind = {field.name: field for field in fields(kind)}
     if not isinstance(content, Mapping):
-        raise InputError(f"A {kind.__name__.lower()} is {content!r}; it must be an object with {', '.join(of_kind)}.")
+        raise InputError(f"A {kind.__name__.lower()} is {_shown(content)}; it must be an object with {', '.join(of_kind)}.")
     for name in content:
         if name not in of_kind:
-            raise InputError(f"A {kind.__name__.lower()} has {name!r}. {choose_one(name, of_kind)}.")
+            raise InputError(f"A {kind.__name__.lower()} has {_shown(name)}. {choose_one(name, of_kind)}.")
     for name, each in of_kind.items():
-        if name not in content and each.default is MISSING and each.default_factory is MISSING:
-            raise InputError(f"A {kind.__name__.lower()} lacks {name}: {dict(content)}.")
+        if name not in content and each.default is MISSING:
+            raise InputError(f"A {kind.__name__.lower()} lacks {name}: {_shown(dict(content))}.")
     return dict(content)
+
+
+def _shown(value: Any) -> str:
+    """A value in a message."""
+    return shortened(repr(value), SHOWN)
 
 
 def _by_level(operation: str, reach: Reach) -> Operation:

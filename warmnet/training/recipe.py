@@ -7,8 +7,11 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from inspect import signature
 from typing import Any
 
-from ..data.augmentation import POLICIES, SAMPLINGS, Augmentation
+from ..checks import within
+from ..data.augmentation import Augmentation
+from ..data.files import is_json
 from ..data.policy import Policy, as_policy
+from ..data.policy_file import check_found
 from ..data.preprocessing import INTERPOLATIONS, Preprocessing
 from ..data.samples import Data
 from ..errors import InputError
@@ -39,6 +42,7 @@ class Recipe:
     - `resolution`, `crop`, `interpolation`: of `Preprocessing`. With the interpolation 'random', images that are trained on are
       bilinear or bicubic, and the others bicubic.
     - `sampling`, `area`, `shift`, `flip`, `augment`, `magnitude`, `erase`: of `Augmentation`.
+    - `found`: where those come from, if a search has found them; it changes nothing. Default: {}.
     - The defaults of `resolution`, `crop` and `area` depend on the size of the images, see resolution.py.
     - `mixup`, `cutmix`: their alpha, each for half of the steps if both.
 
@@ -77,6 +81,7 @@ class Recipe:
     mixup: float = 0.0
     cutmix: float = 0.0
     erase: float = 0.0
+    found: Mapping[str, Any] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
     zero_classifier: bool = False
     class_weights: bool = False
@@ -86,21 +91,24 @@ class Recipe:
     unfreeze: int = 0
 
     def __post_init__(self) -> None:
+        if is_json(self.augment):
+            read = f"recipe.with_settings(read_policy({str(self.augment)!r}))"
+            raise InputError(f"augment is {str(self.augment)!r}, a file. Read it, by warmnet.data.read_policy: {read}.")
         object.__setattr__(self, "augment", as_policy(self.augment))
         for name, choices in CHOICES.items():
-            if not isinstance(getattr(self, name), Policy) and getattr(self, name) not in choices:
+            if getattr(self, name) not in choices:
                 raise InputError(f"{name} is {getattr(self, name)!r}. {choose_one(getattr(self, name), choices)}.")
         for name, (kind, least, most) in RANGES.items():
             _check_number(name, getattr(self, name), kind, least, most)
-        for name in ("decay_biases", "flip", "zero_classifier", "class_weights", "frozen_norm"):
+        for name in ("decay_biases", "zero_classifier", "class_weights", "frozen_norm"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be True or False.")
         for name in ("name", "freeze"):
             if not isinstance(getattr(self, name), str) and not (name == "freeze" and self.freeze is None):
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be text.")
         _check_network(self.network)
-        if self.area is not None:
-            _check_area(self.area)
+        check_found(self.found)
+        self._augmentation((1, 1) if self.area is None else self.area)  # or an error
         if self.epochs is not None and self.unfreeze > self.epochs:
             raise InputError(f"unfreeze is {self.unfreeze}: after {self.epochs} epochs some stages would not have learned.")
         if self.freeze is not None and self.unfreeze:
@@ -121,8 +129,11 @@ class Recipe:
         """How images are trained on."""
         if self.area is None:
             raise InputError("The recipe's area is not chosen yet. Call sized() first.")
+        return self._augmentation(self.area)
+
+    def _augmentation(self, area: tuple[float, float]) -> Augmentation:
         return Augmentation(
-            self.sampling, self.area, self.shift, self.interpolation == "random",
+            self.sampling, area, self.shift, self.interpolation == "random",
             self.flip, self.augment, self.magnitude, self.erase,
         )  # fmt: skip
 
@@ -199,10 +210,7 @@ def _check_number(name: str, value: Any, kind: type, least: float, most: float) 
     """Raise if the value is not a number of the kind in the range, or None where the setting may be."""
     if value is None and Recipe.__dataclass_fields__[name].default in (None, MISSING):
         return
-    is_number = isinstance(value, (int,) if kind is int else (int, float)) and not isinstance(value, bool)
-    if not is_number or not least <= value <= most:
-        expected = "a whole number" if kind is int else "a number"
-        raise InputError(f"{name} is {value!r}; it must be {expected} from {least:g} to {most:g}.")
+    within(name, value, least, most, kind)
 
 
 def _check_network(options: Any) -> None:
@@ -213,30 +221,18 @@ def _check_network(options: Any) -> None:
         raise InputError(f"network has {name!r}, which is no option of a recipe: {ELSEWHERE[name]}.")
 
 
-def _check_area(area: Any) -> None:
-    """Raise if it is not two shares, the smaller one first."""
-    try:
-        low, high = area
-        if not 0 < low <= high <= 1:
-            raise ValueError
-    except (TypeError, ValueError):
-        raise InputError(f"area is {area!r}; it must be two shares of the image, (0.25, 1.0).") from None
-
-
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "optimizer": ("adamw", "rmsprop", "sgd"),
     "schedule": ("cosine", "paper", "timm"),
     "ema": (None, "paper", "constant"),
-    "sampling": SAMPLINGS,
-    "augment": (None, *POLICIES),
     "interpolation": (*INTERPOLATIONS, "random"),
 }
 
 RANGES: dict[str, tuple[type, float, float]] = {
     "epochs": (int, 1, 1e6), "resolution": (int, 1, 1e4), "batch_size": (int, 2, 1e9), "lr": (float, 0, 1e6),
     "base_lr": (float, 0, 1e6), "warmup": (float, 0, 1), "weight_decay": (float, 0, 1e6), "patience": (int, 1, 1e6),
-    "label_smoothing": (float, 0, 1), "shift": (float, 0, 1), "magnitude": (float, 0, 30), "mixup": (float, 0, 1e6),
-    "cutmix": (float, 0, 1e6), "erase": (float, 0, 1), "crop": (float, 1e-6, 1), "layer_decay": (float, 1e-6, 1),
+    "label_smoothing": (float, 0, 1), "mixup": (float, 0, 1e6),
+    "cutmix": (float, 0, 1e6), "crop": (float, 1e-6, 1), "layer_decay": (float, 1e-6, 1),
     "unfreeze": (int, 0, 1e6),
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from ..authoring.source_code import SourceCode
 from ..data.split_csv import SPLIT, SplitRow, read_split
 from ..errors import InputError
 from .metrics import Epoch, is_over
-from .run_record import plain
+from .run_record import differences, plain
 
 CHECKPOINT = "checkpoint.pt"  # the newest state of a run
 # what torch.load raises for a damaged file
@@ -85,11 +85,11 @@ def check_settings(folder: Path, state: Mapping[str, Any], now: Mapping[str, Any
             f"was started with, or start a new run."
         )
     old, new = plain(_flat(before)), plain(_flat(now))
-    changes = []
+    changes = list[str]()
     for name in {**old, **new}:
         is_longer = finished and name in MAY_GROW and (new[name] or 0) > (old[name] or 0) > 0
-        if old.get(name) != new.get(name) and not is_longer:
-            changes.append(f"{name} was {old.get(name)} and is {new.get(name)}")
+        if not is_longer:
+            changes += differences(name, old.get(name), new.get(name))
     if changes:
         advice = "Go on with what it was started with."
         if not finished and old["epochs"] != new["epochs"]:
@@ -166,5 +166,6 @@ def _networks_differ(folder: Path, before: str | None, now: str | None) -> str:
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's settings beside the others."""
-    return {**settings["recipe"], **{name: value for name, value in settings.items() if name not in APART}}
+    """The recipe's settings beside the others. Where they were found changes nothing."""
+    recipe = {name: value for name, value in settings["recipe"].items() if name != "found"}
+    return {**recipe, **{name: value for name, value in settings.items() if name not in APART}}

@@ -19,6 +19,7 @@ from ..authoring.source_code import SourceCode
 from ..data.files import read_object
 from ..data.samples import Data
 from ..errors import InputError
+from ..text import shortened
 from ..version import __version__
 from ..weights.option_values import NotForFilesError, decode, encode
 from .execution import Execution, count_processes_and_threads
@@ -26,6 +27,7 @@ from .metrics import Epoch
 from .recipe import Recipe
 
 RECORD = "run.json"
+SHOWN = 60  # letters of a setting in a message
 FACTS = (
     "source_code", "weights_sha256", "images", "classes", "processes", "threads", "versions", "command_line", "started",
     "extended", "results", "split", "trials", "minutes", "jobs",
@@ -107,6 +109,25 @@ def from_json(settings: Mapping[str, Any]) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """A setting as run.json would give it back: lists for tuples."""
     return json.loads(json.dumps(value, default=_in_json))
+
+
+def differences(name: str, before: Any, now: Any) -> list[str]:
+    """What differs between a setting as it was and as it is, both as JSON has them: 'network.dropout was 0.2 and is 0.5'.
+
+    Of a setting that is long to write, only the parts that differ.
+    """
+    if before == now:
+        return []
+    is_long = max(len(str(before)), len(str(now))) > SHOWN
+    if is_long and isinstance(before, dict) and isinstance(now, dict):
+        parts = [differences(f"{name}.{key}", before.get(key), now.get(key)) for key in {**before, **now}]
+        return [each for part in parts for each in part]
+    if is_long and isinstance(before, list) and isinstance(now, list):
+        if len(before) != len(now):
+            return [f"{name} had {len(before)} entries and has {len(now)}"]
+        parts = [differences(f"{name}[{place}]", *pair) for place, pair in enumerate(zip(before, now))]
+        return [each for part in parts for each in part]
+    return [f"{name} was {shortened(str(before), SHOWN)} and is {shortened(str(now), SHOWN)}"]
 
 
 def _in_json(value: Any) -> Any:

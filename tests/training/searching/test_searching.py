@@ -17,7 +17,7 @@ import warmnet
 import warmnet.functional as W
 from warmnet import training, weights
 from warmnet.authoring.user_networks import find_network
-from warmnet.data.policy import read_policy
+from warmnet.data import read_policy
 from warmnet.errors import InputError
 from warmnet.training.run_folder import RunFolder
 from warmnet.training.searching import process, running
@@ -190,14 +190,14 @@ def test_minutes_end_a_search_after_a_generation(tmp_path):
 
 def test_a_policy_that_is_found_travels_with_the_weights(tmp_path):
     """AutoAugment blackens and inverts pictures that differ in brightness, so that a candidate does better."""
-    bad = replace(RECIPE, augment="autoaugment", epochs=6)
+    bad = replace(RECIPE, augment="autoaugment", epochs=6, lr=0.05)
     better = training.search(images(36), bad, tmp_path / "run", trials=6, network=Net, seed=1)
     content = json.loads(better.policy.read_text())
     assert better.is_better and content["found"]["result"] == "better than the recipe"
     assert content["found"]["difference"] < -content["found"]["standard error"] < 0
     trained = better.folder / f"trial-{content['found']['trial']:03}"
     metadata = read(trained).description.metadata["recipe"]
-    assert metadata["augment"]["found"] == content["found"] and metadata["flip"] == content["flip"]
+    assert metadata["found"] == content["found"] and metadata["flip"] == content["flip"]
     recipe = bad.with_settings(read_policy(better.policy))
     with one_thread():
         again = training.fit(images(36), recipe, tmp_path / "again", network=Net, seed=1, progress=False)
@@ -207,6 +207,14 @@ def test_a_policy_that_is_found_travels_with_the_weights(tmp_path):
     taken = json.loads(longer.policy.read_text())["found"]["trial"]
     metrics = (better.folder / f"trial-{taken:03}" / "metrics.csv").read_text().splitlines()
     assert longer.found == float(metrics[-1].split(",")[5]), "of the network that was trained by this policy"
+
+
+def test_the_policy_of_a_search_that_found_nothing_is_all_that_the_recipe_does_to_images(tmp_path):
+    recipe = replace(RECIPE, augment="randaugment", magnitude=15, erase=0.25)
+    found = training.search(images(), recipe, tmp_path / "run", trials=1, network=Net)
+    again = RECIPE.with_settings(read_policy(found.policy))
+    assert (again.augment, again.magnitude, again.erase) == ("randaugment", 15, 0.25)
+    assert again.found["result"] == "nothing better than the recipe was found"
 
 
 def test_what_cannot_be_searched_is_refused_before_a_training(tmp_path):

@@ -13,7 +13,7 @@ from ...errors import InputError
 from ..initial_network import digest
 from ..resumption import check_same_images
 from ..run_folder import check_free
-from ..run_record import new_record, plain, read_record, run_settings, to_json
+from ..run_record import differences, new_record, plain, read_record, run_settings, to_json
 from .process import END, TRIALS, Length, Search
 
 SEARCH = "search.json"
@@ -64,11 +64,10 @@ def read_search(folder: Path) -> dict[str, Any]:
 
 def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise InputError if the search in a folder is another than this one."""
-    changes = []
+    changes = list[str]()
     for name, value in {**now, **now["recipe"]}.items():
-        old = {**before, **before["recipe"]}.get(name)
-        if name in ("variant", "seed", "source_code", "weights_sha256", *now["recipe"]) and old != value:
-            changes.append(f"{name} was {old} and is {value}")
+        if name in ("variant", "seed", "source_code", "weights_sha256", *now["recipe"]) and name != "found":
+            changes += differences(name, {**before, **before["recipe"]}.get(name), value)
     if changes:
         raise InputError(
             f"The search in {folder} was started otherwise: {'; '.join(changes)}. Go on with what it was started with, or "

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...data.files import replacing
 from ...data.loading import derive_seed, worker_errors
-from ...data.policy import SETTINGS
+from ...data.policy_file import SETTINGS
 from ...data.samples import Data
 from ...data.split_csv import SplitRow, digest_of, split_of
 from ...networks.classifier import Classifier
@@ -199,13 +199,9 @@ class Search:
         return confusion
 
     def policy_settings(self, better: Comparison | None) -> dict[str, Any]:
-        """The settings of policy.json: the candidate's, which know where they come from, or the recipe's own."""
-        if better is None:
-            return {name: getattr(self.recipe, name) for name in SETTINGS}
-        settings = self._settings_of(better.trial)
-        if settings["augment"] is not None:
-            settings["augment"] = replace(settings["augment"], found=self.found(better))
-        return settings
+        """The settings of policy.json: by the candidate, or the recipe as it is, and where they come from."""
+        recipe = self.recipe_of(better.trial if better else 0)
+        return {**{name: getattr(recipe, name) for name in SETTINGS}, "found": self.found(better)}
 
     def found(self, better: Comparison | None) -> dict[str, Any]:
         """Where the policy comes from: nothing that depends on time or on the number of processes."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...data.policy import write_policy
+from ...data.policy_file import write_policy
 from ...data.samples import Data
 from ...errors import InputError
 from ...networks.classifier import Classifier
@@ -79,7 +79,7 @@ def search(
 def outcome_of(search: Search) -> Outcome:
     """What was found; policy.json, the journal and the pictures are written."""
     better, plan, files = search.better, search.plan(), search.files
-    write_policy(files.path / POLICY, search.policy_settings(better), search.found(better))
+    write_policy(files.path / POLICY, search.policy_settings(better))
     losses = [mean_loss(files.result, trial) for trial in range(1 + len(plan.candidates))]
     files.write_journal(plan.candidates, losses[1:])
     confusions = [search.confusion(name) for name in search.last]
