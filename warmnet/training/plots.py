@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ with extra("train"):
 
 TRAINED, HELD_OUT, KEPT = "#7a8ba3", "#d1495b", "#222222"
 MOST_DOTS = 50  # epochs that have a dot on the curve
+LEAST = 0.01  # of the losses: the height of their axis
 JUMP = 20  # a loss so many times the median wants a logarithmic scale
 
 
@@ -74,6 +76,22 @@ def _plot_metric(axes: Axes, history: Sequence[Epoch], metric: str, kept: int) -
 def is_skewed(values: Sequence[float]) -> bool:
     """Whether losses want a logarithmic scale: one is far above the others."""
     return len(values) > 0 and min(values) > 0 and max(values) > JUMP * statistics.median(values)
+
+
+def scale_losses(axes: Axes, losses: Sequence[float]) -> None:
+    """The vertical axis of losses: logarithmic where one is far above the others, else in figures as they are.
+
+    It is at least a hundredth of the losses high, so that what is no difference does not look like one.
+    """
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    if is_skewed(finite):
+        axes.set_yscale("log")
+        return
+    axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+    low, high = axes.get_ylim()
+    room = LEAST * max(finite, default=0) - (high - low)
+    if room > 0:
+        axes.set_ylim(low - room / 2, high + room / 2)
 
 
 def plot_calibration(bins: Sequence[Bin], path: Path) -> None:

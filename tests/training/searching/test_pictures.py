@@ -17,7 +17,7 @@ from warmnet.data.policy import Policy, official
 from warmnet.training.searching.candidates import draw, settings_of, space
 from warmnet.training.searching.number_plots import ENOUGH, importances, numbers_figure
 from warmnet.training.searching.planning import FOLDS, compare, plan
-from warmnet.training.searching.policy_samples import TOGETHER, caption, columns_of, plot_policy
+from warmnet.training.searching.policy_samples import TOGETHER, caption, columns_of, difference, plot_policy
 from warmnet.training.searching.recall_plot import MOST_NAMES, recall_figure, recalls
 from warmnet.training.searching.search_folder import AGAIN, FIRST, Job, Result
 from warmnet.training.searching.trial_plots import trials_curve
@@ -110,6 +110,21 @@ def test_the_texts_of_trials_and_numbers_have_free_places(trials, diverged):
     check_texts(trials_curve(results.get, now, better, "a data set with a name that goes on and on"))
     recipe, *others = means(results, range(trials))
     check_texts(numbers_figure(now.candidates, others, recipe, 5))
+
+
+@pytest.mark.parametrize("least, spread", [(2.3, 1e-7), (2.3, 3e-3), (0.00023, 1e-4)])
+def test_losses_that_are_close_are_read_as_they_are_and_not_drawn_apart(least, spread):
+    candidates, losses = draw(0, 5, (), 3), [least + spread * n / 4 for n in range(5)]
+    figure = numbers_figure(candidates, losses, least, 0)
+    check_texts(figure)
+    axes = figure.axes[1]
+    assert not axes.yaxis.get_offset_text().get_text()
+    assert float(axes.get_yticklabels()[1].get_text()) == pytest.approx(axes.get_yticks()[1])
+    low, high = axes.get_ylim()
+    assert high - low > 0.0099 * least and low < least < high
+    results, now, _ = run(6)
+    axes = trials_curve({job: Result(least + spread, 0.5, 1.0) for job in results}.get, now, None, "digits").axes[0]
+    assert not axes.yaxis.get_major_formatter().get_useOffset() and np.ptp(axes.get_ylim()) > 0.0099 * least
 
 
 def test_the_number_that_decides_the_loss_has_the_longest_bar():
@@ -221,6 +236,14 @@ def test_a_step_is_always_applied_and_the_last_columns_are_as_trained_on():
     assert np.asarray(step.change(image, random.Random(1))).tolist() != np.asarray(plain).tolist()
     trained_on = recipe.augmentation.pixels(plain, recipe.preprocessing, random.Random(1))
     assert whole.change(plain, random.Random(1)).tobytes() == trained_on.tobytes()
+
+
+def test_under_an_image_is_by_how_much_it_differs():
+    black, white = (Image.new("RGB", (4, 4), color) for color in ("black", "white"))
+    grey, nearly = (Image.new("RGB", (4, 4), (value, value, value // 2)) for value in (51, 0))
+    nearly.putpixel((0, 0), (1, 0, 0))
+    differences = [difference(image, black) for image in (black, white, grey, nearly)]
+    assert differences == ["unchanged", "differs by 100.0%", "differs by 16.6%", "differs by < 0.1%"]
 
 
 @pytest.mark.parametrize("augment", ["autoaugment", "randaugment", "randaugment-timm", None])

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import extra
 from ...plotting.figures import write
-from ..plots import HELD_OUT, KEPT, TRAINED, is_skewed
+from ..plots import HELD_OUT, KEPT, TRAINED, scale_losses
 from .candidates import Numbers, as_trial, quiet, space
 
 with extra("train"):
@@ -39,11 +39,12 @@ def numbers_figure(candidates: Sequence[Numbers], losses: Sequence[float], recip
     figure = Figure(figsize=(15, 6.4))  # whose texts have a known length
     bars = figure.subplots(gridspec_kw={"left": 0.12, "right": 0.26, "bottom": 0.13, "top": 0.9})
     dots = figure.subplots(
-        2, 5, sharey=True, gridspec_kw={"left": 0.34, "right": 0.99, "bottom": 0.13, "top": 0.9, "hspace": 0.3}
+        2, 5, sharey=True, gridspec_kw={"left": 0.35, "right": 0.99, "bottom": 0.13, "top": 0.9, "hspace": 0.3}
     )
     _plot_shares(bars, shares)
     _plot_losses(dots.flat, list(shares), candidates, losses, recipe)
-    figure.text(0.3, 0.5, "held-out loss", rotation=90, va="center")
+    scale_losses(dots[0, 0], [*losses, recipe])  # and so all others
+    figure.text(0.29, 0.5, "held-out loss", rotation=90, va="center")
     figure.text(0.66, 0.02, "dashed: the recipe; pale: the number does not count, with the other sampling", ha="center")
     title, is_enough = _title(losses)
     figure.suptitle(title, color=KEPT if is_enough else HELD_OUT)
@@ -108,8 +109,6 @@ def _plot_losses(
                 axes.plot(*zip(*dots), "o", color=TRAINED, markersize=5, alpha=alpha)
         axes.axhline(recipe, linestyle="--", color=HELD_OUT, zorder=0)
         _set_range(axes, name)
-        if is_skewed([loss for _, loss in finite]):
-            axes.set_yscale("log")
 
 
 def _choices(name: str) -> list[Any]:

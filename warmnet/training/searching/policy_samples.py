@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from ...data.images import to_image
 from ...data.loading import derive_seed
 from ...data.policy import Policy, Step, official
@@ -38,7 +40,10 @@ class Column(NamedTuple):
 
 
 def plot_policy(data: Data, recipe: Recipe, seed: int, path: Path) -> None:
-    """A PNG of images to train on: each as it is, by each sub-policy or step, always applied, and by the whole recipe."""
+    """A PNG of images to train on: each as evaluated, by each sub-policy or step, always applied, and by the whole recipe.
+
+    Under each is by how much it differs from the image as evaluated, which may be too little to see.
+    """
     policy, labels = _policy_of(recipe), class_labels(data.classes, LETTERS)
     columns = columns_of(recipe, policy)
     across = min(MOST_COLUMNS - 1, len(columns))
@@ -48,13 +53,17 @@ def plot_policy(data: Data, recipe: Recipe, seed: int, path: Path) -> None:
         band += [Column("", _white)] * (across - len(band))
         for number, sample in enumerate(spread(data.train, IMAGES)):
             image = to_image(sample.image)
-            tiles.append((image, labels[data.classes[sample.label]]))
+            evaluated = recipe.preprocessing.pixels(image)
+            tiles.append((evaluated, labels[data.classes[sample.label]]))
             for place, column in enumerate(band, first):
-                rng = random.Random(derive_seed(seed, number, place))
-                tiles.append((column.change(image, rng), column.caption if number == 0 else ""))
+                changed = column.change(image, random.Random(derive_seed(seed, number, place)))
+                words = [column.caption] if number == 0 else []
+                if column.change is not _white:
+                    words.append(difference(changed, evaluated))
+                tiles.append((changed, "\n".join(words)))
     kind = "step" if policy is None or len(policy.sub_policies) == 1 else "sub-policy"
     parts = f" each {kind} alone, always applied (%: how often in training);" if len(columns) > TOGETHER else ""
-    plot_grid(tiles, path, f"{data.name}: as it is;{parts} as trained on", columns=1 + across)
+    plot_grid(tiles, path, f"{data.name}: as evaluated;{parts} as trained on", columns=1 + across)
 
 
 def columns_of(recipe: Recipe, policy: Policy | None) -> list[Column]:
@@ -76,6 +85,14 @@ def caption(step: Step) -> str:
     operations = ", ".join(names) if len(names) <= NAMED else f"one of {len(names)}"
     degree = f"strength {step.strength:g}" if step.level is None else f"level {step.level:g}"
     return f"{textwrap.fill(operations, LETTERS)}\n{step.probability:.0%}, {degree}"
+
+
+def difference(image: Image, other: Image) -> str:
+    """By how much the pixels of an image differ from another's, in the mean, of all that there is from black to white."""
+    apart = np.abs(np.asarray(image, np.float32) - np.asarray(other, np.float32)).mean() / 255
+    if apart == 0:
+        return "unchanged"
+    return f"differs by {apart:.1%}" if apart >= 0.001 else "differs by < 0.1%"
 
 
 def _policy_of(recipe: Recipe) -> Policy | None:

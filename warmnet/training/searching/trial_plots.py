@@ -12,7 +12,7 @@ from ...errors import extra
 from ...plotting.figures import write
 from ...plotting.fonts import families
 from ...text import one_line, shortened
-from ..plots import HELD_OUT, KEPT, TRAINED, is_skewed
+from ..plots import HELD_OUT, KEPT, TRAINED, scale_losses
 from .planning import Comparison, Plan, Results, losses, mean_loss
 from .search_folder import AGAIN, FIRST
 
@@ -80,9 +80,10 @@ def _plot_round(axes: Axes, results: Results, trials: Sequence[int], round: str,
 
 def _scale(axes: Axes, means: Sequence[float]) -> None:
     """Room at the top, and a logarithmic scale where a loss is far above the others."""
-    if is_skewed(list(filter(math.isfinite, means))):
-        axes.set(yscale="log", ylabel="held-out loss, on a logarithmic scale")
     axes.margins(y=0.12)
+    scale_losses(axes, means)
+    if axes.get_yscale() == "log":
+        axes.set_ylabel("held-out loss, on a logarithmic scale")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
