@@ -1,6 +1,7 @@
 """`warmnet search`: what it says, what it refuses, how it goes on; and what is found is trained with."""
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,7 +63,13 @@ def test_it_says_what_is_tried_and_what_was_found(folder, model, tmp_path, capsy
     out = capsys.readouterr().out
     assert "18 images" in out and "6 test pictures are set aside" in out and "trial 0/0   held out" in out
     assert "Nothing better than your recipe was found." in out and "of 6, in" in out
-    assert f"warmnet train {folder} --augment {tmp_path / 'run' / 'policy.json'} --preview" in out
+    run = tmp_path / "run"
+    assert "a training takes" in out and f"{run / 'recipe'} is trained on all but the test pictures" in out
+    next_words = shlex.split(out.partition("Next:")[2])
+    assert next_words[2:] == ["--config", f"{run / 'search.json'}", "--augment", f"{run / 'policy.json'}", *model.split("=")]
+    assert main([*next_words[1:], f"--out={tmp_path / 'again'}"]) == 0
+    recipe, again = (training.read_record(path / "run.json")["recipe"] for path in (run / "recipe", tmp_path / "again"))
+    assert again == recipe
 
 
 def test_a_search_goes_on_by_its_own_options(found, model, capsys):
@@ -87,6 +94,8 @@ def test_what_cannot_be_is_refused_in_one_line(found, folder, model, tmp_path, c
     assert "where it is begun" in refused(capsys, "--join", found, "--trials=9")
     assert "is there already" in refused(capsys, folder, f"--out={found}")
     assert "among the images" in refused(capsys, folder, f"--out={folder / 'run'}")
+    assert "Leave it out" in refused(capsys, folder, model, "--patience=3")
+    assert "Leave it out" in refused(capsys, folder, model, "--set=patience=3")
     assert "seed was 0 and is 7" in refused(capsys, "--resume", f"--out={found}", model, "--seed=7")
     assert "not allowed with" in refused_by_usage(capsys, folder, "--trials=3", "--minutes=2")
     assert "whole number from 1" in refused_by_usage(capsys, folder, "--jobs=0")

@@ -20,6 +20,8 @@ import warmnet
 from warmnet import training, weights
 from warmnet.errors import InputError
 from warmnet.training.recipe import DIGITS, RECIPES
+from warmnet.training.run_folder import RunFolder
+from warmnet.training.run_record import read_record
 from warmnet.training.steps import Diverged, Training
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -152,9 +154,7 @@ def test_a_folder_that_changed_is_named_and_nothing_is_lost(begun):
     lost = sorted((folder / "1").iterdir())[2]
     content = lost.read_bytes()
     lost.unlink()
-    with pytest.raises(
-        InputError, match=rf"not those that the run in .* was started with: 1 gone or changed, such as 1/{lost.name}"
-    ):
+    with pytest.raises(InputError, match=rf"not those that .* was started with: 1 gone or changed, such as 1/{lost.name}"):
         training.fit(training.folder(folder), replace(SHORT, batch_size=8), run, variant=TINY, resume=True)
     assert (run / "checkpoint.pt").read_bytes() == checkpoint
     lost.write_bytes(content)
@@ -257,6 +257,26 @@ def test_a_finished_run_goes_on_to_more_epochs_by_the_learning_rate_of_the_longe
     assert rates[2:] == [longer.rate(step, 24, len(FEW.train)) for step in (12, 18)]
     record = training.read_record(tmp_path / "run.json")
     assert record["extended"] == [2] and record["recipe"]["epochs"] == record["results"]["epochs"] == 4
+
+
+@pytest.mark.parametrize("ended", ["draw", "finish"])
+def test_a_run_that_ended_after_its_last_epoch_has_its_results_and_pictures_in_the_end(tmp_path, monkeypatch, ended, whole):
+    def stop(*_):
+        raise Stop
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(RunFolder, ended, stop)
+        training.fit(FEW, SHORT, tmp_path / "run", variant=TINY, seed=3)
+    run = training.fit(FEW, SHORT, tmp_path / "run", variant=TINY, seed=3, resume=True)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {path.name for path in whole(False).iterdir()}
+    record = read_record(tmp_path / "run" / "run.json")
+    assert record["results"]["epochs"] == len(run.history) == 3 and record["extended"] == []
+    assert run.confusion.sum() == len(FEW.held_out)
+    with pytest.raises(InputError, match="is finished"):
+        training.fit(FEW, SHORT, tmp_path / "run", variant=TINY, seed=3, resume=True)
+    (tmp_path / "run" / "run.json").unlink()
+    longer = training.fit(FEW, replace(SHORT, epochs=4), tmp_path / "run", variant=TINY, seed=3, resume=True)
+    assert len(longer.history) == 4 and read_record(tmp_path / "run" / "run.json")["extended"] == [3]
 
 
 def test_a_finished_run_says_how_it_goes_on(tmp_path):

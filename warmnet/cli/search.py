@@ -95,6 +95,10 @@ def _with_options_of_search(arguments: argparse.Namespace) -> argparse.Namespace
         raise InputError("--join names the search to take part in. Leave out --out and --resume.")
     if arguments.resume and not arguments.out:
         raise InputError("Name the folder of the search with --out RUN.")
+    if arguments.patience or "patience" in dict(arguments.set):
+        raise InputError(
+            "A search has no patience: its trainings end with the last epoch, by which they are compared. Leave it out."
+        )
     if join and (arguments.trials or arguments.minutes):
         raise InputError("How long a search is, --trials or --minutes, is said where it is begun, or by --resume.")
     if not (join or arguments.resume):
@@ -105,6 +109,7 @@ def _with_options_of_search(arguments: argparse.Namespace) -> argparse.Namespace
         return with_options_of_file(arguments, None)
     folder = Path(join or arguments.out)
     read_search(folder)
+    training.check_can_be_written(folder)
     arguments.config = None
     arguments = with_options_of_file(arguments, folder / SEARCH)
     arguments.out, arguments.resume = str(folder), True
@@ -141,17 +146,20 @@ def _print_end(folder: Path, arguments: argparse.Namespace, error: BaseException
 
 def _print_outcome(found: Outcome, data: Data, arguments: argparse.Namespace, seconds: float) -> None:
     """Say what was found, how it does on the test pictures, and how to use it."""
+    from ..training.searching.opening import SEARCH
+
     count = len(data.held_out)
     if found.is_better:
         error = (found.found * (1 - found.found) / count) ** 0.5
         print(f"\nBetter than your recipe on all that was held out, twice: {found.policy}.")
         both = f"{found.recipe:.1%} by the recipe, {found.found:.1%} by the policy"
-        print(f"Test pictures right: {both}, of {count:,} (± {error:.1%}), in {seconds:.0f} s.\n")
+        print(f"Test pictures right: {both}, of {count:,} (each ± {error:.1%}), in {seconds:.0f} s.\n")
     else:
         print("\nNothing better than your recipe was found.")
         print(f"Test pictures right: {found.recipe:.1%} of {count:,}, in {seconds:.0f} s.\n")
     for path in sorted(found.folder.iterdir()):
         if not path.name.startswith("."):
             print(f"  {path}{'/' if path.is_dir() else ''}")
-    folder = [] if arguments.folder is None else [arguments.folder]
-    print(f"\nNext:\n  {shlex.join(['warmnet', 'train', *folder, '--augment', str(found.policy), '--preview'])}")
+    words = ["warmnet", "train", "--config", str(found.folder / SEARCH), "--augment", str(found.policy)]
+    words += ["--model", arguments.model] if arguments.model else []
+    print(f"\nNext:\n  {shlex.join(words)}")

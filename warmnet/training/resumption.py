@@ -15,7 +15,7 @@ from ..authoring.source_code import SourceCode
 from ..data.split_csv import SPLIT, SplitRow, read_split
 from ..errors import InputError
 from .metrics import Epoch, is_over
-from .run_record import differences, plain
+from .run_record import RECORD, differences, plain, read_record
 
 CHECKPOINT = "checkpoint.pt"  # the newest state of a run
 # what torch.load raises for a damaged file
@@ -61,7 +61,7 @@ def check_resume(folder: Path, settings: Mapping[str, Any]) -> str:
     before = state["settings"]["recipe"]
     recipe = {name: before.get(name) if value is None else value for name, value in settings["recipe"].items()}
     check_settings(folder, state, {**settings, "recipe": recipe})
-    if not _is_over(state, before):
+    if not _is_over(state, before) or _is_over(state, recipe):
         return ""
     done, epochs = len(state["history"]), recipe["epochs"]
     return (
@@ -73,10 +73,11 @@ def check_resume(folder: Path, settings: Mapping[str, Any]) -> str:
 def check_settings(folder: Path, state: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise an InputError on what differs between the settings of a run as it was saved and as it shall go on.
 
-    A run that is finished must be made longer, by more epochs or patience.
+    A run that is finished must be made longer, by more epochs or patience; one that ended after its last epoch, but before its
+    results were written, needs not.
     """
     before = state["settings"]
-    finished = _is_over(state, before["recipe"])
+    is_over = _is_over(state, before["recipe"])
     if before["network"] != now["network"]:
         raise InputError(_networks_differ(folder, before["network"], now["network"]))
     if before["weights"] != now["weights"]:
@@ -87,22 +88,23 @@ def check_settings(folder: Path, state: Mapping[str, Any], now: Mapping[str, Any
     old, new = plain(_flat(before)), plain(_flat(now))
     changes = list[str]()
     for name in {**old, **new}:
-        is_longer = finished and name in MAY_GROW and (new[name] or 0) > (old[name] or 0) > 0
+        is_longer = is_over and name in MAY_GROW and (new[name] or 0) > (old[name] or 0) > 0
         if not is_longer:
             changes += differences(name, old.get(name), new.get(name))
     if changes:
         advice = "Go on with what it was started with."
-        if not finished and old["epochs"] != new["epochs"]:
+        if not is_over and old["epochs"] != new["epochs"]:
             advice += " Once it is finished, --resume and more --epochs make it longer."
         raise InputError(f"The run in {folder} was started otherwise: {'; '.join(changes)}. {advice}")
-    if _is_over(state, now["recipe"]):
+    if _is_over(state, now["recipe"]) and _has_results(folder, len(state["history"])):
         raise InputError(_finished(folder, len(state["history"]), before["recipe"]))
 
 
-def extended(state: Mapping[str, Any]) -> list[int]:
-    """After how many epochs the run that a checkpoint is of was finished, and made longer, as it is now."""
+def extended(state: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[int]:
+    """After how many epochs the run that a checkpoint is of was finished, and made longer, as it goes on by `recipe`."""
     before: list[int] = state["settings"]["extended"]
-    return [*before, len(state["history"])] if _is_over(state, state["settings"]["recipe"]) else before
+    is_longer = _is_over(state, state["settings"]["recipe"]) and not _is_over(state, recipe)
+    return [*before, len(state["history"])] if is_longer else before
 
 
 def check_same_images(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], split: Sequence[SplitRow]) -> None:
@@ -117,6 +119,12 @@ def check_same_images(folder: Path, before: Mapping[str, Any], now: Mapping[str,
 def _is_over(state: Mapping[str, Any], recipe: Mapping[str, Any]) -> bool:
     """Whether the epochs that a checkpoint has are all those of a recipe."""
     return is_over([Epoch(*row) for row in state["history"]], recipe["epochs"], recipe["patience"])
+
+
+def _has_results(folder: Path, epochs: int) -> bool:
+    """Whether run.json says what came of so many epochs."""
+    results = read_record(folder / RECORD).get("results") if (folder / RECORD).exists() else None
+    return isinstance(results, dict) and results.get("epochs") == epochs
 
 
 def _finished(folder: Path, epochs: int, recipe: Mapping[str, Any]) -> str:
@@ -145,8 +153,8 @@ def _images_differ(folder: Path, split: Sequence[SplitRow]) -> str:
             changes.append(f"{images.total():,} {change}, such as {min(files[image] for image in images)}")
     difference = "; ".join(changes) or "in another order, or split otherwise"
     return (
-        f"The images are not those that the run in {folder} was started with: {difference}. "
-        f"Put them back as {folder / SPLIT} has them, or start a new run."
+        f"The images are not those that {folder} was started with: {difference}. "
+        f"Put them back as {folder / SPLIT} has them, or start anew in another --out."
     )
 
 

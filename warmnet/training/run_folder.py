@@ -80,7 +80,7 @@ class RunFolder:
         check_same_images(self.path, state["settings"], self.settings, self.split)
         check_settings(self.path, state, self.settings)
         training.load_state_dict(state)
-        self.record["extended"] = self.settings["extended"] = extended(state)
+        self.record["extended"] = self.settings["extended"] = extended(state, self.settings["recipe"])
         if (self.path / RECORD).exists():
             before = read_record(self.path / RECORD)
             self.record |= {key: before[key] for key in ("command_line", "started") if key in before}

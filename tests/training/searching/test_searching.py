@@ -150,6 +150,8 @@ def test_a_damaged_result_checkpoint_or_journal_is_made_again(found, tmp_path):
     shutil.copytree(found.folder, folder)
     path = folder / "trainings" / f"{Job(2, FIRST, 1)}.json"
     path.write_bytes(path.read_bytes()[:9])
+    for fold, text in (0, '{"loss": "low", "accuracy": 1, "seconds": 1}'), (2, '{"loss": NaN, "accuracy": 1, "seconds": 1}'):
+        (folder / "trainings" / f"{Job(2, FIRST, fold)}.json").write_text(text)
     (folder / JOURNAL).write_bytes((folder / JOURNAL).read_bytes()[:-7])
     half = folder / "trainings" / path.stem
     half.mkdir()
@@ -244,6 +246,45 @@ def test_a_search_goes_on_only_as_it_was_started(found):
     assert before == {path: path.read_bytes() for path in found.folder.iterdir() if path.is_file()}
 
 
+@pytest.mark.parametrize("end", ["draw", "finish"])
+def test_a_search_that_ended_between_a_last_epoch_and_its_results_goes_on(found, tmp_path, monkeypatch, end):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    shutil.copytree(found.folder, folder)
+    shutil.rmtree(folder / "recipe")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RunFolder, end, stop)
+        search(folder, resume=True)
+    assert search(folder, resume=True).policy.read_bytes() == found.policy.read_bytes()
+    (folder / "recipe" / "run.json").unlink()
+    assert search(folder, resume=True).recipe == found.recipe
+
+
+@pytest.mark.parametrize("name, change, message", [
+    (SEARCH, {"trials": 0}, "trials=0 must be at least 1"), (SEARCH, {"trials": 2.5}, "trials=2.5 must be a whole"),
+    (SEARCH, {"minutes": "x"}, "minutes='x'"), (SEARCH, {"recipe": 3}, "recipe"), (SEARCH, {"split": None}, "split"),
+    (SEARCH, "[]", "holds no options"), ("trials.json", "x", "trials.json is not a whole number"),
+])  # fmt: skip
+def test_files_that_were_edited_are_named(found, tmp_path, name, change, message):
+    folder = tmp_path / "run"
+    shutil.copytree(found.folder, folder)
+    settings = json.loads((folder / SEARCH).read_text()) | {"trials": None, "minutes": 1e-6}
+    (folder / SEARCH).write_text(json.dumps(settings | change if isinstance(change, dict) else settings))
+    if isinstance(change, str):
+        (folder / name).write_text(change)
+    with pytest.raises(InputError, match=message):
+        search(folder, trials=None, resume=True)
+
+
+@pytest.mark.parametrize("name, value", [("trials", 0), ("trials", "3"), ("jobs", 0), ("jobs", 1.5), ("minutes", -1)])
+def test_numbers_that_cannot_be_are_named(tmp_path, name, value):
+    with pytest.raises((ValueError, TypeError), match=f"{name}={value!r} must be"):
+        search(tmp_path / "run", **{"trials": None, name: value})
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_recipe_that_diverges_ends_the_search_and_a_candidate_does_not(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="not a number"):
         training.search(images(), replace(RECIPE, lr=1e6, weight_decay=1e6), tmp_path / "a", trials=2, network=Net)
@@ -257,10 +298,18 @@ def test_a_recipe_that_diverges_ends_the_search_and_a_candidate_does_not(tmp_pat
     assert found.losses[1] == float("inf") and found.losses[2] < 10
 
 
-def test_a_network_of_a_script_cannot_be_sent_to_jobs(tmp_path, monkeypatch):
-    monkeypatch.setattr(Net, "__module__", "__main__")
-    with pytest.raises(InputError, match="in a file of its own"):
-        search(tmp_path / "a", jobs=2)
+class Wide(warmnet.Variant):
+    """A user's own."""
+
+
+@pytest.mark.parametrize("kind, options", [
+    (Net, {"network": Net}), (Wide, {"variant": Wide(width=0.25, depth=0.1, resolution=32, dropout=0.2)}),
+])  # fmt: skip
+def test_what_a_script_defines_cannot_be_sent_to_jobs(tmp_path, monkeypatch, kind, options):
+    monkeypatch.setattr(kind, "__module__", "__main__")
+    with pytest.raises(InputError, match=f"{kind.__name__} is written in the script.*in a file of its own"):
+        training.search(images(), replace(RECIPE, resolution=32), tmp_path / "a", jobs=2, **options)
+    assert not (tmp_path / "a").exists()
 
 
 def test_the_number_of_threads_is_as_before(found, tmp_path):

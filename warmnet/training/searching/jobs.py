@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import subprocess
@@ -11,8 +12,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol
+from types import FunctionType, TracebackType
+from typing import Any, Protocol
 
 import torch
 
@@ -48,12 +49,12 @@ class Jobs:
     """
 
     def __init__(self, work: Work, network: type[Classifier], count: int):
-        self.count, self.content = count, _pickled(work, network) if count else b""
+        self.count, self.content = count, pickled(work, network) if count else b""
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Jobs:
         for _ in range(self.count):
-            process = subprocess.Popen([sys.executable, "-c", COMMAND], stdin=subprocess.PIPE)
+            process = subprocess.Popen([sys.executable, "-c", COMMAND], stdin=subprocess.PIPE, start_new_session=True)
             assert process.stdin is not None
             process.stdin.write(self.content)
             process.stdin.flush()  # and it stays open: where it ends, so did this process
@@ -75,26 +76,36 @@ class Jobs:
                     warnings.warn(f"One of the jobs ended early, with code {code}; the others did its work.", stacklevel=2)
 
 
-def _pickled(work: Work, network: type[Classifier]) -> bytes:
+class Pickler(pickle.Pickler):
+    """Refuses what is written in the script or the notebook itself: other processes have another."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, (type, FunctionType)) and value.__module__ == "__main__":
+            raise pickle.PicklingError(f"{value.__qualname__} is written in the script or the notebook itself")
+        return NotImplemented
+
+
+def pickled(work: Work, network: type[Classifier]) -> bytes:
     """Work for another process, after the file of a network that is the user's own. InputError if it cannot be sent."""
-    module = sys.modules[network.__module__]
+    module, content = sys.modules[network.__module__], io.BytesIO()
     model_file = module.__file__ if module.__name__.startswith(MODEL_FILE) else None
     try:
-        if module.__name__ == "__main__":
-            raise pickle.PicklingError("it is written in the script or the notebook itself")
-        return pickle.dumps((sys.path, model_file)) + pickle.dumps(work)
+        for part in (sys.path, model_file), work:
+            Pickler(content).dump(part)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"{network.__name__} cannot be trained by several jobs: {error}. Write it in a file of its own, or take jobs=1."
-        ) from error
+        raise InputError(f"Several jobs cannot take part: {error}. Write it in a file of its own, or take jobs=1.") from error
+    return content.getvalue()
 
 
 def take_part() -> None:
     """Do the work that stdin holds, until it is done or whoever began it has ended."""
-    sys.path[:], model_file = pickle.load(sys.stdin.buffer)
-    if model_file:
-        run_file(Path(model_file))  # so that its classes are there
-    share: Work = pickle.load(sys.stdin.buffer)
+    try:
+        sys.path[:], model_file = pickle.load(sys.stdin.buffer)
+        if model_file:
+            run_file(Path(model_file))  # so that its classes are there
+        share: Work = pickle.load(sys.stdin.buffer)
+    except (EOFError, pickle.UnpicklingError):  # whoever began it has ended
+        os._exit(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with one_thread():

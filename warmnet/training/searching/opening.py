@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...authoring.source_code import find_source_code
+from ...checks import positive, whole
 from ...data.files import replacing
 from ...data.split_csv import SPLIT, digest_of, write_split
 from ...errors import InputError
@@ -59,7 +60,25 @@ def read_search(folder: Path) -> dict[str, Any]:
     """The settings of the search in a folder. Raises InputError if there is none."""
     if not (folder / SEARCH).exists():
         raise InputError(f"{folder} holds no search to go on with: it has no {SEARCH}. Start it without --resume.")
-    return read_record(folder / SEARCH)
+    record = read_record(folder / SEARCH)
+    try:
+        if not isinstance(record["recipe"], dict) or not isinstance(record["split"], str):
+            raise TypeError("recipe and split are not what they must be")
+        check_length(Length(record["trials"], record["minutes"], 1))
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{folder / SEARCH} is not as it was written: {error}. Put that right, or start a new search in another --out."
+        ) from error
+    return record
+
+
+def check_length(length: Length) -> None:
+    """Raise TypeError or ValueError for what is no number of trials, minutes or jobs."""
+    if length.trials is not None:
+        whole("trials", length.trials)
+    if length.minutes is not None:
+        positive("minutes", length.minutes)
+    whole("jobs", length.jobs)
 
 
 def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

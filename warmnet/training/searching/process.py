@@ -18,6 +18,7 @@ from ...data.loading import derive_seed, worker_errors
 from ...data.policy_file import SETTINGS
 from ...data.samples import Data
 from ...data.split_csv import SplitRow, digest_of, split_of
+from ...errors import InputError
 from ...networks.classifier import Classifier
 from ...version import __version__
 from ...weights import WeightsWarning
@@ -97,7 +98,15 @@ class Search:
                 if not end.exists():
                     with replacing(end) as path:
                         path.write_text(f"{trials}\n")
-        return not end.exists() or trials < int(end.read_text())
+        return not end.exists() or trials < self._trials_in(end)
+
+    def _trials_in(self, end: Path) -> int:
+        try:
+            return int(end.read_text())
+        except ValueError as error:
+            raise InputError(
+                f"{end} is not a whole number. Remove it: how many trials there is time for is counted anew."
+            ) from error
 
     def _minutes_of(self, trials: int) -> float:
         """What a search of so many trials takes, by what the trainings so far took."""
@@ -120,7 +129,7 @@ class Search:
         due = self.plan().due
         if due:
             return [*due]
-        return [name for name in self.last if self.accuracy(name) is None]
+        return [name for name in self.last if not self._is_trained(name)]
 
     def _attempt(self, task: Job | str) -> bool:
         """Whether the task was done by this process, and not by another."""
@@ -128,12 +137,13 @@ class Search:
             if not ours:
                 return False
             if isinstance(task, str):
-                if self.accuracy(task) is None:
+                if not self._is_trained(task):
                     self._train_whole(task)
             elif self.files.result(task) is None:
                 result = self._train(task)
                 with self.files.one_at_a_time():
                     self.files.write_result(task, result)
+                    self._say_how_long()
                     if not missing(self.files.result, [task.trial], task.round):
                         self._say(task.trial, task.round)
         return True
@@ -182,16 +192,16 @@ class Search:
         """Train on all but the test pictures, by the recipe or by the policy."""
         recipe = self.recipe if name == RECIPE else self.recipe.with_settings(self.policy_settings(self.better))
         folder = self.files.path / name
+        print(f"{folder} is trained on all but the test pictures", flush=True)
         fit(
             self.data, recipe, folder, variant=self.variant, source=self.source, seed=self.seed,
             execution=self.execution, resume=(folder / CHECKPOINT).exists(), network=self.network, progress=False,
         )  # fmt: skip
 
-    def accuracy(self, name: str) -> float | None:
-        """The accuracy on the test pictures of a network trained on all others; None if it is not trained yet."""
+    def _is_trained(self, name: str) -> bool:
+        """Whether the network is that is trained on all but the test pictures."""
         path = self.files.path / name / RECORD
-        results = read_record(path)["results"] if path.exists() else None
-        return results["held_out_accuracy"] if results else None
+        return path.exists() and read_record(path).get("results") is not None
 
     def confusion(self, name: str) -> Tensor:
         """(classes, classes): the confusion of the test pictures by a network trained on all others."""
@@ -220,6 +230,13 @@ class Search:
             "standard error": better.error if better else 0.0,
             "warmnet": __version__,
         }
+
+    def _say_how_long(self) -> None:
+        """Print, after the first training of all, what the search will take."""
+        seconds = self.files.seconds()
+        if len(seconds) == 1 and self.length.trials:
+            minutes = self._minutes_of(self.length.trials)
+            print(f"a training takes {seconds[0]:.0f} s, the search about {max(minutes, 1):.0f} min", flush=True)
 
     def _say(self, trial: int, round: str) -> None:
         """Print a line on a trial that is finished in a round."""

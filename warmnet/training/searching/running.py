@@ -17,8 +17,8 @@ from ...networks.classifier import Classifier
 from ...weights.reading import Source
 from ..execution import Execution
 from ..recipe import Recipe
-from .jobs import Jobs, one_thread
-from .opening import begin, go_on
+from .jobs import Jobs, one_thread, pickled
+from .opening import begin, check_length, go_on
 from .pictures import draw_pictures
 from .planning import mean_loss
 from .process import Length, Search
@@ -65,8 +65,11 @@ def search(
     """
     if trials is not None and minutes is not None:
         raise InputError("trials and minutes say both how long the search is. Leave out one of them.")
-    process = Search(data, recipe, Path(folder), variant, source, seed, execution or Execution(), network)
     length = Length(trials, minutes, jobs)
+    check_length(length)
+    process = Search(data, recipe, Path(folder), variant, source, seed, execution or Execution(), network)
+    if jobs > 1:
+        pickled(process, process.network)  # or an error, before anything is written
     if resume:
         go_on(process, length)
     else:

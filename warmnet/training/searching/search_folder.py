@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -61,8 +61,7 @@ class SearchFolder:
         """What came of a training; None if it is not finished, or its file is damaged."""
         if job not in self._results:
             try:
-                content = parse_json((self.trainings / f"{job}.json").read_bytes())
-                self._results[job] = Result(**{name: math.inf if value is None else value for name, value in content.items()})
+                self._results[job] = _result(parse_json((self.trainings / f"{job}.json").read_bytes()))
             except (FileNotFoundError, ValueError, TypeError, AttributeError):
                 return None
         return self._results[job]
@@ -107,6 +106,14 @@ class SearchFolder:
             study = optuna.create_study(storage=JournalStorage(JournalFileBackend(str(path))), study_name=self.path.name)
             for numbers, loss in zip(candidates, losses):
                 study.add_trial(as_trial(numbers, loss))
+
+
+def _result(content: Any) -> Result:
+    """What a file holds that `write_result` wrote. ValueError, TypeError or AttributeError if it is another."""
+    result = Result(**{name: math.inf if value is None else float(value) for name, value in content.items()})
+    if math.isnan(sum(result)):
+        raise ValueError("one of its numbers is none")
+    return result
 
 
 class Checkpoints:
