@@ -69,6 +69,7 @@ def test_it_says_what_is_tried_and_what_was_found(folder, model, tmp_path, capsy
     assert next_words[2:] == ["--config", f"{run / 'search.json'}", "--augment", f"{run / 'policy.json'}", *model.split("=")]
     assert main([*next_words[1:], f"--out={tmp_path / 'again'}"]) == 0
     recipe, again = (training.read_record(path / "run.json")["recipe"] for path in (run / "recipe", tmp_path / "again"))
+    assert again.pop("found") and not recipe.pop("found")
     assert again == recipe
 
 
