@@ -77,7 +77,7 @@ def check_settings(folder: Path, state: Mapping[str, Any], now: Mapping[str, Any
     results were written, needs not.
     """
     before = state["settings"]
-    is_over = _is_over(state, before["recipe"])
+    was_over = _is_over(state, before["recipe"])
     if before["network"] != now["network"]:
         raise InputError(_networks_differ(folder, before["network"], now["network"]))
     if before["weights"] != now["weights"]:
@@ -88,12 +88,12 @@ def check_settings(folder: Path, state: Mapping[str, Any], now: Mapping[str, Any
     old, new = plain(_flat(before)), plain(_flat(now))
     changes = list[str]()
     for name in {**old, **new}:
-        is_longer = is_over and name in MAY_GROW and (new[name] or 0) > (old[name] or 0) > 0
+        is_longer = was_over and name in MAY_GROW and (new[name] or 0) > (old[name] or 0) > 0
         if not is_longer:
             changes += differences(name, old.get(name), new.get(name))
     if changes:
         advice = "Go on with what it was started with."
-        if not is_over and old["epochs"] != new["epochs"]:
+        if not was_over and old["epochs"] != new["epochs"]:
             advice += " Once it is finished, --resume and more --epochs make it longer."
         raise InputError(f"The run in {folder} was started otherwise: {'; '.join(changes)}. {advice}")
     if _is_over(state, now["recipe"]) and _has_results(folder, len(state["history"])):
