@@ -62,8 +62,8 @@ def plot_policy(data: Data, recipe: Recipe, seed: int, path: Path) -> None:
                     words.append(difference(changed, evaluated))
                 tiles.append((changed, "\n".join(words)))
     kind = "step" if policy is None or len(policy.sub_policies) == 1 else "sub-policy"
-    parts = f" each {kind} alone, always applied (%: how often in training);" if len(columns) > TOGETHER else ""
-    plot_grid(tiles, path, f"{data.name}: as evaluated;{parts} as trained on", columns=1 + across)
+    parts = f" by each {kind} alone (%: its share in training)," if len(columns) > TOGETHER else ""
+    plot_grid(tiles, path, f"{data.name}: as evaluated,{parts} as trained on", columns=1 + across)
 
 
 def columns_of(recipe: Recipe, policy: Policy | None) -> list[Column]:
