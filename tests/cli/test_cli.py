@@ -597,7 +597,7 @@ def test_int8_is_exported_on_labelled_images_and_says_what_it_costs(small, tmp_p
     assert not (tmp_path / "x.onnx").exists()
 
 
-def test_shards_are_trained_on(tmp_path):
+def test_shards_are_trained_on_and_found_again_from_anywhere(tmp_path, monkeypatch):
     import io
     import tarfile
 
@@ -611,5 +611,7 @@ def test_shards_are_trained_on(tmp_path):
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
     words = f"--epochs=1 --resolution=32 --out={tmp_path / 'run'}"
-    assert main(["train", str(tmp_path / "train-000.tar"), *words.split()]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "train-{000..000}.tar", *words.split()]) == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["folder"] == str(tmp_path / "train-{000..000}.tar")
     assert "train-000.tar: 0-01.png" in (tmp_path / "run" / "split.csv").read_text()

@@ -130,6 +130,15 @@ def test_what_was_found_is_trained_with_and_looked_at(found, folder, tmp_path, c
     assert weights[0] == weights[1]
 
 
+def test_a_policy_of_another_resolution_is_said(folder, model, tmp_path, capsys):
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({"flip": False, "found": {"resolution": 24}}))
+    words = "train", str(folder), model, "--epochs=1", "--set=network={}", f"--augment={policy}"
+    for side in 12, 24:
+        assert main([*words, f"--resolution={side}", f"--out={tmp_path / str(side)}"]) == 0
+        assert ("found at 24x24" in capsys.readouterr().err) == (side == 12)
+
+
 def test_of_a_policy_that_was_edited_a_run_that_goes_on_says_what_differs(folder, model, tmp_path, capsys):
     policy, out = tmp_path / "policy.json", tmp_path / "run"
     step = {"operations": ["rotate", "shear_x"], "probability": 0.5, "strength": 0.2}
@@ -155,6 +164,9 @@ def test_a_policy_is_read_by_either_option_and_its_origin_goes_with_it(folder, t
     Path("run.json").write_text(to_json({"recipe": asdict(by_policy), "folder": str(folder)}))
     assert recipe_of("train", "--config=run.json").found == {"seed": 1}
     assert recipe_of("train", "--config=run.json", "--augment=randaugment").found == {}
+    assert recipe_of("train", "--config=run.json", "--set=flip=False").found == {}, "it is another one now"
+    assert recipe_of("train", folder, option, "--set=flip=False").found == {}
+    assert recipe_of("train", folder, option, "--lr=0.1").found == {"seed": 1}
 
 
 def recipe_of(*words):
@@ -177,6 +189,8 @@ def test_a_policy_that_is_none_is_refused(folder, tmp_path, capsys):
     (tmp_path / "policy.json").write_text('{"augment": [[{"operations": ["rotat"], "probability": 1, "strength": 1}]]}')
     assert main(["train", str(folder), f"--augment={tmp_path / 'policy.json'}"]) == 2
     assert "'rotate'" in capsys.readouterr().err
+    assert main(["train", str(folder), f"--config={tmp_path / 'policy.json'}"]) == 2
+    assert "Train by it with --augment" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["train", str(folder), "--augment=autoaugmnt"])
     assert "autoaugment" in capsys.readouterr().err

@@ -38,9 +38,9 @@ def test_the_policy_of_the_documentation_is_one(tmp_path):
 
 @pytest.mark.parametrize("augment", ["randaugment", "randaugment-timm"])
 def test_a_randaugment_has_its_magnitude(tmp_path, augment):
-    written(tmp_path / "policy.json", augment, magnitude=15)
-    assert read_policy(tmp_path / "policy.json")["magnitude"] == 15
-    assert "magnitude" not in written(tmp_path / "policy.json", OWN, magnitude=15)
+    written(tmp_path / "policy.json", augment, magnitude=7)
+    assert read_policy(tmp_path / "policy.json")["magnitude"] == 7
+    assert "magnitude" not in written(tmp_path / "policy.json", OWN, magnitude=7)
 
 
 @pytest.mark.parametrize("name", training.RECIPES)
@@ -97,7 +97,10 @@ def test_a_sub_policy_without_steps_leaves_the_image_as_it_is(tmp_path):
         ('{"augment": [[{"operation": ["rotate"], "probability": 1, "strength": 0.5}]]}', "'operations'"),
         ('{"augment": [["rotate"]]}', "must be an object"),
         ('{"augment": ["rotate"]}', "must be a list of steps"),
-        ('{"augment": []}', "must be a list of lists"),
+        ('{"augment": []}', "must be lists of steps in a list"),
+        ('{"augment": [{"operations": ["hue"], "probability": 1, "strength": 1}]}', "as in [[{...}"),
+        ('{"recipe": {"flip": true}, "seed": 3}', "Give it to --config"),
+        ('{"augment": "randaugment-timm", "magnitude": 20}', "magnitude is 20; it must be a number from 0 to 10"),
         ("{}", "says nothing of how images are augmented"),
         ('{"found": {}}', "says nothing of how images are augmented"),
         ('{"augment": "autoaugmnt"}', "augment is 'autoaugmnt'"),
@@ -120,6 +123,7 @@ def test_a_sub_policy_without_steps_leaves_the_image_as_it_is(tmp_path):
         ('{"magnitude": 31}', "magnitude is 31"),
         ('{"flip": true, "found": 5}', "found is 5"),
         ('{"flip": true, "found": {"loss": NaN}}', "found cannot be kept"),
+        ('{"flip": true, "found": {"a": ' + 99 * "[" + 99 * "]" + "}}", "nested deeper than 20"),
         (
             '{"augment": [[], [{"operations": ["hue"], "probability": 1, "strength": 1e9}]]}',
             "sub-policy 2, step 1: strength is 1",

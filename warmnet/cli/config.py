@@ -38,6 +38,8 @@ def add_config(arguments: argparse.Namespace, file: Path) -> argparse.Namespace:
     from .. import training
 
     content = training.read_record(file)
+    if isinstance(content.get("augment"), list):
+        raise InputError(f"{file} is a policy, and no options. Train by it with --augment {file}.")
     settings = content.pop("recipe") if isinstance(content.get("recipe"), dict) else {}
     _check_code(arguments, content, file)
     words = _words(content, arguments.parser, file)
@@ -110,6 +112,7 @@ def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options that run.json has beside what the run itself knows, paths of what is there absolute."""
     options = {name: getattr(arguments, name) for name in RECORDED}
     for name in PATHS:
-        if options[name] and Path(options[name].partition(":")[0]).exists():
+        is_there = options[name] and Path(options[name].partition(":")[0]).exists()
+        if is_there or (name == "folder" and (options[name] or "").endswith(".tar")):  # of shards a pattern
             options[name] = os.path.abspath(options[name])
     return options

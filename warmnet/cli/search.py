@@ -150,10 +150,10 @@ def _print_outcome(found: Outcome, data: Data, arguments: argparse.Namespace, se
 
     count = len(data.held_out)
     if found.is_better:
-        error = (found.found * (1 - found.found) / count) ** 0.5
+        error = max((share * (1 - share) / count) ** 0.5 for share in (found.recipe, found.found))
         print(f"\nBetter than your recipe on all that was held out, twice: {found.policy}.")
         both = f"{found.recipe:.1%} by the recipe, {found.found:.1%} by the policy"
-        print(f"Test pictures right: {both}, of {count:,} (each ± {error:.1%}), in {seconds:.0f} s.\n")
+        print(f"Test pictures right: {both}, of {count:,} (± {error:.1%}), in {seconds:.0f} s.\n")
     else:
         print("\nNothing better than your recipe was found.")
         print(f"Test pictures right: {found.recipe:.1%} of {count:,}, in {seconds:.0f} s.\n")

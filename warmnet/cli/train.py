@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..networks.families import find_family
 from .config import recorded
 from .images import add_images, check_outside, print_reading, read_images
+from .messages import warn
 from .train_options import (
     add_computation,
     add_network,
@@ -106,6 +107,10 @@ def _check_out(arguments: argparse.Namespace) -> None:
         raise InputError("Name the run folder with --out RUN: it is to be there already, or the same for all processes.")
     if arguments.resume:
         training.read_checkpoint(Path(arguments.out), lazily=True)
+        if not Path(arguments.out, training.RECORD).exists():
+            warn(
+                f"{arguments.out} has no {training.RECORD}, so that it goes on by the options that are given here, all of them."
+            )
     elif arguments.out:
         training.check_free(Path(arguments.out))
     training.check_can_be_written(Path(arguments.out or "runs"))

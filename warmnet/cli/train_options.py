@@ -94,7 +94,7 @@ def source_of(arguments: argparse.Namespace, network: type[Classifier]) -> Class
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
     """The recipe that is named, with the settings that are given: options that are called like one of its fields, and --set."""
     from .. import training
-    from ..data.policy_file import read_policy
+    from ..data.policy_file import SETTINGS, read_policy
 
     settings = training.from_json(arguments.recipe_settings)
     name = settings.pop("name", None) or arguments.recipe or ("finetune" if arguments.weights else "small")
@@ -103,16 +103,18 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
     names = {field.name for field in fields(training.Recipe)} - {"name"}
     given = {key: value for key, value in vars(arguments).items() if key in names and value is not None}
     given |= dict(arguments.set)
-    if is_json(given.get("augment")):
-        given = read_policy(given.pop("augment")) | given
-    elif "augment" in given:
-        given = {"found": {}} | given  # and not where that of a run came from
+    policy = read_policy(given.pop("augment")) if is_json(given.get("augment")) else {}
+    if given.keys() & {*SETTINGS}:
+        policy["found"] = {}  # it is another policy now than the one that was found
+    given = policy | given
     if name in training.RECIPES:
         recipe = training.DIGITS if name == "small" and not arguments.folder else training.RECIPES[name]
-    elif settings.keys() >= names:  # one of the user's own, whole
+    elif settings.keys() >= names - {"found"}:  # one of the user's own, whole
         recipe = training.Recipe(name, **settings)
     else:
-        raise InputError(f"{arguments.config} is of the recipe {name!r}. {choose_one(str(name), training.RECIPES)}.")
+        raise InputError(
+            f"{arguments.config or arguments.out} is of the recipe {name!r}. {choose_one(str(name), training.RECIPES)}."
+        )
     return recipe.with_settings(settings | given)
 
 

@@ -39,6 +39,9 @@ def print_start(
         )
     if note:
         warn(note)
+    if recipe.found.get("resolution") not in (None, recipe.resolution):
+        side = recipe.found["resolution"]
+        warn(f"The policy was found at {side}x{side}: --config of the search's search.json trains with all its options.")
     if arguments.config and arguments.recipe_settings == plain(asdict(recipe)):
         _warn_of_other_computation(arguments)
     counts = f"{len(data.train):,} images to train on, {len(data.held_out):,} held out, {len(data.classes)} classes"

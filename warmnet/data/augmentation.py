@@ -67,7 +67,7 @@ class Augmentation:
             raise InputError(f"flip is {self.flip!r}; it must be True or False.")
         _check_area(self.area)
         within("shift", self.shift, 0, 1)
-        within("magnitude", self.magnitude, 0, HIGHEST_LEVEL)
+        within("magnitude", self.magnitude, 0, 10 if self.augment == "randaugment-timm" else HIGHEST_LEVEL)
         within("erase", self.erase, 0, 1)
 
     def __call__(self, image: Image, preprocessing: Preprocessing, rng: random.Random) -> Tensor:

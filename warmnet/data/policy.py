@@ -84,7 +84,9 @@ class Policy:
 
     def __post_init__(self) -> None:
         if not isinstance(self.sub_policies, (list, tuple)) or not self.sub_policies:
-            raise InputError(f"The sub-policies are {_shown(self.sub_policies)}; they must be a list of lists of steps.")
+            raise InputError(
+                f"The sub-policies are {_shown(self.sub_policies)}; they must be lists of steps in a list, [[], []]."
+            )
         sub_policies = tuple(_steps(steps, f"sub-policy {number}") for number, steps in enumerate(self.sub_policies, 1))
         object.__setattr__(self, "sub_policies", sub_policies)
 
@@ -120,7 +122,7 @@ def official(name: str, magnitude: float = 10) -> Policy:
 def _steps(steps: Any, place: str) -> tuple[Step, ...]:
     """The steps of a sub-policy, as they are or as JSON has them. An InputError says at which `place` it is."""
     if not isinstance(steps, (list, tuple)):
-        raise InputError(f"{place} is {_shown(steps)}; it must be a list of steps.")
+        raise InputError(f"{place} is {_shown(steps)}; it must be a list of steps, as in [[{{...}}, {{...}}]].")
     return tuple(_step(step, f"{place}, step {number}") for number, step in enumerate(steps, 1))
 
 

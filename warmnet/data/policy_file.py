@@ -15,6 +15,7 @@ from .files import read_object, replacing
 from .policy import Policy, Step, as_policy
 
 SETTINGS = "sampling", "area", "shift", "flip", "augment", "magnitude", "erase"  # of `Augmentation`, and of a recipe
+DEEPEST = 20
 EXAMPLE = '{"flip": true, "augment": "autoaugment"}'
 
 
@@ -48,11 +49,21 @@ def check_found(found: Any) -> None:
         raise InputError(f'found is {found!r}; it must be an object, such as {{"seed": 3}}. It changes no image.')
     try:
         json.dumps(found, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"found cannot be kept: {error}. Write text and finite numbers, or leave it out.") from error
+    if _depth(found) > DEEPEST:
+        raise InputError(f"found cannot be kept: it is nested deeper than {DEEPEST} times. Leave it out; it changes no image.")
+
+
+def _depth(value: Any) -> int:
+    """How often lists and objects are nested in each other."""
+    parts = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return 1 + max(map(_depth, parts), default=0)
 
 
 def _settings_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(content.get("recipe"), Mapping):
+        raise InputError("It holds options of a run or a search, and no policy. Give it to --config.")
     for name in content:
         if name not in (*SETTINGS, "found"):
             raise InputError(f"A policy has no setting {name!r}. {choose_one(name, SETTINGS)}.")

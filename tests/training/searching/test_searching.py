@@ -150,6 +150,7 @@ def test_a_damaged_result_checkpoint_or_journal_is_made_again(found, tmp_path):
     shutil.copytree(found.folder, folder)
     path = folder / "trainings" / f"{Job(2, FIRST, 1)}.json"
     path.write_bytes(path.read_bytes()[:9])
+    (folder / "trainings" / f"{Job(0, AGAIN, 1)}.json").write_text('{"loss": null, "accuracy": 0, "seconds": 1}')
     for fold, text in (0, '{"loss": "low", "accuracy": 1, "seconds": 1}'), (2, '{"loss": NaN, "accuracy": 1, "seconds": 1}'):
         (folder / "trainings" / f"{Job(2, FIRST, fold)}.json").write_text(text)
     (folder / JOURNAL).write_bytes((folder / JOURNAL).read_bytes()[:-7])
@@ -262,6 +263,20 @@ def test_a_search_that_ended_between_a_last_epoch_and_its_results_goes_on(found,
     assert search(folder, resume=True).recipe == found.recipe
 
 
+@pytest.mark.parametrize("name, content", [("checkpoint.pt", None), ("checkpoint.pt", 100), ("run.json", 1)])
+def test_a_last_training_of_which_a_file_is_lost_or_damaged_is_done_again(found, tmp_path, name, content):
+    """`content`: so many of its bytes are left."""
+    folder = tmp_path / "run"
+    shutil.copytree(found.folder, folder)
+    path = folder / "recipe" / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:content])
+    again = search(folder, resume=True)
+    assert (again.recipe, again.policy.read_bytes()) == (found.recipe, found.policy.read_bytes())
+
+
 @pytest.mark.parametrize("name, change, message", [
     (SEARCH, {"trials": 0}, "trials=0 must be at least 1"), (SEARCH, {"trials": 2.5}, "trials=2.5 must be a whole"),
     (SEARCH, {"minutes": "x"}, "minutes='x'"), (SEARCH, {"recipe": 3}, "recipe"), (SEARCH, {"split": None}, "split"),
@@ -278,7 +293,10 @@ def test_files_that_were_edited_are_named(found, tmp_path, name, change, message
         search(folder, trials=None, resume=True)
 
 
-@pytest.mark.parametrize("name, value", [("trials", 0), ("trials", "3"), ("jobs", 0), ("jobs", 1.5), ("minutes", -1)])
+@pytest.mark.parametrize(
+    "name, value",
+    [("trials", 0), ("trials", "3"), ("jobs", 0), ("jobs", 1.5), ("minutes", -1), ("seed", "a"), ("seed", -1), ("seed", True)],
+)
 def test_numbers_that_cannot_be_are_named(tmp_path, name, value):
     with pytest.raises((ValueError, TypeError), match=f"{name}={value!r} must be"):
         search(tmp_path / "run", **{"trials": None, name: value})

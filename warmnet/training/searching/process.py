@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import statistics
 import time
 import warnings
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from ...checks import whole
 from ...data.files import replacing
 from ...data.loading import derive_seed, worker_errors
 from ...data.policy_file import SETTINGS
@@ -58,6 +60,7 @@ class Search:
         network: type[Classifier] | None,
     ):  # fmt: skip
         check_enough(data, FOLDS)
+        whole("seed", seed, 0)
         space()  # optuna is there
         self.source = None if source is None else load_source(source, network, variant)
         tried, _ = check_run(recipe, execution, network=network, variant=variant, source=self.source, seed=seed)
@@ -192,6 +195,8 @@ class Search:
         """Train on all but the test pictures, by the recipe or by the policy."""
         recipe = self.recipe if name == RECIPE else self.recipe.with_settings(self.policy_settings(self.better))
         folder = self.files.path / name
+        if (folder / RECORD).exists() and not _is_run(folder):
+            shutil.rmtree(folder)
         print(f"{folder} is trained on all but the test pictures", flush=True)
         fit(
             self.data, recipe, folder, variant=self.variant, source=self.source, seed=self.seed,
@@ -199,9 +204,9 @@ class Search:
         )  # fmt: skip
 
     def _is_trained(self, name: str) -> bool:
-        """Whether the network is that is trained on all but the test pictures."""
-        path = self.files.path / name / RECORD
-        return path.exists() and read_record(path).get("results") is not None
+        """Whether the network is there that is trained on all but the test pictures."""
+        folder = self.files.path / name
+        return _is_run(folder) and read_record(folder / RECORD).get("results") is not None
 
     def confusion(self, name: str) -> Tensor:
         """(classes, classes): the confusion of the test pictures by a network trained on all others."""
@@ -248,3 +253,11 @@ class Search:
         rest = f"   about {left:.0f} min left" if left > 1 else ""
         what = "   the recipe as it is" if trial == 0 else ""
         print(f"{name}   {said}{rest}{what}", flush=True)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder has what a run needs to go on, or to be read; not where a file of it is lost or damaged."""
+    try:
+        return bool(read_record(folder / RECORD)) and bool(read_checkpoint(folder, lazily=True))
+    except (InputError, FileNotFoundError):
+        return False

@@ -61,9 +61,12 @@ class SearchFolder:
         """What came of a training; None if it is not finished, or its file is damaged."""
         if job not in self._results:
             try:
-                self._results[job] = _result(parse_json((self.trainings / f"{job}.json").read_bytes()))
+                result = _result(parse_json((self.trainings / f"{job}.json").read_bytes()))
             except (FileNotFoundError, ValueError, TypeError, AttributeError):
                 return None
+            if job.trial == 0 and math.isinf(result.loss):  # the recipe's are never written so
+                return None
+            self._results[job] = result
         return self._results[job]
 
     def write_result(self, job: Job, result: Result) -> None:
