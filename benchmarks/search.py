@@ -349,7 +349,7 @@ def picture(found: Mapping[str, Any]) -> None:
     """Draw how much better than the recipe each other row is: each split, and mean and standard error, from -10 to 10."""
     parts = {name: rows for name in PARTS if len(rows := rows_of(found, name)) > 1}
     heights = [len(rows) for rows in parts.values()]
-    figure = Figure(figsize=(8, 0.33 * sum(heights) + 0.7 * len(parts) + 0.8), layout="constrained")
+    figure = Figure(figsize=(8, 0.25 * sum(heights) + 0.6 * len(parts) + 0.8), layout="constrained")
     axes = figure.subplots(len(parts), squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     for axis, (name, rows) in zip(axes, parts.items()):
         others = {row: differences(values, rows[RECIPE]) for row, values in rows.items() if row != RECIPE}
