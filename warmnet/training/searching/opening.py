@@ -67,7 +67,8 @@ def read_search(folder: Path) -> dict[str, Any]:
         check_length(Length(record["trials"], record["minutes"], 1))
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(
-            f"{folder / SEARCH} is not as it was written: {str(error).rstrip('.')}. Put that right, or start a new search in another --out."
+            f"{folder / SEARCH} is not as it was written: {str(error).rstrip('.')}. Put that right, or start a new search in "
+            f"another --out."
         ) from error
     return record
 
