@@ -1,23 +1,24 @@
 """warmnet beside everything a user would pick instead, in one table and one picture: python benchmarks/bench.py
 
 Contenders compute the same logits from the same weights, which is checked before any is timed, each at the first call, whose
-time is reported and not counted. Then they take turns; see bench_turns.py. All are in one process, which on a CPU keeps the
-memory that it frees (`warmnet.keep_memory`): what it would cost to get it back from the system is luck, and up to a third of a
-time. Peak memory is that of a process for each, as it comes. Beside each library warmnet's time is compared turn by turn; the
-ratio is the highest of those medians. ResNet-50 is none of the libraries. Beside each time stands how many times the floor it
-is; see bench_floors.py. What could not be measured says why.
+time is reported and not counted. Then they take turns; see bench_turns.py. A contest is one row of the table. Its contenders
+are in one process, which it has for itself, and which on a CPU keeps the memory that it frees (`warmnet.keep_memory`): what it
+would cost to get it back from the system is luck, and up to a third of a time. Peak memory is that of a process for each
+contender, as it comes. Beside each library warmnet's time is compared turn by turn; the ratio is the highest of those medians.
+Beside each time stands how many times the floor it is; see bench_floors.py. What could not be measured says why.
 
-`--minutes` is shared out: each contest has an equal part of what is left, for its set-up and as many rounds as fit, at least
-five; those that take long come last, and are not measured when nothing is left. The JSON is written after each contest. The
-rows `compiled`, minutes of a C++ compiler for each contender, are measured when they are asked for; `scale`, a study of warmnet
-as its memory comes, when it is asked for alone. It needs the peers in constraints.txt; see CONTRIBUTING.md.
+A contest has `--seconds` for its rounds, and at least seven rounds; those that take long come last. The JSON is written after
+each, and what is in it is not measured again: after `--minutes`, a kill, or on another day the same command goes on. It
+writes the picture and, as Markdown, the whole table beside the JSON. `compiled`, minutes of a C++ compiler for each contender,
+is measured when it is asked for; `scale`, a study of warmnet as its memory comes, when it is asked for alone. It needs the
+peers in constraints.txt; see CONTRIBUTING.md.
 """
 
 import argparse
-import json
 import os
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,20 +29,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bench_floors  # noqa: E402
-import bench_shown  # noqa: E402
+import bench_page  # noqa: E402
+import bench_picture  # noqa: E402
 import torch  # noqa: E402
 from bench_contenders import COLUMNS  # noqa: E402
 from bench_deployed import Exports  # noqa: E402
-from bench_measured import measured  # noqa: E402
-from bench_rows import GROUPS, Asked  # noqa: E402
+from bench_measured import hold  # noqa: E402
+from bench_results import Results  # noqa: E402
+from bench_rows import GROUPS, Asked, contests  # noqa: E402
 
-import warmnet  # noqa: E402
-from warmnet.data.files import replacing  # noqa: E402
 from warmnet.networks.families import NAMES  # noqa: E402
 
 PACKAGES = (
     "torch", "warmnet", "timm", "torchvision", "efficientnet_pytorch", "keras", "onnx", "onnxruntime", "onnxscript", "openvino",
 )  # fmt: skip
+VARIANTS = "b0,b2,b4,b7,lite0,v2-s,mobilenetv2-1.0,resnet50"
 ROWS = *GROUPS, "scale"
 DEFAULT = ",".join(row for row in ROWS if row not in ("compiled", "scale"))
 
@@ -49,55 +51,54 @@ DEFAULT = ",".join(row for row in ROWS if row not in ("compiled", "scale"))
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, write; 1 if a contender was refused for what it computes."""
     options = parser().parse_args(arguments)
-    study = "scale" in options.rows
-    if study and len(options.rows) > 1:
+    if "scale" in options.rows and len(options.rows) > 1:
         parser().error("--rows scale is a study of its own. Ask for it alone.")
-    began, load = time.perf_counter(), os.getloadavg()
     torch.set_num_threads(options.threads)
-    torch.backends.cudnn.benchmark = True  # of no effect on a CPU
-    kept = options.device == "cpu" and not study and warmnet.keep_memory()
-    floors = bench_floors.measured(options.device)
-    asked = Asked(options.variants, options.batches, options.contenders, options.threads, options.device, Exports())
-    about: dict[str, Any] = {
-        "date": str(date.today()),
-        "machine": f"{processor()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
-        "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
-        "threads": options.threads,
-        "freed memory": "kept, but for the peaks" if kept else "as it comes",
-        "load": {"before": load, "of": "1, 5 and 15 minutes"},
-        "versions": versions(),
-        "floors": {"operations/s": floors.peaks, "bytes/s": floors.bandwidth},
-        "unit": "seconds of a call, or bytes; ratio is of warmnet's turns to those of the library where its median is highest",
-    }
-
-    if study:
+    if options.rows == ["scale"]:
         import bench_scale
 
-        bench_scale.run(options, about, floors)
+        bench_scale.run(options, f"{bench_page.machine_of(about(options))}; {date.today()}")
         return 0
-
-    def keep(rows: list[dict[str, Any]]) -> None:
-        about["load"]["after"], about["minutes"] = os.getloadavg(), round((time.perf_counter() - began) / 60, 1)
-        with replacing(options.out) as path:
-            path.write_text(json.dumps({**about, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
-
-    rows = measured(options.rows, asked, floors, began + 60 * options.minutes, keep)
-    print(bench_shown.table(rows, about))
-    bench_shown.draw(rows, about, options.out.with_suffix(".png"))
+    results = Results(options.out)
+    floors = results.begin(about(options), lambda: bench_floors.measured(options.device))
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Asked(
+            options.variants, options.batches, options.contenders, options.threads, options.device, Exports(Path(folder))
+        )
+        end = time.monotonic() + 60 * options.minutes
+        left = hold(options.rows, asked, results, floors, options.seconds, end)
+    rows = results.rows(contest.name for contest in contests(options.rows, asked))
+    page = bench_page.page(rows, results.runs)
+    options.out.with_suffix(".md").write_text(page)
+    bench_picture.draw(rows, results.runs, options.out.with_suffix(".png"))
+    print(page)
+    if left:
+        print(f"Left for the next time: {left} contests. The same command goes on with them.", file=sys.stderr)
     return int(any(cell.get("missing", "").startswith("refused") for row in rows for cell in row["cells"].values()))
 
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser("warmnet bench", description="warmnet beside everything a user would pick instead.")
     found.add_argument("--rows", type=among(ROWS), default=DEFAULT, help=f"of {', '.join(ROWS)}; default: {DEFAULT}")
-    found.add_argument("--variants", type=among(NAMES), default="b0,b2,b4,b7", help="any of `warmnet summary`")
+    found.add_argument("--variants", type=among(NAMES), default=VARIANTS, help=f"any of `warmnet summary`; default: {VARIANTS}")
     found.add_argument("--batches", type=lambda text: [*map(positive, text.split(","))], default="1,16")
     found.add_argument("--contenders", type=among(COLUMNS), default=",".join(COLUMNS), help=f"of {', '.join(COLUMNS)}")
     found.add_argument("--threads", type=positive, default=torch.get_num_threads())
-    found.add_argument("--minutes", type=float, default=60.0, help="to take in all, about; default: 60")
+    found.add_argument("--seconds", type=float, default=20.0, help="for the rounds of a contest, about; default: 20")
+    found.add_argument("--minutes", type=float, default=float("inf"), help="after which no contest begins; default: none")
     found.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    found.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"), help="the picture is beside it")
+    found.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"), help="picture and page are beside it")
     return found
+
+
+def about(options: argparse.Namespace) -> dict[str, Any]:
+    """What the times of a run depend on, beside the networks."""
+    return {
+        "machine": f"{processor()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
+        "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
+        "threads": options.threads,
+        "versions": versions(),
+    }
 
 
 def among(allowed: Any) -> Callable[[str], list[str]]:

@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1])]
 from alive import error, fill, images  # noqa: E402
-from peers.libraries import PEERS, pair, timm, torchvision  # noqa: E402
+from peers.libraries import PEERS, pair, timm  # noqa: E402
 
 # isort: off
 import warmnet  # noqa: E402
 from warmnet.networks.families import NAMES  # noqa: E402
 from warmnet.weights.lineages.timm import NATIVE  # noqa: E402
 
-MINE, RESNET = "warmnet", "ResNet-50"
+MINE = "warmnet"
 LIBRARIES = {"timm tf": "timm", "timm": None, "torchvision": "torchvision", "lukemelas": "lukemelas", "Keras": "keras"}
-COLUMNS = MINE, *LIBRARIES, RESNET
+COLUMNS = MINE, *LIBRARIES
 V1 = {f"b{n}" for n in range(8)}
 V2 = {"v2-s", "v2-m", "v2-l"}
 HAS = {  # the networks that a library has
@@ -60,8 +60,6 @@ def build(column: str, variant: str, size: int) -> nn.Module:
     """A library's network with weights of its own making."""
     if column == MINE:
         return NAMES[variant](variant, **STILL)
-    if column == RESNET:
-        return torchvision.models.resnet50()
     check_has(column, variant)
     if column == "timm":
         return timm.create_model(f"efficientnet_{variant}")
@@ -74,11 +72,7 @@ def resolution(variant: str) -> int:
 
 
 def contender(column: str, variant: str, size: int | None = None) -> Contender:
-    """A network for images of `size`, default the variant's own. ResNet-50, which has other weights, is its own reference."""
-    if column == RESNET:
-        torch.manual_seed(0)
-        network = build(column, variant, 224)
-        return Contender(network, network, size or 224)
+    """A network for images of `size`, default the variant's own."""
     size = size or resolution(variant)
     if column == MINE:
         network = fill(build(column, variant, size))

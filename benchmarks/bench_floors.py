@@ -4,7 +4,6 @@ import time
 from typing import NamedTuple
 
 import torch
-from bench_contenders import RESNET, build
 from torch import nn
 
 import warmnet
@@ -24,10 +23,9 @@ class Work(NamedTuple):
     largest: int
 
     @classmethod
-    def of(cls, column: str, variant: str, batch: int, size: int) -> "Work":
-        with torch.device("meta"):
-            model: nn.Module = build(column, variant, size) if column == RESNET else NAMES[variant](variant)
-        return cls.of_model(model, batch, size)
+    def of(cls, variant: str, batch: int) -> "Work":
+        model = NAMES[variant](variant, device="meta")
+        return cls.of_model(model, batch, model.resolution)
 
     @classmethod
     def of_model(cls, model: nn.Module, batch: int, size: int) -> "Work":

@@ -3,7 +3,7 @@
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,67 +11,87 @@ import bench_memory
 import torch
 from bench_contenders import LIBRARIES, MINE, Absent, Refused
 from bench_floors import Floors
-from bench_rows import GROUPS, Asked, Contest, Key
+from bench_process import alone
+from bench_results import Results
+from bench_rows import Asked, Contest, Key, contests
 from bench_turns import First, first_call, take_turns
 
+import warmnet
+
+LONGEST = 10.0  # seconds of a call
+LIMIT = 1200.0  # seconds of a contest
 Values = dict[Key, list[float]]
 
 
-def measured(
-    groups: list[str], asked: Asked, floors: Floors, end: float, keep: Callable[[list[dict[str, Any]]], None]
-) -> list[dict[str, Any]]:
-    """The rows of those groups, in their order; the contests that take long are held last, while there is time.
+def hold(groups: list[str], asked: Asked, results: Results, floors: Floors, seconds: float, end: float) -> int:
+    """Hold the contests that the results lack, those that take long last; how many are left when the time is over."""
+    due = [contest for contest in contests(groups, asked) if not results.has(contest.name, asked.contenders)]
+    for i, contest in enumerate(sorted(due, key=lambda contest: contest.effort)):
+        if time.monotonic() > end:
+            return len(due) - i
+        began = time.monotonic()
+        print(f"{i + 1}/{len(due)} {contest.name}", end="", file=sys.stderr, flush=True)
+        try:
+            only = asked._replace(variants=[contest.variant], batches=[contest.batch])
+            its = groups, contest.name, only, floors, seconds
+            rows = held(*its) if contest.kind == "memory" else alone(LIMIT, held, *its)  # there each contender is alone
+        except (ChildProcessError, TimeoutError) as error:
+            rows = as_rows(contest, {}, dict.fromkeys(contest.entries, f"failed: {error}"), floors)
+        results.keep(contest.name, rows)
+        print(f", {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return 0
 
-    After each contest `keep` is given the rows so far, so that what was measured is not lost with what comes after.
-    """
-    contests = [contest for group in groups for contest in GROUPS[group](asked)]
-    ahead = "not measured: the run ended before it"
-    found = [as_rows(contest, contest.row, {}, dict.fromkeys(contest.entries, ahead), floors) for contest in contests]
-    rows: list[dict[str, Any]] = []
-    for i, place in enumerate(sorted(range(len(contests)), key=lambda i: contests[i].effort)):
-        contest, now = contests[place], time.perf_counter()
-        print(f"{i + 1}/{len(contests)} {contest.group}: {contest.row}", file=sys.stderr, flush=True)
-        found[place] = measure(contest, floors, now + (end - now) / (len(contests) - i), end)
-        bench_memory.give_back()
-        keep(rows := [row for of_contest in found for row in of_contest])
-    return rows
+
+def held(groups: list[str], name: str, asked: Asked, floors: Floors, seconds: float) -> list[dict[str, Any]]:
+    """The rows of the contest of that name, held in this process."""
+    (contest,) = (contest for contest in contests(groups, asked) if contest.name == name)
+    torch.backends.cudnn.benchmark = True  # of no effect on a CPU
+    if asked.device == "cpu" and contest.kind != "memory":
+        warmnet.keep_memory()
+    return measure(contest, floors, seconds)
 
 
-def measure(contest: Contest, floors: Floors, until: float, end: float) -> list[dict[str, Any]]:
-    """A contest's rows: one for each line of the table, and of its first calls too if those have a name."""
+def measure(contest: Contest, floors: Floors, seconds: float) -> list[dict[str, Any]]:
+    """A contest's rows: one for each line of the table, and where they compile one for each line's first calls."""
     torch.set_num_threads(contest.threads)
-    torch._dynamo.reset()
     calls: dict[Key, Any] = {}
     firsts: dict[Key, First] = {}
-    why_not = not_measured(contest, end)
+    why_not = not_measured(contest)
     missing = dict.fromkeys(contest.entries, f"not measured: {why_not}") if why_not else {}
     for key, prepare in {} if why_not else contest.entries.items():
         with noted(missing, key):
             entry = prepare()
             firsts[key], calls[key] = first_call(entry), entry.call
-    seconds, late = {key: [first.seconds] for key, first in firsts.items()}, dict[Key, str]()
+            if contest.kind == "time" and not contest.compiles and firsts[key].seconds > LONGEST:
+                del calls[key]
+                raise Absent(f"not measured: a call takes {firsts[key].seconds:.0f} s, and {LONGEST:.0f} are allowed")
+    first = {key: [found.seconds] for key, found in firsts.items()}
+    late = dict[Key, str]()
     if contest.kind == "once":
-        values: Values = seconds
+        values: Values = first
     elif contest.kind == "memory":
-        values = {key: [first.found] for key, first in firsts.items()}
+        values = {key: [found.found] for key, found in firsts.items()}
     else:
-        values, failed = take_turns(calls, until) if calls else ({}, {})
+        values, failed = take_turns(calls, seconds) if calls else ({}, {})
         late = {key: reason(error) for key, error in failed.items()}
-    rows = as_rows(contest, contest.row, values, missing | late, floors)
+    rows = as_rows(contest, values, missing | late, floors)
     for row in rows if contest.kind == "time" else []:
         for column, cell in row["cells"].items():
-            if first := firsts.get((row["line"], column)):
-                cell["first"], cell["error"] = first.seconds, first.error
-    return rows + as_rows(contest._replace(works={}), contest.first, seconds, missing, floors) if contest.first else rows
+            if found := firsts.get((row["line"], column)):
+                cell["first"], cell["error"] = found.seconds, found.error
+    if contest.compiles:
+        rows += as_rows(contest._replace(group="compiling", kind="once"), first, missing, floors)
+    return rows
 
 
-def not_measured(contest: Contest, end: float) -> str:
+def not_measured(contest: Contest) -> str:
     """Why, or ''."""
     if contest.why_not:
         return contest.why_not
-    if contest.needs > (free := bench_memory.free()):
-        return f"takes {contest.needs / 1e9:.0f} GB, and {free / 1e9:.0f} are free"
-    return "no minutes were left" if time.perf_counter() > end else ""
+    for has, bytes in ("are allowed", bench_memory.LARGEST), ("are free", bench_memory.free()):
+        if contest.needs > bytes:
+            return f"takes {contest.needs / 1e9:.0f} GB, and {bytes / 1e9:.0f} {has}"
+    return ""
 
 
 @contextmanager
@@ -92,23 +112,19 @@ def reason(error: Exception) -> str:
     return f"failed: {type(error).__name__}: {(str(error).strip() or '?').splitlines()[0]}"
 
 
-def as_rows(contest: Contest, name: str, values: Values, missing: dict[Key, str], floors: Floors) -> list[dict[str, Any]]:
+def as_rows(contest: Contest, values: Values, missing: dict[Key, str], floors: Floors) -> list[dict[str, Any]]:
     """For each line its cells, the floor, and the ratio of warmnet to the fastest library on any line."""
     peers = {key: turns for key, turns in values.items() if key[1] in LIBRARIES}
-    floor = {
-        column: floors.seconds(work, contest.precision, contest.training)
-        for column, work in contest.works.items()
-        if contest.kind == "time"
-    }
+    floor = floors.seconds(contest.work, contest.precision, contest.training) if contest.kind == "time" else None
     rows = []
     for line in dict.fromkeys(line for line, _ in contest.entries):
         mine = values.get((line, MINE))
         cells = {}
         for key in (key for key in contest.entries if key[0] == line):
-            cells[key[1]] = {"missing": missing[key]} if key in missing else cell(values[key], mine, floor.get(key[1]))
-        row = {"group": contest.group, "row": name, "line": line, "threads": contest.threads, "cells": cells}
-        row |= {"unit": "bytes" if contest.kind == "memory" else "seconds", "floor": floor.get(MINE)}
-        rows.append(row | {"ratio": ratio(mine, peers) if mine and peers else None})
+            cells[key[1]] = {"missing": missing[key]} if key in missing else cell(values[key], mine, floor)
+        row = {"group": contest.group, "variant": contest.variant, "batch": contest.batch, "what": contest.what, "line": line}
+        row |= {"unit": "bytes" if contest.kind == "memory" else "seconds", "threads": contest.threads, "floor": floor}
+        rows.append(row | {"cells": cells, "ratio": ratio(mine, peers) if mine and peers else None})
     return rows
 
 
@@ -121,8 +137,11 @@ def cell(turns: list[float], mine: list[float] | None, floor: float | None) -> d
 
 
 def ratio(mine: list[float], peers: Values) -> dict[str, Any]:
-    """warmnet to the library that is the fastest beside it, turn by turn."""
+    """warmnet to the library that is the fastest beside it, turn by turn: median, minimum, and the quartiles of the turns."""
     turns = {key: [one / other for one, other in zip(mine, others)] for key, others in peers.items()}
     fastest = max(turns, key=lambda key: statistics.median(turns[key]))
-    found = {"median": statistics.median(turns[fastest]), "minimum": min(turns[fastest])}
+    found: dict[str, Any] = {"median": statistics.median(turns[fastest]), "minimum": min(turns[fastest])}
+    if len(turns[fastest]) > 1:
+        low, _, high = statistics.quantiles(turns[fastest], n=4, method="inclusive")
+        found["quartiles"] = [low, high]
     return found | {"fastest": fastest[1], "on": fastest[0]}

@@ -2,29 +2,24 @@
 
 import ctypes
 import gc
-import multiprocessing
-import os
 import re
-import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from bench_process import alone
 from bench_turns import first_call
 
+LARGEST = 16e9  # bytes: a contest that takes more is left out, so that all machines show the same ones
+LONGEST = 600.0  # seconds
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak(threads: int, prepare: Callable[..., Any], *arguments: Any) -> float:
     """Bytes that two calls of the entry `prepare(*arguments)` take at most, in a new process."""
-    context = multiprocessing.get_context("forkserver")  # fork would copy threads that hold locks
-    context.set_forkserver_preload(["bench_rows"])
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # Python 3.11 would not find it there
-    with ProcessPoolExecutor(1, context) as process:
-        return process.submit(_peak, threads, prepare, *arguments).result()
+    return alone(LONGEST, _peak, threads, prepare, *arguments)
 
 
 def _peak(threads: int, prepare: Callable[..., Any], *arguments: Any) -> float:

@@ -10,13 +10,14 @@ import bench_deployed as deployed
 import bench_memory as memory
 import torch
 import torch.nn.functional as F
-from bench_contenders import MINE, RESNET, TOLERANCE, build, contender, expected, pictures, resolution
+from bench_contenders import TOLERANCE, build, contender, expected, pictures, resolution
 from bench_floors import Work
 from bench_turns import Entry
 from torch import Tensor, nn
 from torch._inductor.utils import fresh_cache
 
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
+PRECISIONS = "fp32", "bf16"
 Key = tuple[str, str]
 UNKNOWN = float("inf")  # the tolerance where precision is given up: the error is reported
 
@@ -35,91 +36,119 @@ class Asked(NamedTuple):
 class Contest(NamedTuple):
     """Contenders that take turns: by (line of the table, column) a function that gets one ready.
 
-    - `works`: what each column's network has to do, for the floor. `precision`, `training`: how.
-    - `kind`: 'time'; 'once', when the first call is what is timed; 'memory', when a call gives a number of bytes.
+    - `what`: what is said of it beside group, variant and batch.
+    - `work`: what the network has to do. `precision`, `training`: how, for the floor.
+    - `kind`: 'time'; 'turns', which has no floor; 'once', when the first call is timed; 'memory', when a call gives bytes.
     - `needs`: bytes that the contenders take together, roughly. `why_not`: why it is not measured.
-    - `first`: a name for the row of the first calls, if that is one of its own.
+    - `compiles`: whether its first calls are rows of their own.
     """
 
     group: str
-    row: str
+    variant: str
+    batch: int
+    what: str
     entries: dict[Key, Callable[[], Entry]]
     threads: int
-    works: dict[str, Work] = {}
+    work: Work
     precision: str = "fp32"
     training: bool = False
     kind: str = "time"
     needs: float = 0
     why_not: str = ""
-    first: str = ""
+    compiles: bool = False
+
+    @property
+    def row(self) -> str:
+        return ", ".join(filter(None, (self.variant, self.what)))
+
+    @property
+    def name(self) -> str:
+        return f"{self.group}: {self.row}"
 
     @property
     def effort(self) -> int:
         """By which contests are put in order: those that take long come last."""
-        return len(self.entries) * (3 if self.training else 1) * max((work.macs for work in self.works.values()), default=0)
+        return len(self.entries) * (3 if self.training else 1) * self.work.macs
 
 
-def side(column: str, variant: str) -> int:
-    return 224 if column == RESNET else resolution(variant)
+class Scene(NamedTuple):
+    """A network and a batch of images at its resolution."""
+
+    variant: str
+    batch: int
+    size: str
+    work: Work
 
 
-def works(asked: Asked, variant: str, batch: int) -> dict[str, Work]:
-    return {column: Work.of(column, variant, batch, side(column, variant)) for column in asked.contenders}
-
-
-def scenes(asked: Asked) -> Iterator[tuple[str, int, str]]:
-    """(variant, batch, name of the row), smaller ones first."""
+def scenes(asked: Asked, batches: list[int] | None = None) -> Iterator[Scene]:
     for variant in asked.variants:
-        for batch in asked.batches:
-            yield variant, batch, f"{variant}, {batch}x{side(MINE, variant)}²"
+        for batch in batches or asked.batches:
+            yield Scene(variant, batch, f"{batch}x{resolution(variant)}²", Work.of(variant, batch))
 
 
-def each(asked: Asked, prepare: Callable[..., Any], *arguments: Any) -> dict[Key, Callable[[], Entry]]:
-    """`prepare(column, *arguments)` for each column, to be called when it is its time."""
-    return {("", column): partial(prepare, column, *arguments) for column in asked.contenders}
+def contest(
+    asked: Asked, scene: Scene, group: str, what: str, prepare: Callable[..., Any], *arguments: Any, **more: Any
+) -> Contest:
+    """Of all columns, each by `prepare(column, *arguments)`, called when it is its time."""
+    entries = {("", column): partial(prepare, column, *arguments) for column in asked.contenders}
+    return Contest(group, scene.variant, scene.batch, what, entries, **{"threads": asked.threads, "work": scene.work} | more)
 
 
 def builds(asked: Asked) -> Iterator[Contest]:
     def one(column: str, variant: str) -> Entry:
-        return Entry(lambda: build(column, variant, side(column, variant)))
+        return Entry(partial(build, column, variant, 224))
 
-    for variant in asked.variants:
-        yield Contest("build", variant, each(asked, one, variant), asked.threads)
+    for scene in scenes(asked, [1]):
+        yield contest(asked, scene, "build", "", one, scene.variant, kind="turns")
 
 
 def overheads(asked: Asked) -> Iterator[Contest]:
-    for layout in LAYOUTS:
-        entries = each(asked, inferring, "b0", 1, layout, asked.device, 32)
-        yield Contest("overhead", f"b0, 1x32², {layout}", entries, 1)
+    for scene in scenes(asked, [1]):
+        for layout in LAYOUTS:
+            arguments = inferring, scene.variant, 1, layout, asked.device, 32
+            yield contest(asked, scene, "overhead", f"1x32², {layout}", *arguments, threads=1, kind="turns")
 
 
 def eagers(asked: Asked) -> Iterator[Contest]:
-    for variant, batch, name in scenes(asked):
-        work = works(asked, variant, batch)
+    for scene in scenes(asked):
         for layout in LAYOUTS:
-            entries = each(asked, inferring, variant, batch, layout, asked.device)
-            yield Contest("eager", f"{name}, {layout}", entries, asked.threads, work, needs=inference_bytes(work))
+            arguments = inferring, scene.variant, scene.batch, layout, asked.device
+            yield contest(asked, scene, "eager", f"{scene.size}, {layout}", *arguments, needs=inference_bytes(asked, scene))
 
 
 def compileds(asked: Asked) -> Iterator[Contest]:
-    for variant, batch, name in scenes(asked):
-        work = works(asked, variant, batch)
-        for precision in "fp32", "bf16":
-            entries = each(asked, compiling, variant, batch, asked.device, precision)
-            yield Contest(
-                "compiled", f"{name}, {precision}", entries, asked.threads, work, precision, needs=inference_bytes(work),
-                first=f"{name}, {precision}, compiling",
-            )  # fmt: skip
-        why_not = "" if asked.device == "cuda" else "needs --device cuda"
-        entries = each(asked, graphed, variant, batch)
-        yield Contest("compiled", f"{name}, CUDA graphs", entries, asked.threads, work, why_not=why_not)
+    why_not = "" if asked.device == "cuda" else "needs --device cuda"
+    for scene in scenes(asked):
+        for precision in PRECISIONS:
+            arguments = compiling, scene.variant, scene.batch, asked.device, precision
+            needs = inference_bytes(asked, scene)
+            more = {"precision": precision, "needs": needs, "compiles": True}
+            yield contest(asked, scene, "compiled", f"{scene.size}, {precision}", *arguments, **more)
+        graphs = f"{scene.size}, CUDA graphs"
+        yield contest(asked, scene, "compiled", graphs, graphed, scene.variant, scene.batch, why_not=why_not)
+
+
+def exports(asked: Asked) -> Iterator[Contest]:
+    def one(column: str, variant: str, engine: str) -> Entry:
+        deployed.warm_up()
+        return Entry(partial(asked.exports.path, column, variant, engine, again=True))
+
+    for scene in scenes(asked, [1]):
+        for engine in deployed.ENGINES:
+            yield contest(asked, scene, "export", engine, one, scene.variant, engine, kind="once")
+
+
+def loads(asked: Asked) -> Iterator[Contest]:
+    for scene in scenes(asked, [1]):
+        for engine in deployed.ENGINES:
+            arguments = deployed.loading, asked.exports, scene.variant, engine, asked.threads
+            yield contest(asked, scene, "load", engine, *arguments, kind="turns")
 
 
 def deployments(asked: Asked) -> Iterator[Contest]:
     why_not = "" if asked.device == "cpu" else "is for the CPU"
     for precision, engines in deployed.OFFERED.items():
-        for variant, batch, name in scenes(asked):
-            work = works(asked, variant, batch)
+        for variant, batch, size, work in scenes(asked):
             entries: dict[Key, Any] = {
                 (engine, column): partial(
                     deployed.entry, asked.exports, column, variant, engine, precision, batch, asked.threads
@@ -127,42 +156,40 @@ def deployments(asked: Asked) -> Iterator[Contest]:
                 for engine in engines
                 for column in asked.contenders
             }
-            needs = 2 * len(engines) * inference_bytes(work)
-            yield Contest(f"deployed {precision}", name, entries, asked.threads, work, precision, needs=needs, why_not=why_not)
+            needs = 2 * len(engines) * inference_bytes(asked, Scene(variant, batch, size, work))
+            yield Contest(
+                f"deployed {precision}",
+                variant,
+                batch,
+                size,
+                entries,
+                asked.threads,
+                work,
+                precision,
+                needs=needs,
+                why_not=why_not,
+            )
 
 
 def trainings(asked: Asked) -> Iterator[Contest]:
-    for variant, batch, name in scenes(asked):
-        work = works(asked, variant, batch)
-        for row, layout, precision in (
-            *((layout, layout, "fp32") for layout in LAYOUTS),
-            ("AMP bf16", "channels_last", "bf16"),
-        ):
-            yield Contest(
-                "training", f"{name}, {row}", each(asked, stepping, variant, batch, layout, asked.device, precision),
-                asked.threads, work, precision, training=True, needs=training_bytes(work),
-            )  # fmt: skip
+    for scene in scenes(asked):
+        for precision in PRECISIONS:
+            arguments = stepping, scene.variant, scene.batch, "channels_last", asked.device, precision
+            more = {"precision": precision, "training": True, "needs": training_bytes(asked, scene)}
+            yield contest(asked, scene, f"training {precision}", scene.size, *arguments, **more)
 
 
 def memories(asked: Asked) -> Iterator[Contest]:
     def one(column: str, prepare: Any, *arguments: Any) -> Entry:
         return Entry(lambda: memory.peak(asked.threads, prepare, column, *arguments))
 
-    for variant, batch, name in scenes(asked):
-        work = works(asked, variant, batch)
+    for scene in scenes(asked):
         for what, prepare, needs in ("inference", inferring, inference_bytes), ("training", stepping, training_bytes):
-            entries = each(asked, one, prepare, variant, batch, "channels_last", asked.device)
-            yield Contest("memory", f"{name}, {what}", entries, asked.threads, work, kind="memory", needs=needs(work))
-
-
-def exports(asked: Asked) -> Iterator[Contest]:
-    def one(column: str, variant: str, engine: str) -> Entry:
-        deployed.warm_up()
-        return Entry(lambda: asked.exports.path(column, variant, engine))
-
-    for variant in asked.variants:
-        for engine in deployed.ENGINES:
-            yield Contest("export", f"{variant}, {engine}", each(asked, one, variant, engine), asked.threads, kind="once")
+            arguments = one, prepare, scene.variant, scene.batch, "channels_last", asked.device
+            yield contest(
+                asked, scene, "memory", f"{scene.size}, {what}", *arguments, kind="memory", needs=needs(asked, scene),
+                training=what == "training",
+            )  # fmt: skip
 
 
 GROUPS = {
@@ -170,11 +197,17 @@ GROUPS = {
     "overhead": overheads,
     "eager": eagers,
     "export": exports,
+    "load": loads,
     "deployed": deployments,
     "training": trainings,
     "memory": memories,
     "compiled": compileds,
 }
+
+
+def contests(groups: list[str], asked: Asked) -> list[Contest]:
+    """The contests of those groups, in their order."""
+    return [contest for group in groups for contest in GROUPS[group](asked)]
 
 
 def inferring(column: str, variant: str, batch: int, layout: str, device: str, size: int | None = None) -> Entry:
@@ -243,11 +276,11 @@ def ready(
     return network, x.to(device, **format), wanted
 
 
-def inference_bytes(works: dict[str, Work]) -> float:
+def inference_bytes(asked: Asked, scene: Scene) -> float:
     """What the contenders hold, and one of them on its way through the largest of its layers."""
-    return 4 * (sum(2 * work.weights for work in works.values()) + max(4 * work.largest for work in works.values()))
+    return 4 * (2 * len(asked.contenders) * scene.work.weights + 4 * scene.work.largest)
 
 
-def training_bytes(works: dict[str, Work]) -> float:
+def training_bytes(asked: Asked, scene: Scene) -> float:
     """Weights, gradients and the optimizer's two of all, and one's activations: conv, batch norm and SiLU keep one each."""
-    return 4 * (sum(5 * work.weights for work in works.values()) + max(3 * work.outputs for work in works.values()))
+    return 4 * (5 * len(asked.contenders) * scene.work.weights + 3 * scene.work.outputs)

@@ -4,20 +4,19 @@ For each, one of them grows from B0 at 224, and the others stay. The arithmetic 
 memory in training are the numbers that convolutions and linear layers give, each of which is kept for its gradient.
 """
 
-import json
-import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import bench_floors
 import bench_memory
 import torch
 import torch.nn.functional as F
 from bench_contenders import STILL
 from bench_floors import Floors, Work
-from bench_shown import quantity, where
+from bench_page import quantity
 from bench_turns import Entry, take_turns
+from kept import keep
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -45,33 +44,28 @@ COLORS = {"inference": "#2e6f95", "training": "#d1495b"}
 WHAT = {"seconds": "time of a call", "bytes": "peak memory beyond the network"}
 
 
-def run(options: Any, about: dict[str, Any], floors: Floors) -> None:
+def run(options: Any, where: str) -> None:
     """Measure, and write bench_scale.json and bench_scale.png beside the results of the other rows."""
-    end, total = time.perf_counter() + 60 * options.minutes, sum(map(len, AXES.values()))
-    found: dict[str, list[dict[str, Any]]] = {}
-    for axis, points in AXES.items():
-        found[axis] = []
-        for point in points:
-            left = total - sum(map(len, found.values()))
-            print(f"{total - left + 1}/{total} scale: {axis} {getattr(point, axis)}", file=sys.stderr, flush=True)
-            until = (now := time.perf_counter()) + (end - now) / left
-            found[axis].append(point._asdict() | measured(point, options, floors, until, now > end))
     path = options.out.with_name(f"{options.out.stem}_scale.json")
-    path.write_text(json.dumps({**about, "curves": found}, indent=1, ensure_ascii=False) + "\n")
-    draw(found, about, path.with_suffix(".png"))
+    floors = Floors(**keep(path, "floors", lambda: bench_floors.measured(options.device)._asdict()))
+    found = {
+        axis: [keep(path, f"{axis} {getattr(point, axis)}", partial(measured, point, options, floors)) for point in points]
+        for axis, points in AXES.items()
+    }
+    draw(found, where, path.with_suffix(".png"))
 
 
-def measured(point: Point, options: Any, floors: Floors, until: float, too_late: bool) -> dict[str, Any]:
+def measured(point: Point, options: Any, floors: Floors) -> dict[str, Any]:
     """Seconds and bytes of inference and training, and what the arithmetic says; why not, if it is not measured."""
     work = Work.of_model(point.model.to("meta"), point.batch, point.resolution)
     least = {what: floors.seconds(work, training=what == "training") for what in COLORS}
-    found: dict[str, Any] = {"floor": {"seconds": least, "bytes": {"training": 4 * work.outputs}}}
+    found = point._asdict() | {"floor": {"seconds": least, "bytes": {"training": 4 * work.outputs}}}
     needs = 4 * (10 * work.weights + 4 * work.outputs)
-    if too_late or needs > bench_memory.free():
-        return found | {"missing": "no minutes were left" if too_late else f"takes {quantity(needs, 'bytes')}"}
+    if needs > min(bench_memory.LARGEST, bench_memory.free()):
+        return found | {"missing": f"takes {quantity(needs, 'bytes')}"}
     arguments = point, options.device
     calls = {what: entry(*arguments, what == "training").call for what in COLORS}
-    seconds = {what: min(turns) for what, turns in take_turns(calls, until)[0].items()}
+    seconds = {what: min(turns) for what, turns in take_turns(calls, options.seconds)[0].items()}
     del calls
     peaks = {what: bench_memory.peak(options.threads, entry, *arguments, what == "training") for what in COLORS}
     return found | {"seconds": seconds, "bytes": peaks}
@@ -94,7 +88,7 @@ def entry(point: Point, device: str, training: bool) -> Entry:
     return Entry(step)
 
 
-def draw(found: dict[str, list[dict[str, Any]]], about: dict[str, Any], path: Path) -> None:
+def draw(found: dict[str, list[dict[str, Any]]], where: str, path: Path) -> None:
     """A PNG: measured curves, and dashed the arithmetic; both axes logarithmic, but for phi, which is a logarithm."""
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     for row, quantities in zip(figure.subplots(2, len(found), sharex="col", squeeze=False), WHAT):
@@ -111,7 +105,7 @@ def draw(found: dict[str, list[dict[str, Any]]], about: dict[str, Any], path: Pa
     for axes, (axis, points) in zip(figure.axes, found.items()):
         fixed = {"batch": "B0, 224x224", "resolution": f"B0, batch {points[0]['batch']}", "phi": "compound(phi), batch 1"}
         axes.set_title(f"{axis}: {fixed[axis]}", loc="left", fontsize=10)
-    figure.supxlabel(where(about), fontsize=9, color="#666666")
+    figure.supxlabel(where, fontsize=9, color="#666666")
     figure.savefig(path, dpi=120)
 
 

@@ -2,7 +2,6 @@
 
 import gc
 import math
-import statistics
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,9 +12,9 @@ import torch
 from bench_contenders import TOLERANCE, Refused, difference
 from torch import Tensor
 
-PAUSE = 0.04  # seconds: an engine's threads spin after a call: ONNX Runtime's for 32 ms, torch's 7, OpenVINO's 1 (measured)
+WINDOW, LONGEST_REST = 0.005, 1.0  # seconds
 TURN = 0.05  # seconds, about: a turn repeats a short call so long
-LEAST, MOST = 5, 60  # rounds
+LEAST, MOST = 7, 60  # rounds
 
 
 class Entry(NamedTuple):
@@ -50,11 +49,12 @@ def first_call(entry: Entry) -> First:
     return First(found, seconds, error)
 
 
-def take_turns(calls: dict[Any, Callable[[], Any]], until: float) -> tuple[dict[Any, list[float]], dict[Any, Exception]]:
+def take_turns(calls: dict[Any, Callable[[], Any]], allowed: float) -> tuple[dict[Any, list[float]], dict[Any, Exception]]:
     """Seconds of a call in each turn, and what those raised that could not go on.
 
-    Rounds begin with another contender each; all end by `until`, but for the first five.
+    Rounds begin with another contender each; after `allowed` seconds no more begin, but for the first seven.
     """
+    until = time.perf_counter() + allowed
     seconds, failed, repeats = {name: list[float]() for name in calls}, dict[Any, Exception](), dict[Any, int]()
 
     def turn(name: Any) -> None:
@@ -74,13 +74,23 @@ def take_turns(calls: dict[Any, Callable[[], Any]], until: float) -> tuple[dict[
     for i in range(MOST):
         began = time.perf_counter()
         for name in filter(seconds.__contains__, order):
-            time.sleep(PAUSE)
+            rest()
             turn(name)
         order.rotate(-1)
         now = time.perf_counter()
         if i + 1 >= LEAST and now + (now - began) > until:
             break
     return seconds, failed
+
+
+def rest() -> None:
+    """Wait until the threads of this process sleep: those of an engine wait busily for a while after a call."""
+    until = time.perf_counter() + LONGEST_REST
+    while time.perf_counter() < until:
+        before = time.process_time()
+        time.sleep(WINDOW)
+        if time.process_time() - before < WINDOW / 5:
+            return
 
 
 def seconds_of(call: Callable[[], Any], times: int) -> float:
@@ -97,7 +107,3 @@ def synchronize() -> None:
     """Wait for the GPU, if this process has used one."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "minimum": min(values)}

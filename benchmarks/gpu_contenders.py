@@ -1,4 +1,4 @@
-"""b0 as warmnet, timm and torchvision have it, with the same weights, and ResNet-50: who is measured."""
+"""Networks as warmnet, timm and torchvision have them, with the same weights: who is measured."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -21,10 +21,20 @@ import timm  # noqa: E402
 import torchvision  # noqa: E402
 from gpu_run import Settings  # noqa: E402
 
-import warmnet  # noqa: E402
+from warmnet.networks.families import NAMES  # noqa: E402
 
-MINE, TIMM, TORCHVISION, RESNET = "warmnet", "timm tf", "torchvision", "ResNet-50"
+MINE, TIMM, TORCHVISION = "warmnet", "timm tf", "torchvision"
+OF_TIMM = {
+    "b0": "tf_efficientnet_b0", "b4": "tf_efficientnet_b4", "lite0": "tf_efficientnet_lite0", "v2-s": "tf_efficientnetv2_s",
+    "mobilenetv2-1.0": "mobilenetv2_100", "resnet50": "resnet50",
+}  # fmt: skip
 STILL: dict[str, Any] = {"dropout": 0.0, "drop_connect": 0.0}
+OF_TORCHVISION: dict[str, Any] = {
+    "b0": lambda: torchvision.models.efficientnet_b0(dropout=0.0, stochastic_depth_prob=0.0),
+    "v2-s": lambda: torchvision.models.efficientnet_v2_s(dropout=0.0, stochastic_depth_prob=0.0),
+    "mobilenetv2-1.0": lambda: torchvision.models.mobilenet_v2(dropout=0.0),
+    "resnet50": torchvision.models.resnet50,
+}
 
 
 def put(x: Any, settings: Settings) -> Any:
@@ -37,16 +47,17 @@ def amp(settings: Settings, dtype: torch.dtype | None) -> AbstractContextManager
 
 
 def pair(variant: str) -> dict[str, nn.Module]:
-    """warmnet's network and timm's `tf_` one, with the same weights, which keep the signal alive."""
-    ours = alive.fill(warmnet.WarmEfficientNet(variant, momentum=0.1, **STILL))
-    return {MINE: ours, TIMM: with_weights_of(ours, timm.create_model(f"tf_efficientnet_{variant}"))}
+    """warmnet's network and timm's, with the same weights, which keep the signal alive."""
+    ours = alive.fill(NAMES[variant](variant, momentum=0.1, **STILL))
+    return {MINE: ours, TIMM: with_weights_of(ours, timm.create_model(OF_TIMM[variant]))}
 
 
-def contenders() -> dict[str, nn.Module]:
-    found = pair("b0")
-    torch.manual_seed(0)
-    symmetric = torchvision.models.efficientnet_b0(dropout=0.0, stochastic_depth_prob=0.0)
-    return found | {TORCHVISION: with_weights_of(found[MINE], symmetric), RESNET: torchvision.models.resnet50()}
+def contenders(variant: str) -> dict[str, nn.Module]:
+    """Those, and torchvision's where it has that network; it pads EfficientNets on both sides."""
+    found = pair(variant)
+    if variant in OF_TORCHVISION:
+        found[TORCHVISION] = with_weights_of(found[MINE], OF_TORCHVISION[variant]())
+    return found
 
 
 def with_weights_of(ours: nn.Module, theirs: nn.Module) -> nn.Module:

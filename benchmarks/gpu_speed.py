@@ -1,5 +1,6 @@
-"""Forwards and training steps of b0 beside timm's, torchvision's and ResNet-50's."""
+"""Forwards and training steps of five networks beside timm's and torchvision's."""
 
+import itertools
 import time
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from gpu_run import LATE, Add, Row, Settings, reason
 from gpu_turns import Calls, captured, contest, peak_bytes, seconds_of
 from torch import Tensor, nn
 
+VARIANTS = "b0", "resnet50", "v2-s", "lite0", "mobilenetv2-1.0"
 LIBRARIES = TIMM, TORCHVISION
 NEEDS_CUDA = "not measured: needs --device cuda"
 ALLOWED = 0.1  # of the largest logit: what bfloat16 may make of it, and a network that computes something else does not
@@ -19,21 +21,22 @@ ALLOWED = 0.1  # of the largest logit: what bfloat16 may make of it, and a netwo
 def forward(settings: Settings, add: Add, until: float) -> None:
     """As it comes, and as a CUDA graph; in bf16 and channels_last."""
     torch.backends.cudnn.benchmark = True
-    networks, wanted = in_bf16(settings)
-    for batch in settings.batches:
-        x = put(pictures(batch, settings.side), settings).bfloat16()
-        calls = {name: partial(network, x) for name, network in networks.items()}
-        for mode in "eager", "eager, CUDA graph":
-            add(of_forwards(settings, mode, batch, calls, wanted, until))
+    for variant in VARIANTS:
+        networks, wanted = in_bf16(settings, variant)
+        for batch in settings.batches:
+            x = put(pictures(batch, settings.side), settings).bfloat16()
+            calls = {name: partial(network, x) for name, network in networks.items()}
+            for mode in "eager", "eager, CUDA graph":
+                add(of_forwards(settings, variant, mode, batch, calls, wanted, until))
 
 
 def compiled(settings: Settings, add: Add, until: float) -> None:
-    """torch.compile'd, and that as a CUDA graph. Compiling takes long: batches near 64 come first, ResNet-50 last in each.
+    """b0 torch.compile'd, and that as a CUDA graph. Compiling takes long: batches near 64 come first.
 
     The dry run's backend is not Inductor, and its contenders are two: a C++ compiler would take minutes.
     """
     torch.backends.cudnn.benchmark = True
-    networks, wanted = in_bf16(settings)
+    networks, wanted = in_bf16(settings, "b0")
     backend, longest = "inductor", 0.0
     if settings.tiny:
         backend, networks = "aot_eager", {name: networks[name] for name in (MINE, TIMM)}
@@ -55,12 +58,12 @@ def compiled(settings: Settings, add: Add, until: float) -> None:
                 del calls[name]
             longest = max(longest, time.monotonic() - began)
         for mode in "compiled", "compiled, CUDA graph":
-            add({**of_forwards(settings, mode, batch, calls, wanted, until, cells), "backend": backend})
+            add({**of_forwards(settings, "b0", mode, batch, calls, wanted, until, cells), "backend": backend})
 
 
-def in_bf16(settings: Settings) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
+def in_bf16(settings: Settings, variant: str) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
     """The contenders, and what each makes of two pictures in float32."""
-    networks = {name: put(network.eval(), settings) for name, network in contenders().items()}
+    networks = {name: put(network.eval(), settings) for name, network in contenders(variant).items()}
     x = put(pictures(2, settings.side), settings)
     with torch.no_grad():
         wanted = {name: network(x).cpu() for name, network in networks.items()}
@@ -68,11 +71,11 @@ def in_bf16(settings: Settings) -> tuple[dict[str, nn.Module], dict[str, Tensor]
 
 
 def of_forwards(
-    settings: Settings, mode: str, batch: int, calls: Calls, wanted: dict[str, Tensor], until: float,
+    settings: Settings, variant: str, mode: str, batch: int, calls: Calls, wanted: dict[str, Tensor], until: float,
     known: dict[str, Row] | None = None,
 ) -> Row:  # fmt: skip
     """The contest of those calls, each of which must give the wanted logits of its first pictures, and their peaks."""
-    row: Row = {"mode": mode, "batch": batch, "side": settings.side, "precision": "bf16"}
+    row: Row = {"variant": variant, "mode": mode, "batch": batch, "side": settings.side, "precision": "bf16"}
     graphs = mode.endswith("CUDA graph")
     if graphs and settings.device != "cuda":
         return row | {"missing": NEEDS_CUDA}
@@ -98,15 +101,15 @@ def of_forwards(
 def training(settings: Settings, add: Add, until: float) -> None:
     """AMP bf16, channels_last, fused AdamW, nothing random in the networks. A peak is of weights, optimizer and step."""
     torch.backends.cudnn.benchmark = True
-    for batch in settings.training_batches:
-        row: Row = {"batch": batch, "side": settings.side, "precision": "AMP bf16"}
+    for variant, batch in itertools.product(VARIANTS, settings.training_batches):
+        row: Row = {"variant": variant, "batch": batch, "side": settings.side, "precision": "AMP bf16"}
         if time.monotonic() > until:
             add(row | {"missing": LATE})
             continue
         x = put(pictures(batch, settings.side), settings)
         labels = torch.arange(batch, device=settings.device) % 1000
         calls, cells, first = Calls(), dict[str, Row](), dict[str, Tensor]()
-        for name, network in contenders().items():
+        for name, network in contenders(variant).items():
             before = torch.cuda.memory_allocated() if settings.device == "cuda" else None
             cells[name] = {}
             try:

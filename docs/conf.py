@@ -18,7 +18,7 @@ project = "warmnet"
 root_doc = "README"
 include_patterns = ["*.md", "docs/**.md", "notebooks/*.ipynb", "warmnet/**.py", "tests/**.py", "benchmarks/*.py"]
 exclude_patterns = [".*", "build", "dist", "runs"]
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx_copybutton", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".py": "restructuredtext"}
 
 myst_heading_anchors = 3

@@ -176,13 +176,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```python\n" in page.read_text()], ids=lambda page: page.name)
 def test_the_python_of_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch):
-    """Each ```python block, in order, in one namespace; a comment `# prints: ...` is the real output of its line."""
+    """Each ```python block, in order, in one namespace; its output is in comments `# prints: ...`, or a ```text block below."""
     monkeypatch.chdir(tmp_path)  # it writes files
     (tmp_path / "docs").symlink_to(ROOT / "docs")  # where the photograph is
     namespace: dict = {}
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    for block in blocks:
+    blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", page.read_text(), re.DOTALL)
+    for block, text in blocks:
         out = io.StringIO()
         namespace["print"] = lambda *args, out=out, **kw: print(*args, file=out, **kw)
         exec(block, namespace)
-        assert out.getvalue().splitlines() == re.findall(r"# prints: (.*)", block)
+        assert out.getvalue().splitlines() == (text.splitlines() or re.findall(r"# prints: (.*)", block))

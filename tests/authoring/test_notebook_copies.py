@@ -18,8 +18,8 @@ NAMES = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
 def test_all_notebooks_are_copied_and_jupyter_is_not_started(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["notebook", "--copy-only"]) == 0
-    assert sorted(os.listdir("warmnet-notebooks")) == NAMES and len(NAMES) == 6
-    assert capsys.readouterr().out == "warmnet-notebooks has the notebooks: 6 new.\n"
+    assert sorted(os.listdir("warmnet-notebooks")) == NAMES and len(NAMES) == 8
+    assert capsys.readouterr().out == "warmnet-notebooks has the notebooks: 8 new.\n"
     for name in NAMES:
         assert (tmp_path / "warmnet-notebooks" / name).read_bytes() == (ROOT / "notebooks" / name).read_bytes()
 

@@ -101,7 +101,7 @@ def test_summary_goes_as_deep_as_it_is_told_fits_the_terminal_and_says_what_is_n
     for depth in "0", "2", "all":
         assert main(["summary", "b0", "--depth", depth]) == 0
         rows[depth] = capsys.readouterr().out.splitlines()
-        assert max(map(len, rows[depth])) <= 60 and "left out at 60 columns: calls, stride, MB put out" in rows[depth]
+        assert max(map(len, rows[depth])) <= 60 and "left out at 60 columns: calls, stride, output MB" in rows[depth]
     assert len(rows["0"]) < len(rows["2"]) < len(rows["all"])
     assert rows["2"][-1] == "198 rows are deeper: --depth 3, or --depth all" and "deeper" not in rows["all"][-1]
     with pytest.raises(SystemExit):

@@ -1,7 +1,11 @@
+import numpy as np
 import pytest
+import torch
 from alive import fill
+from PIL import Image
 
 import warmnet
+from warmnet.data import Data, Sample
 from warmnet.data.preprocessing import Preprocessing
 
 SMALL = warmnet.Variant(width=1.0, depth=1.0, resolution=64, dropout=0.2)
@@ -26,3 +30,16 @@ def network():
 @pytest.fixture(scope="session")
 def model(network):
     return network()
+
+
+@pytest.fixture(scope="session")
+def data(model):
+    """Coloured noise, labelled by what the network takes it for, but for every tenth."""
+    generator = np.random.default_rng(0)
+    coloured = generator.uniform(40, 215, (120, 1, 1, 3)) + generator.normal(0, 40, (120, 64, 64, 3))
+    images = [Image.fromarray(image) for image in coloured.clip(0, 255).astype(np.uint8)]
+    with torch.no_grad():
+        labels = model(torch.stack([model.preprocessing(image) for image in images])).argmax(1).tolist()
+    assert len({*labels}) > 1
+    samples = [Sample(image, (label + (n % 10 == 0)) % 3) for n, (image, label) in enumerate(zip(images, labels))]
+    return Data("noise", model.classes, samples[:40], samples[40:])

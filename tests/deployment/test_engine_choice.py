@@ -7,7 +7,7 @@ import pytest
 import torch.nn.functional as F
 
 import warmnet
-from warmnet.deployment import deploy, engine_choice
+from warmnet.deployment import DeployError, deploy, engine_choice
 from warmnet.deployment.metadata import describe
 from warmnet.errors import InputError
 
@@ -30,6 +30,30 @@ def test_engines_are_measured_once_and_the_fastest_is_remembered(model, cache, m
     cache.write_text(json.dumps({key: {"onnx": 3.0, "openvino": 2.0, "torch": 1.0}}))
     monkeypatch.setattr(engine_choice, "measure", None)
     assert deploy(model).engine == "torch"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_lower_precision_that_is_slower_here_is_not_picked(model, data, precision, monkeypatch):
+    def measured(predictors, batch):
+        return {name: 1.0 if "fp32" in name else 2.0 for name in predictors}
+
+    monkeypatch.setattr(engine_choice, "measure", measured)
+    message = f"{precision} takes longer than fp32 on this machine, so that this is the network in fp32. engine='.*' gives"
+    for _ in "measured", "remembered":
+        with pytest.warns(UserWarning, match=message):
+            assert deploy(model, precision=precision, data=data, max_top1_drop=1).precision == "fp32"
+    assert deploy(model, "openvino", precision, data=data, max_top1_drop=1).precision == precision
+
+
+def test_a_lower_precision_that_is_faster_here_is_picked_in_silence(model, data, monkeypatch, recwarn):
+    monkeypatch.setattr(engine_choice, "measure", lambda predictors, batch: {name: len(name) for name in predictors})
+    assert deploy(model, precision="int8", data=data, max_top1_drop=1).precision == "int8"
+    assert not [each for each in recwarn if "takes longer" in str(each.message)]
+
+
+def test_a_precision_that_no_engine_gives_is_its_error_and_not_another_precision(model, data):
+    with pytest.raises(DeployError, match="int8 loses"):
+        deploy(model, precision="int8", data=data, max_top1_drop=-1.0)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"KEY": 3}', '{"KEY": {}}', '{"KEY": {"onnx": "x"}}', "\x00"])

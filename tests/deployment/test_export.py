@@ -6,11 +6,10 @@ import os
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 import warmnet
-from warmnet.data import Data, Sample
+from warmnet.data import Data
 from warmnet.deployment import DeployError, Verification, deploy, export, open_exported
 from warmnet.deployment.engines import ENGINES
 from warmnet.deployment.int8 import quantize
@@ -19,19 +18,6 @@ from warmnet.deployment.onnx_graph import to_onnx
 from warmnet.deployment.samples import Samples, synthetic_samples
 from warmnet.deployment.verification import compare
 from warmnet.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def data(model):
-    """Coloured noise, labelled by what the network takes it for, but for every tenth."""
-    generator = np.random.default_rng(0)
-    coloured = generator.uniform(40, 215, (120, 1, 1, 3)) + generator.normal(0, 40, (120, 64, 64, 3))
-    images = [Image.fromarray(image) for image in coloured.clip(0, 255).astype(np.uint8)]
-    with torch.no_grad():
-        labels = model(torch.stack([model.preprocessing(image) for image in images])).argmax(1).tolist()
-    assert len({*labels}) > 1
-    samples = [Sample(image, (label + (n % 10 == 0)) % 3) for n, (image, label) in enumerate(zip(images, labels))]
-    return Data("noise", model.classes, samples[:40], samples[40:])
 
 
 def test_labelled_images_tell_the_accuracy_beside_the_models(model, data, tmp_path):

@@ -454,7 +454,7 @@ def test_an_activation_that_fails_is_called_once_and_what_it_raised_is_raised(si
 
 
 class Camera:
-    """As Grad-CAM does: it holds the network, hooks a block of it and keeps what that puts out."""
+    """As Grad-CAM does: it holds the network, hooks a block of it and keeps what that outputs."""
 
     def __init__(self, model, block):
         self.model, self.seen = model, []

@@ -88,7 +88,7 @@ def test_gates_of_a_block_that_writes_over_its_input_or_is_called_by_keyword_are
 
 @pytest.mark.parametrize("end", [lambda x, gate: x + x * gate, lambda x, gate: gate], ids=["and a shortcut", "the gate alone"])
 def test_what_is_more_or_less_than_a_gate_is_refused(end):
-    with pytest.raises(InputError, match="'squeeze_excitation_1' puts out is not its input times gates"):
+    with pytest.raises(InputError, match="'squeeze_excitation_1' outputs is not its input times gates"):
         warmnet.gates(warmnet.up(Gated(end), IMAGES, seed=0), IMAGES)
 
 

@@ -135,7 +135,7 @@ def test_what_is_not_there_is_named_with_what_is(network):
             (1, "residul_1"),
             "'residul_1' of Small is not there. Did you mean 'residual_1'. Choose one of stem, residual_1, resi",
         ),
-        ((1, "classifier"), r"puts out no maps \(B, C, H, W\). Choose one of stem,"),
+        ((1, "classifier"), r"outputs no maps \(B, C, H, W\). Choose one of stem,"),
         ((10,), "labels is 10, and the 10 classes have the indices 0 to 9"),
         ((-1,), "labels is -1"),
         (((1, 2, 3),), r"labels is \(1, 2, 3\). It is the index of a class, or one for each of the 2 images"),
@@ -191,7 +191,7 @@ def test_what_has_channels_last_is_not_taken_for_maps(size):
     net = ChannelsLast(size)
     assert block_and_grad_cam(net, IMAGES, 1)[0] == "embedding"
     if size != 16:
-        with pytest.raises(InputError, match=r"Block 'norm' of ChannelsLast puts out no maps \(B, C, H, W\)"):
+        with pytest.raises(InputError, match=r"Block 'norm' of ChannelsLast outputs no maps \(B, C, H, W\)"):
             warmnet.grad_cam(net, IMAGES, 1, "norm")
 
 
@@ -209,7 +209,7 @@ def test_a_network_whose_logits_say_nothing_is_refused():
         with pytest.raises(InputError, match=message):
             warmnet.grad_cam(network, x, 1)
 
-    refused(warmnet.Endpoints(Small(), ["stem"]), "this one puts out a dict")
+    refused(warmnet.Endpoints(Small(), ["stem"]), "this one outputs a dict")
     refused(Small(device="meta"), "on 'meta' and has no values")
     refused(Small(), "x is on 'meta'", IMAGES.to("meta"))
     refused("b0", "model is 'b0'. It is to be a network")
@@ -217,7 +217,7 @@ def test_a_network_whose_logits_say_nothing_is_refused():
     refused(program, "model is of type ExportedProgram")
     refused(program.module(), "torch.export has no layers to follow. Pass the module that it was made of")
     refused(nn.Sequential(nn.Flatten(), nn.LazyLinear(10)), "lazy")
-    refused(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 10)), "puts out maps")
+    refused(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 10)), "outputs maps")
     refused(Small(), "not finite", IMAGES * 1e38)
 
 

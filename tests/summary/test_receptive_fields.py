@@ -205,5 +205,5 @@ def test_attention_over_a_map_and_an_enlarged_map_are_refused_with_the_operation
 
 
 def test_a_network_without_maps_has_no_receptive_fields():
-    with pytest.raises(InputError, match="puts out no maps"):
+    with pytest.raises(InputError, match="outputs no maps"):
         warmnet.receptive_fields(lambda x: W.linear(x, 2), (1, 3))

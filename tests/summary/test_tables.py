@@ -402,9 +402,8 @@ def test_the_text_shows_every_row_down_to_a_depth_and_the_totals():
             "stride",
             "parameters",
             "multiply-adds",
+            "output",
             "MB",
-            "put",
-            "out",
         ]
         assert set(rule) == {"─"} and rule == last
         assert given.split(maxsplit=1) == ["input", "(1, 3, 224, 224)"]
@@ -422,7 +421,7 @@ def test_the_text_fits_the_width_and_says_what_it_left_out(width):
         assert max(map(len, lines)) <= width
         total = next(line for line in lines if line.startswith("total"))
         assert f"{table.parameters:,}" in total and f"{table.macs:,}" in total
-        left_out = [name for name in ("stride", "MB put out") if name not in lines[0]]
+        left_out = [name for name in ("stride", "output MB") if name not in lines[0]]
         assert all(name in lines[-1] for name in left_out) and (lines[-1].startswith("left out") or width > 80)
 
 
@@ -468,7 +467,7 @@ def test_the_columns_of_the_html_are_as_wide_as_their_figures_in_all_rows(varian
     _, _, *widths = re.search('--c:(.*?)"', html)[1].split()
     longest = [max(map(len, column)) for column in zip(*(cells[2:] for cells, _ in rows_of(html).values()))]
     for width, most, head in zip(
-        widths, longest, ["output", "stride", "parameters", "multiply-adds", "MB put out"], strict=True
+        widths, longest, ["output", "stride", "parameters", "multiply-adds", "output MB"], strict=True
     ):
         assert width == f"{max(most, len(head))}ch"
 

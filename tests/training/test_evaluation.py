@@ -74,7 +74,9 @@ def test_the_figures_are_those_of_scikit_learn(evaluation, truth):
     predicted = probabilities.argmax(1)
     assert evaluation.images == len(labels) == 364
     assert evaluation.top1 == accuracy_score(labels, predicted) == evaluation.right / 364
-    assert evaluation.top5 == top_k_accuracy_score(labels, probabilities, k=5)
+    assert evaluation.top5 == pytest.approx(
+        top_k_accuracy_score(labels, probabilities, k=5), abs=1.01 / 364
+    )  # two may be level
     assert 0.3 < evaluation.top1 < 0.7 < evaluation.top5 < 0.95, "neither is trivial"
     assert evaluation.nll == pytest.approx(log_loss(labels, probabilities), rel=1e-5)  # float32, in other batches
     assert np.array_equal(evaluation.confusion, confusion_matrix(labels, predicted))

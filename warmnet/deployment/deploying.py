@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
+from torch import nn
+
 from . import engine_choice
 from .building import build, check_data, check_precision, onnx_maker, to_model
-from .metadata import describe
+from .metadata import Metadata, describe
 from .predictor import Predictor
 
 
@@ -18,30 +21,53 @@ def deploy(
     """A predictor of a network on an engine of this machine, compared with the model as in `export`.
 
     - `engine`: 'onnx', 'openvino', 'torch', 'aoti', or 'auto': the fastest of the first three that are installed, measured
-      once on this network with batches of `batch` images, and remembered in the user's cache folder.
+      once on this network with batches of `batch` images, and remembered in the user's cache folder. If they take longer in
+      bf16 or int8 than in fp32, it is fp32 that is used, with a warning.
     - `threads`: processor cores to use. Default: torch's number.
 
     Others as in `export`.
     """
     model = to_model(source)
-    names = [engine] if engine != "auto" else engine_choice.candidates(precision)
-    check_precision(names[0], precision)
+    engines = [engine] if engine != "auto" else engine_choice.candidates(precision)
+    check_precision(engines[0], precision)
     check_data(precision, data)
     metadata = describe(model, engine, precision, size=size)
-    key = engine_choice.key(metadata, batch, threads)
-    if engine == "auto" and (known := engine_choice.recall(key)) in names:
-        names = [known]
-    to_onnx = onnx_maker(model, metadata, data)
-    predictors = dict[str, Predictor]()
-    for name in names:
-        try:
-            network, verified, _ = build(model, replace(metadata, engine=name), to_onnx, data, max_top1_drop)
-            predictors[name] = Predictor(network, verified, threads)
-        except Exception:  # of a network that one engine cannot take, another may
-            if name == names[-1] and not predictors:
-                raise
+    contenders = {name: replace(metadata, engine=name) for name in engines}
+    if engine == "auto":
+        if precision != "fp32":
+            plain = replace(metadata, precision="fp32")
+            contenders |= {f"{name} fp32": replace(plain, engine=name) for name in engine_choice.candidates("fp32")}
+        key = engine_choice.key(metadata, batch, threads)
+        if (known := engine_choice.recall(key)) in contenders:
+            contenders = {known: contenders[known]}
+    predictors = _built(model, contenders, data, max_top1_drop, threads)
+    name = next(iter(predictors))
     if len(predictors) > 1:
         times = engine_choice.measure(predictors, batch)
         engine_choice.remember(key, times)
-        return predictors[min(times, key=times.__getitem__)]
-    return next(iter(predictors.values()))
+        name = min(times, key=times.__getitem__)
+    if predictors[name].precision != precision:
+        warnings.warn(
+            f"{precision} takes longer than fp32 on this machine, so that this is the network in fp32. "
+            f"engine={engines[0]!r} gives {precision} all the same.",
+            stacklevel=2,
+        )
+    return predictors[name]
+
+
+def _built(
+    model: nn.Module, contenders: dict[str, Metadata], data: Any, max_top1_drop: float, threads: int | None
+) -> dict[str, Predictor]:
+    """A predictor of each that can be built; the error if none of the first one's precision can."""
+    precisions = [metadata.precision for metadata in contenders.values()]
+    makers = {metadata.precision: onnx_maker(model, metadata, data) for metadata in contenders.values()}
+    found, failed = dict[str, Predictor](), list[Exception]()
+    for name, metadata in contenders.items():
+        try:
+            network, verified, _ = build(model, metadata, makers[metadata.precision], data, max_top1_drop)
+            found[name] = Predictor(network, verified, threads)
+        except Exception as error:  # of a network that one engine cannot take, another may
+            failed.append(error)
+        if len(failed) == precisions.count(precisions[0]) and not found:
+            raise failed[-1]
+    return found

@@ -28,7 +28,7 @@ class _Thread(threading.local):
     """What this thread is at."""
 
     build: Any = None  # the Build whose dry run this is
-    observer: Callable[[nn.Module, Any], None] | None = None  # is shown what blocks put out
+    observer: Callable[[nn.Module, Any], None] | None = None  # is shown what blocks output
     values: Mapping[str, torch.Tensor] = {}  # noqa: RUF012  the next build starts from these
 
     def __init__(self) -> None:

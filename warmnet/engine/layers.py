@@ -60,7 +60,7 @@ def layer(
             names[key] = 1
             if name is None:
                 names[kind,] = count
-            return _of_built_size(child)
+            return _of_built_size(child) if "_size" in child.__dict__ else child
     parent, name = claim(kind, settings, name, share)
     if name not in parent._built:
         thread.build.make_child(parent, name, make, *args, *settings)

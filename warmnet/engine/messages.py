@@ -86,7 +86,7 @@ def nothing_returned(name: str, function: Any) -> WarmError:
 
 
 def resized(module: nn.Module, before: int, after: Any) -> MismatchError:
-    """The error that says that a child of the module being called puts out other channels than it was built for."""
+    """The error that says that a child of the module being called outputs other channels than it was built for."""
     return MismatchError(
         f"'{path_of(module)}' was built with {before} output channels and now has {after}, and the forward may decide by the "
         f"number that it asks for. If it was resized on purpose, as by pruning, call warmnet.adopt(model)."

@@ -83,11 +83,11 @@ def for_kernel(norm: Any) -> Normalization | None:
         return None
     if norm.training and (norm.momentum is None or not norm.track_running_stats or norm.num_batches_tracked is None):
         return None
-    scale, shift = norm._parameters["weight"], norm._parameters["bias"]
-    mean, var, count = (norm._buffers.get(key) for key in ("running_mean", "running_var", "num_batches_tracked"))
+    tensors, buffers = norm._parameters, norm._buffers
+    mean, var, count = buffers.get("running_mean"), buffers.get("running_var"), buffers.get("num_batches_tracked")
     if mean is None or var is None:
         return None
-    return scale, shift, mean, var, count, norm.training, norm.momentum, norm.eps
+    return tensors["weight"], tensors["bias"], mean, var, count, norm.training, norm.momentum, norm.eps
 
 
 def new_batch_norm(shape: Sequence[int], size: int | None, *settings: Any) -> nn.Module:

@@ -44,7 +44,7 @@ def gates(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         gate = y.abs().amax((2, 3)) / largest
         if y.shape != shape or (gate > HIGHEST).any():
             raise InputError(
-                f"What '{path}' puts out is not its input times gates from 0 to 1. A {GATE} is to return that alone."
+                f"What '{path}' outputs is not its input times gates from 0 to 1. A {GATE} is to return that alone."
             )
         found[path] = gate
 

@@ -31,7 +31,7 @@ def grad_cam(model: nn.Module, x: Tensor, labels: int | Sequence[int] | Tensor, 
     - `model`: a network from images to logits (B, classes), on any device; one of torch's own will do. `x`: a batch of images
       there, preprocessed.
     - `labels`: the index of the class, one for all images or one for each.
-    - `block`: the path of a block or layer that puts out maps, (B, C, H, W) with the channels first. Default: the last one in
+    - `block`: the path of a block or layer that outputs maps, (B, C, H, W) with the channels first. Default: the last one in
       the forward that holds a convolution or a batch norm, whose maps have more than one pixel and say something about the
       logits, such as 'head' of EfficientNet and 'stage_4' of ResNet. Of a transformer it is the patches' embedding, which says
       little.
@@ -50,7 +50,7 @@ def block_and_grad_cam(
     model: nn.Module, x: Tensor, labels: int | Sequence[int] | Tensor, block: str | None = None
 ) -> tuple[str, Tensor]:
     """The path of the block that is looked at, and what `grad_cam` gives."""
-    outputs = dict[str, Tensor]()  # the maps, in the order in which they were put out
+    outputs = dict[str, Tensor]()  # the maps, in the order in which they were output
 
     def note(path: str, module: nn.Module, args: Any, y: Any) -> Any:
         if not path or not _is_map(y, x):
@@ -92,7 +92,7 @@ def _defaults(network: nn.Module, outputs: dict[str, Tensor]) -> list[str]:
     ]
     if not paths:
         raise InputError(
-            f"No block or layer of {type(network).__name__} with a convolution or a batch norm puts out maps (B, C, H, W) of "
+            f"No block or layer of {type(network).__name__} with a convolution or a batch norm outputs maps (B, C, H, W) of "
             f"more than one pixel for this input. Larger images may help."
         )
     return paths
@@ -112,13 +112,13 @@ def _last_gradient(score: Tensor, outputs: dict[str, Tensor]) -> tuple[str, Tens
 
 
 def _checked(network: nn.Module, outputs: dict[str, Tensor], block: Any) -> str:
-    """The path, if it is one of a block or layer that has put out maps."""
+    """The path, if it is one of a block or layer that has output maps."""
     outermost = [path for path, _ in network.named_children() if path in outputs]
     if not isinstance(block, str):
         raise InputError(f"block is of type {type(block).__name__}, and is to be a path. {with_choices('', outermost)}.")
     if block in outputs:
         return block
-    problem = "puts out no maps (B, C, H, W)" if block in dict(network.named_modules()) else "is not there"
+    problem = "outputs no maps (B, C, H, W)" if block in dict(network.named_modules()) else "is not there"
     choices = with_choices(did_you_mean(block, outputs), outermost)
     raise InputError(f"Block '{block}' of {type(network).__name__} {problem}. {choices}, or what is in one of them.")
 
@@ -127,7 +127,7 @@ def _scores(logits: Any, labels: int | Sequence[int] | Tensor) -> Tensor:
     """(B, classes) and the index of a class for each -> (B,): its logits."""
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         given = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-        raise InputError(f"Grad-CAM is for networks that put out logits (B, classes); this one puts out {given}.")
+        raise InputError(f"Grad-CAM is for networks that output logits (B, classes); this one outputs {given}.")
     if not logits.isfinite().all():
         raise InputError("The network gives numbers that are not finite; its weights are damaged, or their training diverged.")
     images, classes = logits.shape

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def folded(weight: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """The kernel (size, C/groups, *) and the bias (size,) of a convolution that normalizes what it puts out.
+    """The kernel (size, C/groups, *) and the bias (size,) of a convolution that normalizes what it outputs.
 
     It is computed anew at every call from the tensors that are there, so that there is nothing to keep in step.
     """

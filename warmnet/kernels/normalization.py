@@ -23,7 +23,10 @@ def batch_norm(x: Tensor, normalization: Normalization, activation: Activation) 
     """`activation(batch_norm(x))`: (B, C, *) -> (B, C, *). In training SiLU's input is not kept where that is much."""
     scale, shift, mean, var, count, training, momentum, eps = normalization
     if not training:
-        return activated(torch.batch_norm(x, scale, shift, mean, var, False, 0.0, eps, _cudnn(x)), activation)
+        return activated(
+            torch.batch_norm(x, scale, shift, mean, var, False, 0.0, eps, x.is_cuda and torch.backends.cudnn.enabled),
+            activation,
+        )
     count.add_(1)
     if activation is F.silu and torch.is_grad_enabled() and recomputes_silu(x, scale, shift, mean, var, count):
         return normalized_silu(x, scale, shift, mean, var, momentum, eps)
@@ -37,7 +40,3 @@ def activated(y: Tensor, activation: Activation) -> Tensor:
     if not torch.is_grad_enabled() and type(activation) is FunctionType and activation in IN_PLACE:
         return activation(y, inplace=True)
     return activation(y)
-
-
-def _cudnn(x: Tensor) -> bool:
-    return x.is_cuda and torch.backends.cudnn.enabled

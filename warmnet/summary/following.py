@@ -23,7 +23,7 @@ class Axis(NamedTuple):
     last: int
 
     def through(self, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> Axis:
-        """What a window that moves along it, a convolution's or a pooling's, puts out."""
+        """What a window that moves along it, a convolution's or a pooling's, outputs."""
         first = self.first - padding * self.stride
         last = self.last - padding * self.stride + dilation * (kernel - 1) * self.stride
         return Axis(self.stride * stride, first, last)

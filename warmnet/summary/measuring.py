@@ -32,7 +32,7 @@ def tabulate(model: Network, input: Any = None) -> Table:
 
     Multiply-adds are those of convolutions, linear layers and `nn.MultiheadAttention` for the whole input, with each kernel as
     it was asked for, however padding is carried out, and nothing saved by masks. `macs_with_bias` has one more for each number
-    that a bias is added to. Activations are the outputs of layers, at each call; what functions between layers put out is not
+    that a bias is added to. Activations are the outputs of layers, at each call; what functions between layers output is not
     counted.
 
     - `model`: a module, built or not, on any device; a forward function that calls `W`'s layers; a variant or its name.

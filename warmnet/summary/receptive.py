@@ -16,7 +16,7 @@ from .meta_shapes import MetaShapes
 
 
 def receptive_fields(model: Network, input: Any = None) -> dict[str, tuple[int, ...]]:
-    """Path of each block and layer that puts out maps -> (height, width) of its receptive field, in pixels of the input.
+    """Path of each block and layer that outputs maps -> (height, width) of its receptive field, in pixels of the input.
 
     That is how much of the input a pixel of the output can depend on, far from the edges; it may be more than the input has.
     Gates and the statistics of normalization are left out: by their means, every pixel depends on all. Of a module that is
@@ -24,7 +24,7 @@ def receptive_fields(model: Network, input: Any = None) -> dict[str, tuple[int, 
 
     - `model`, `input`: as in `tabulate`; the paths are those of its table, and '' is the network itself.
 
-    Raises InputError for a forward that puts out no maps, or does with one what is not followed here, such as to enlarge it, to
+    Raises InputError for a forward that outputs no maps, or does with one what is not followed here, such as to enlarge it, to
     write over a part of it, or to make a list of its pixels and of that a map again.
 
     >>> import warmnet
@@ -45,7 +45,7 @@ def receptive_fields(model: Network, input: Any = None) -> dict[str, tuple[int, 
         if axes and len(axes) == y.ndim - 2:
             fields[module] = tuple(axis.last - axis.first + 1 for axis in axes)
         elif isinstance(y, Tensor) and y.ndim in ndims and maps.has_lost(y):
-            raise maps.refusal("has mixed up the pixels of the maps that are put out")
+            raise maps.refusal("has mixed up the pixels of the maps that are output")
         maps.inside.pop()
 
     for path, module in network.eval().named_modules():
@@ -54,5 +54,5 @@ def receptive_fields(model: Network, input: Any = None) -> dict[str, tuple[int, 
     with torch.no_grad(), torch.device("meta"), maps:
         network(*inputs)
     if not fields:
-        raise InputError(f"{network._get_name()} puts out no maps, (B, C, H, W), which receptive fields are of.")
+        raise InputError(f"{network._get_name()} outputs no maps, (B, C, H, W), which receptive fields are of.")
     return {path: fields[module] for path, module in network.named_modules() if module in fields}

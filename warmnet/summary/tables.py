@@ -9,7 +9,7 @@ from ..terminal import Column, table, terminal_width
 from ..text import bar, count, indented, last_name, megabytes, number
 from .html import call_cell, cell, column_widths, folding_rows, name_cell
 
-HEAD = "output", "stride", "parameters", "multiply-adds", "MB put out"
+HEAD = "output", "stride", "parameters", "multiply-adds", "output MB"
 
 
 class Row(NamedTuple):
@@ -19,7 +19,7 @@ class Row(NamedTuple):
     - `shape`: of its (last) output; None if this forward does not call it.
     - `stride`: how many rows of the input one row of the output stands for; None where the output is no such map.
     - `macs`: multiply-adds, see `tabulate`.
-    - `activations`: bytes of what the layers in it put out.
+    - `activations`: bytes of what the layers in it output.
     """
 
     path: str
@@ -60,7 +60,7 @@ class Table:
                 Column("output", right=True, drop=5), Column("stride", right=True, drop=3),
                 Column("parameters", right=True), Column("", drop=1),
                 Column("multiply-adds", right=True, drop=6), Column("", drop=1),
-                Column("MB put out", right=True, drop=4), Column("", drop=1),
+                Column("output MB", right=True, drop=4), Column("", drop=1),
             ],
             [
                 *(("input", "", str(shape), *[""] * 7) for shape in self.inputs),

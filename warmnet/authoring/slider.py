@@ -1,0 +1,109 @@
+"""Compound scaling under one's hand: a slider for phi that the drawing, the totals and the time follow."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ..networks.efficientnet import WarmEfficientNet, compound
+from ..summary import draw
+from .budgets import cost
+
+TIMED = 2.0  # the largest phi whose time is measured: beyond it a network takes longer than a reader waits
+PAGE = Template("""<div class="warmnet-slider">
+<style>
+.warmnet-slider { font-family: system-ui, sans-serif; max-width: 60em; color: var(--jp-content-font-color1, currentColor); }
+.warmnet-slider input { width: 100%; accent-color: #d1495b; }
+.warmnet-slider .drawing { overflow-x: auto; height: ${height}px; }
+.warmnet-slider .drawing svg { max-width: none !important; }
+.warmnet-slider .drawing text { fill: var(--jp-content-font-color1, currentColor); }
+.warmnet-slider dl { display: flex; flex-wrap: wrap; gap: 0.3em 2em; margin: 0.5em 0; }
+.warmnet-slider dt { font-size: 0.8em; opacity: 0.75; }
+.warmnet-slider dd { margin: 0; font-variant-numeric: tabular-nums; }
+</style>
+<label>φ = <output></output> <input type="range" min="0" max="${last}" value="0" aria-label="phi"></label>
+<dl></dl>
+<div class="drawing"></div>
+<script type="application/json">${points}</script>
+<script>
+(() => {
+  for (const home of document.querySelectorAll(".warmnet-slider:not([data-ready])")) {
+    home.dataset.ready = "yes";
+    const points = JSON.parse(home.querySelector("script[type='application/json']").textContent);
+    const input = home.querySelector("input");
+    const show = () => {
+      const { phi, drawing, totals } = points[input.value];
+      home.querySelector("output").textContent = phi;
+      home.querySelector(".drawing").innerHTML = drawing;
+      home.querySelector("dl").replaceChildren(...Object.entries(totals).map(([what, value]) => {
+        const pair = document.createElement("div");
+        for (const [tag, text] of [["dt", what], ["dd", value]]) {
+          pair.appendChild(document.createElement(tag)).textContent = text;
+        }
+        return pair;
+      }));
+    };
+    input.addEventListener("input", show);
+    show();
+  }
+})();
+</script>
+</div>
+""")
+
+
+@dataclass(frozen=True)
+class Slider:
+    """What a slider shows: for each phi the drawing as SVG and the totals as text. Jupyter shows it, and `save` writes it."""
+
+    points: tuple[dict[str, Any], ...]
+
+    def _repr_html_(self) -> str:
+        height = max(int(float(_attribute(point["drawing"], "height"))) for point in self.points) + 20
+        data = json.dumps(self.points, ensure_ascii=False).replace("</", "<\\/")  # which would end the script
+        return PAGE.substitute(last=len(self.points) - 1, points=data, height=height)
+
+    def __repr__(self) -> str:
+        return f"Slider({', '.join(str(point['phi']) for point in self.points)})"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as a page of HTML that needs nothing else."""
+        page = (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Compound scaling</title>{self._repr_html_()}</html>\n'
+        )
+        Path(path).write_text(page, encoding="utf-8")
+
+
+def slider(phis: Iterable[float]) -> Slider:
+    """A slider over networks of compound scaling: what they look like, how large they are, how long they take on this machine.
+
+    Time is that of one image in eval mode, as `cost` measures it; above phi = 2 it is left out.
+
+    >>> from warmnet.authoring.slider import slider
+    >>> slider([0, 0.5])
+    Slider(0, 0.5)
+    """
+    return Slider(tuple(_point(phi) for phi in phis))
+
+
+def _point(phi: float) -> dict[str, Any]:
+    variant = compound(phi)
+    totals = {
+        "width": f"× {variant.width:.2f}",
+        "depth": f"× {variant.depth:.2f}",
+        "resolution": f"{variant.resolution} pixels",
+        "parameters": f"{cost('parameters', variant) / 1e6:.1f} million",
+        "multiply-adds": f"{cost('macs', variant) / 1e9:.2f} billion",
+        "memory to train on an image": f"{cost('memory', variant) / 1e6:,.0f} MB",
+        "time of an image": f"{cost('milliseconds', variant):.0f} ms" if phi <= TIMED else "not measured",
+    }
+    return {"phi": phi, "totals": totals, "drawing": draw(WarmEfficientNet(variant, device="meta")).svg}
+
+
+def _attribute(svg: str, name: str) -> str:
+    return svg.partition(f' {name}="')[2].partition('"')[0]
