@@ -20,8 +20,9 @@ import traceback
 import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -359,6 +360,39 @@ def test_whoever_patches_modules_call_sees_every_layer(monkeypatch):
     monkeypatch.setattr(nn.Module, "__call__", followed)
     called(model)
     assert {path for path, module in model.named_modules() if module not in seen} == set()
+
+
+class Follows(warmnet.WarmModule):
+    """A forward that begins to follow its own layers on its way."""
+
+    def forward(self, x):
+        x = warmnet.conv_bn_act(x, 8, 3, name="before")
+        with self.following() if self._sealed else nullcontext():
+            return warmnet.conv_bn_act(x, 8, 3, name="after")
+
+
+def test_a_hook_on_all_modules_that_a_forward_registers_sees_the_layers_that_follow():
+    model, seen = warmnet.up(Follows(), [1, 3, 8, 8]).eval(), []
+
+    @contextmanager
+    def following():
+        handle = hooks.register_module_forward_hook(lambda module, *_: seen.append(module))
+        yield
+        handle.remove()
+
+    vars(model)["following"] = following
+    with torch.no_grad():
+        model(torch.rand(1, 3, 8, 8))
+    assert {model.after.conv, model.after.bn} <= {*seen} and model.before.conv not in seen
+
+
+def test_a_class_that_a_forward_patches_is_what_the_layers_that_follow_compute():
+    model, x = warmnet.up(Follows(), [1, 3, 8, 8]).eval(), torch.rand(1, 3, 8, 8)
+    vars(model)["following"] = nullcontext
+    with torch.no_grad():
+        plain = model(x)
+        vars(model)["following"] = lambda: mock.patch.object(nn.BatchNorm2d, "forward", lambda self, x: torch.ones_like(x))
+        assert torch.equal(model(x), F.silu(torch.ones_like(plain))) and not torch.equal(plain, F.silu(torch.ones_like(plain)))
 
 
 HOOKS = {

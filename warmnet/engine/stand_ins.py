@@ -28,9 +28,11 @@ def register(*kinds: type) -> None:
 
 def may_stand_in(module: nn.Module, base: type) -> bool:
     """Whether a layer of the module that is being called is a registered `base` and may be computed without being called."""
-    if type(module) not in _registered or not isinstance(module, base) or not thread.calls[-1].is_plain:
+    if not isinstance(module, base) or not thread.calls[-1].is_plain:
         return False
-    return module._parameters.keys() >= _PARAMETERS and is_bare(module)
+    if _registered.get(type(module)) != _methods(type(module)) or not module._parameters.keys() >= _PARAMETERS:
+        return False
+    return is_bare(module)
 
 
 def is_bare(module: nn.Module) -> bool:
@@ -40,14 +42,14 @@ def is_bare(module: nn.Module) -> bool:
         return False
     if "forward" in held or "_call_impl" in held or "_conv_forward" in held or "_check_input_dim" in held:
         return False
-    return module._compiled_call_impl is None
+    return module._compiled_call_impl is None and not any(_GLOBAL_HOOKS)
 
 
 def calls_are_plain() -> bool:
-    """Whether calls of modules are torch's own now: nothing follows all of them, and nobody has patched them."""
-    if torch._C._get_tracing_state() is not None or torch.compiler.is_compiling() or any(_GLOBAL_HOOKS):
+    """Whether calls of modules are torch's own now: nothing of torch's follows them, and nobody has patched them."""
+    if torch._C._get_tracing_state() is not None or torch.compiler.is_compiling():
         return False
-    return _patchable() == _ORIGINALS and all(_methods(kind) == methods for kind, methods in _registered.items())
+    return _patchable() == _ORIGINALS
 
 
 def _patchable() -> tuple[Any, ...]:
