@@ -22,7 +22,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.rows == ["scale"]:
         import bench_scale
 
-        bench_scale.run(options, f"{bench_page.machine_of(about(options))}; {date.today()}")
+        bench_scale.run(options, about(options))
         return 0
     results = Results(options.out)
     floors = results.begin(about(options), lambda: bench_floors.measured(options.device))

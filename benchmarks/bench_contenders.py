@@ -1,5 +1,6 @@
 """Who takes part: each library's network with warmnet's weights, the images they are given, and what they must make of them."""
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,6 +67,7 @@ def build(column: str, variant: str, size: int) -> nn.Module:
     return PEERS[LIBRARIES[column]].build(variant, (size, size), torch.float32)
 
 
+@functools.cache
 def resolution(variant: str) -> int:
     """The side of the images that a network of warmnet's is made for."""
     return NAMES[variant](variant, device="meta").resolution

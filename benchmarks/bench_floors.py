@@ -1,5 +1,6 @@
 """The floor: how long this machine must take for a network, were there nothing but its multiply-adds and its numbers."""
 
+import functools
 import time
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ class Work(NamedTuple):
     largest: int
 
     @classmethod
+    @functools.cache
     def of(cls, variant: str, batch: int) -> "Work":
         model = NAMES[variant](variant, device="meta")
         return cls.of_model(model, batch, model.resolution)

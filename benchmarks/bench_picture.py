@@ -16,10 +16,8 @@ WORDS = {"export": "exporting", "load": "opening the file", "build": "building",
 def draw(rows: list[Row], runs: list[Row], path: Path) -> None:
     """A PNG with the ratio in each field, bold where it misses its goal; of the engines of a deployed network the faster."""
     fields: dict[tuple[str, str], Row] = {}
-    for row in (row for row in rows if row["ratio"]):
-        place = kind(row), row["variant"]
-        if place not in fields or mine(row) < mine(fields[place]):
-            fields[place] = row
+    for row in (row for row in rows if row["ratio"] and row["is best"]):
+        fields[kind(row), row["variant"]] = row
     if not fields:
         return
     kinds, variants = list(dict.fromkeys(kind for kind, _ in fields)), list(dict.fromkeys(row["variant"] for row in rows))
@@ -54,7 +52,3 @@ def kind(row: Row) -> str:
     images = "" if row["group"] in WORDS else f"{row['batch']} image{'s' * (row['batch'] > 1)}"
     rest = [part for part in row["what"].split(", ") if "²" not in part]
     return ", ".join(filter(None, (WORDS.get(row["group"], row["group"]), images, *rest)))
-
-
-def mine(row: Row) -> float:
-    return row["cells"]["warmnet"]["median"]

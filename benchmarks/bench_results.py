@@ -13,7 +13,7 @@ from typing import Any
 
 from bench_floors import Floors
 
-from warmnet.data.files import replacing
+from warmnet.data.files import read_object, replacing
 from warmnet.errors import InputError
 
 UNIT = "seconds of a call, or bytes; a ratio is of warmnet's turns to those of the library where its median is highest"
@@ -25,7 +25,7 @@ class Results:
 
     def __init__(self, path: Path):
         self.path = path
-        content = json.loads(path.read_text()) if path.exists() else {"unit": UNIT, "runs": [], "contests": {}}
+        content = read_object(path, "contests", "{}") if path.exists() else {"unit": UNIT, "runs": [], "contests": {}}
         if "contests" not in content:
             raise InputError(f"{path} is not of this benchmark: it has no contests. Delete it, or give another --out.")
         self.content: dict[str, Any] = content

@@ -58,12 +58,8 @@ class Contest(NamedTuple):
     compiles: bool = False
 
     @property
-    def row(self) -> str:
-        return ", ".join(filter(None, (self.variant, self.what)))
-
-    @property
     def name(self) -> str:
-        return f"{self.group}: {self.row}"
+        return f"{self.group}: {', '.join(filter(None, (self.variant, self.what)))}"
 
     @property
     def effort(self) -> int:

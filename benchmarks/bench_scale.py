@@ -4,6 +4,7 @@ For each, one of them grows from B0 at 224, and the others stay. The arithmetic 
 memory in training are the numbers that convolutions and linear layers give, each of which is kept for its gradient.
 """
 
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +15,14 @@ import torch
 import torch.nn.functional as F
 from bench_contenders import STILL
 from bench_floors import Floors, Work
-from bench_page import quantity
+from bench_page import machine_of, quantity
 from bench_turns import Entry, take_turns
 from kept import keep
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 import warmnet
+from warmnet.errors import InputError
 
 
 class Point(NamedTuple):
@@ -44,15 +46,18 @@ COLORS = {"inference": "#2e6f95", "training": "#d1495b"}
 WHAT = {"seconds": "time of a call", "bytes": "peak memory beyond the network"}
 
 
-def run(options: Any, where: str) -> None:
-    """Measure, and write bench_scale.json and bench_scale.png beside the results of the other rows."""
+def run(options: Any, about: dict[str, Any]) -> None:
+    """Measure what is not there yet, and write bench_scale.json and bench_scale.png beside the results of the other rows."""
     path = options.out.with_name(f"{options.out.stem}_scale.json")
+    kept = keep(path, "run", lambda: {**about, "date": str(date.today())})
+    if {key: kept[key] for key in about} != about:
+        raise InputError(f"{path} is of another machine or other versions: {machine_of(kept)}. Give another --out.")
     floors = Floors(**keep(path, "floors", lambda: bench_floors.measured(options.device)._asdict()))
     found = {
         axis: [keep(path, f"{axis} {getattr(point, axis)}", partial(measured, point, options, floors)) for point in points]
         for axis, points in AXES.items()
     }
-    draw(found, where, path.with_suffix(".png"))
+    draw(found, f"{machine_of(kept)}; {kept['date']}", path.with_suffix(".png"))
 
 
 def measured(point: Point, options: Any, floors: Floors) -> dict[str, Any]:

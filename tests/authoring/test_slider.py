@@ -3,9 +3,12 @@
 import json
 import re
 
+import pytest
+
 import warmnet
 from warmnet.authoring.budgets import cost
 from warmnet.authoring.slider import slider
+from warmnet.errors import InputError
 
 
 def points(html):
@@ -25,6 +28,11 @@ def test_each_point_has_the_totals_and_the_drawing_of_its_network(tmp_path):
     assert second["totals"]["parameters"] == f"{cost('parameters', variant) / 1e6:.1f} million"
     assert second["totals"]["time of an image"] == "not measured"
     assert second["drawing"] == warmnet.draw(warmnet.WarmEfficientNet(variant, device="meta")).svg
+
+
+def test_no_phi_is_an_error_with_an_example():
+    with pytest.raises(InputError, match=r"There is no phi to slide over. Give some, such as slider\(\[0, 1, 2\]\)."):
+        slider([])
 
 
 def test_what_a_drawing_says_cannot_end_the_script():

@@ -45,6 +45,17 @@ def test_a_lower_precision_that_is_slower_here_is_not_picked(model, data, precis
     assert deploy(model, "openvino", precision, data=data, max_top1_drop=1).precision == precision
 
 
+def test_a_memory_that_lacks_a_contender_is_as_none(model, data, cache, monkeypatch):
+    """As one from before fp32 was measured beside a lower precision, or before an engine was installed."""
+    monkeypatch.setattr(engine_choice, "measure", lambda predictors, batch: {name: len(name) for name in predictors})
+    deploy(model, precision="int8", data=data, max_top1_drop=1)
+    ((key, times),) = json.loads(cache.read_text()).items()
+    assert {*times} == {"onnx", "openvino", "onnx fp32", "openvino fp32", "torch fp32"}
+    cache.write_text(json.dumps({key: {"onnx": 1.0, "openvino": 2.0}}))
+    deploy(model, precision="int8", data=data, max_top1_drop=1)
+    assert json.loads(cache.read_text()) == {key: times}
+
+
 def test_a_lower_precision_that_is_faster_here_is_picked_in_silence(model, data, monkeypatch, recwarn):
     monkeypatch.setattr(engine_choice, "measure", lambda predictors, batch: {name: len(name) for name in predictors})
     assert deploy(model, precision="int8", data=data, max_top1_drop=1).precision == "int8"

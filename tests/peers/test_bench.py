@@ -98,6 +98,9 @@ def test_a_json_of_something_else_is_refused_and_stays(tmp_path):
     with pytest.raises(InputError, match="is not of this benchmark: it has no contests. Delete it, or give another --out."):
         bench.main(["--rows=build", f"--out={tmp_path / 'other.json'}"])
     assert (tmp_path / "other.json").read_text() == '{"rows": []}'
+    (tmp_path / "torn.json").write_text('{"contests": ')
+    with pytest.raises(InputError, match="torn.json is no JSON"):
+        bench.main(["--rows=build", f"--out={tmp_path / 'torn.json'}"])
 
 
 def test_a_contender_that_computes_something_else_is_refused(monkeypatch):
@@ -192,6 +195,19 @@ def test_a_row_that_needs_a_gpu_is_marked_as_not_measured():
 def test_a_contest_whose_process_dies_has_a_reason_in_each_cell():
     (row,) = as_rows(contest({("", "warmnet"): lambda: None}), {}, {("", "warmnet"): "failed: exit code 9"}, FLOORS)
     assert row["cells"] == {"warmnet": {"missing": "failed: exit code 9"}}
+
+
+def test_a_study_goes_on_with_its_own_machine_alone(tmp_path, monkeypatch):
+    """All of it is there: the picture is drawn anew, and nothing is measured."""
+    content = json.loads(Path(bench.__file__).with_name("bench_scale.json").read_text())
+    (tmp_path / "bench_scale.json").write_text(json.dumps(content))
+    run = content["results"]["run"]
+    monkeypatch.setattr(bench, "about", lambda options: {key: run[key] for key in ("machine", "device", "threads", "versions")})
+    assert bench.main(["--rows=scale", f"--out={tmp_path / 'bench.json'}"]) == 0
+    assert (tmp_path / "bench_scale.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="is of another machine or other versions: .*Give another --out"):
+        bench.main(["--rows=scale", f"--out={tmp_path / 'bench.json'}", "--threads=1"])
 
 
 def test_a_study_among_contests_is_refused(capsys):

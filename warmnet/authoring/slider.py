@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ..errors import InputError
 from ..networks.efficientnet import WarmEfficientNet, compound
 from ..summary import draw
 from .budgets import cost
@@ -64,7 +65,7 @@ class Slider:
     points: tuple[dict[str, Any], ...]
 
     def _repr_html_(self) -> str:
-        height = max(int(float(_attribute(point["drawing"], "height"))) for point in self.points) + 20
+        height = max(int(_attribute(point["drawing"], "height")) for point in self.points) + 20
         data = json.dumps(self.points, ensure_ascii=False).replace("</", "<\\/")  # which would end the script
         return PAGE.substitute(last=len(self.points) - 1, points=data, height=height)
 
@@ -88,7 +89,10 @@ def slider(phis: Iterable[float]) -> Slider:
     >>> slider([0, 0.5])
     Slider(0, 0.5)
     """
-    return Slider(tuple(_point(phi) for phi in phis))
+    points = tuple(_point(phi) for phi in phis)
+    if not points:
+        raise InputError("There is no phi to slide over. Give some, such as slider([0, 1, 2]).")
+    return Slider(points)
 
 
 def _point(phi: float) -> dict[str, Any]:

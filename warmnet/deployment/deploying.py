@@ -38,7 +38,7 @@ def deploy(
             plain = replace(metadata, precision="fp32")
             contenders |= {f"{name} fp32": replace(plain, engine=name) for name in engine_choice.candidates("fp32")}
         key = engine_choice.key(metadata, batch, threads)
-        if (known := engine_choice.recall(key)) in contenders:
+        if (known := engine_choice.recall(key, contenders)) in contenders:
             contenders = {known: contenders[known]}
     predictors = _built(model, contenders, data, max_top1_drop, threads)
     name = next(iter(predictors))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,11 +54,11 @@ def key(metadata: Metadata, batch: int, threads: int | None) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def recall(key: str) -> str | None:
-    """The fastest engine of that key, if it was measured; a damaged file is as none."""
+def recall(key: str, names: Iterable[str] = ()) -> str | None:
+    """The fastest engine of that key, if all of these names were measured; a damaged file is as none."""
     try:
         times = json.loads(cache_file().read_text())[key]
-        return min(times, key=lambda name: float(times[name]))
+        return min(times, key=lambda name: float(times[name])) if {*names} <= times.keys() else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
