@@ -210,7 +210,7 @@ def difference(ours: dict[int, float], theirs: dict[int, float]) -> str:
 def report_table(found: dict[str, dict[str, float]]) -> str:
     """By how many stamps a class has: accuracy, and what it and macro recall are above those of the others, in Markdown."""
     lines = [
-        "| stamps a class | epochs | finetune | timm | from scratch | less timm | less from scratch | macro recall less timm |"
+        "| stamps a class | epochs | finetune | timm | from scratch | finetune - timm | finetune - scratch | macro recall - timm's |"
     ]
     lines.append("|---|---|---|---|---|---|---|---|")
     for size, (_, epochs) in SIZES.items():
@@ -226,7 +226,7 @@ def report_table(found: dict[str, dict[str, float]]) -> str:
 def tuning_table(found: dict[str, dict[str, float]]) -> str:
     """What each change is worth: the accuracy, and what it adds on each split, in Markdown."""
     reference = by_split(found, "tuning | 20 | as it was", TUNING_SPLITS)
-    lines = ["| change | accuracy, % | on each split, less the first row |", "|---|---|---|"]
+    lines = ["| change | accuracy, % | on each split, minus the first row |", "|---|---|---|"]
     for change, settings in CHANGES.items():
         values = by_split(found, f"tuning | 20 | {change}", TUNING_SPLITS)
         gains = ", ".join(f"{value - reference[split]:+.1f}" for split, value in values.items() if settings)

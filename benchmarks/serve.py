@@ -1,4 +1,4 @@
-"""The servers of docs/deployment.md on 127.0.0.1: python benchmarks/serve.py
+"""The servers of docs/serving.md on 127.0.0.1: python benchmarks/serve.py
 
 Of each server and engine: requests a second and their latency, from one client and from eight, and the server's memory before
 the first request, after a tenth of them from one client, after a tenth from eight, and after all. Each request sends the same

@@ -118,7 +118,7 @@ def waiting(data: Data, workers: int) -> float:
 def table(found: dict[str, dict]) -> str:
     """What was found, in Markdown."""
     lines = [
-        "| 60,000 pictures as | found in | weights after an epoch, SHA-256 | b0 waits, read by itself | by one process |",
+        "| 60,000 images as | found in | weights after an epoch, SHA-256 | b0 waits, `--workers 0` | `--workers 1` |",
         "|---|---|---|---|---|",
     ]
     for source, of in found.items():

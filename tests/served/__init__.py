@@ -1,1 +1,1 @@
-"""The servers of docs/deployment.md, started as the page says. They need environments of their own: CONTRIBUTING.md."""
+"""The servers of docs/serving.md, started as the page says. They need environments of their own: CONTRIBUTING.md."""

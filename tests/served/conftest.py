@@ -16,7 +16,7 @@ from .servers import ROOT, write_files
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """The files of docs/deployment.md and network.onnx."""
+    """The files of docs/serving.md and network.onnx."""
     folder = tmp_path_factory.mktemp("served")
     write_files(folder)
     variant = warmnet.Variant(width=0.25, depth=0.3, resolution=64, dropout=0.2)

@@ -1,4 +1,4 @@
-"""The servers of docs/deployment.md as processes, and a client that asks them."""
+"""The servers of docs/serving.md as processes, and a client that asks them."""
 
 import json
 import os
@@ -20,8 +20,8 @@ STOPPED = 60  # seconds in which a server that was asked to stop does
 
 
 def write_files(folder):
-    """Write the files that docs/deployment.md shows into a folder."""
-    for name, content in BLOCK.findall((ROOT / "docs" / "deployment.md").read_text()):
+    """Write the files that docs/serving.md shows into a folder."""
+    for name, content in BLOCK.findall((ROOT / "docs" / "serving.md").read_text()):
         (folder / name).write_text(content)
 
 

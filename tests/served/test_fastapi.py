@@ -1,4 +1,4 @@
-"""app.py of docs/deployment.md, served by uvicorn."""
+"""app.py of docs/serving.md, served by uvicorn."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""runtime.py of docs/deployment.md, served by MLServer: the V2 inference protocol."""
+"""runtime.py of docs/serving.md, served by MLServer: the V2 inference protocol."""
 
 import base64
 import json
