@@ -1,7 +1,7 @@
 """What an edit leaves of lite0's ImageNet weights: python benchmarks/surgery.py --run
 
-Each edit is made as docs/edited-weights.md says. Before any training the edited network looks, with its own head, at foolbox's 20
-photographs of ImageNet. Then it gets a new head and is trained for one epoch on half of tuxpaint's stamps, at 128 pixels, by
+Each edit is made as docs/edited-weights.md says. Before any training the edited network looks, with its own head, at foolbox's
+20 photographs of ImageNet. Then it gets a new head and is trained for one epoch on half of tuxpaint's stamps, at 128 pixels, by
 the recipe finetune; beside it the same network from random weights, the same images in the same order, by the recipe small.
 A seed decides which half and the initial values. Results go to surgery.json at once, and what is there is not made again.
 

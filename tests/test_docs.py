@@ -1,12 +1,15 @@
 """The pages lead where they say, and the reference has all that is public. `.ci/run` builds the site."""
 
 import importlib
+import inspect
 import json
 import re
 import runpy
 from pathlib import Path
 
 import pytest
+
+import warmnet.training
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -82,6 +85,17 @@ def test_the_reference_leaves_out_what_sphinx_leaves_out():
 def test_every_public_name_says_what_it_is_or_what_comes_out(module):
     home = importlib.import_module(module)
     assert [name for name in home.__all__ if callable(getattr(home, name)) and not first_sentence(getattr(home, name))] == []
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_function_has_an_example(module):
+    functions = {*filter(inspect.isfunction, vars(importlib.import_module(module)).values())}
+    own = {
+        function for function in functions if re.match(r"warmnet\.(?!networks)", function.__module__)
+    }  # networks: the classes
+    public = {function for function in own if function.__name__ in importlib.import_module(module).__all__}
+    slow = {warmnet.training.search}  # notebooks/8-search.ipynb
+    assert [function.__name__ for function in public - slow if ">>> " not in function.__doc__] == []
 
 
 def first_sentence(obj) -> str:

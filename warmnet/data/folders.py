@@ -19,17 +19,29 @@ def folder(
     val: str | os.PathLike[str] | None = None, val_share: float | None = None, labels: str | os.PathLike[str] | None = None,
     strict: bool = False, workers: int = 0, run: Path | None = None,
 ) -> Data:  # fmt: skip
-    """The images of a folder of class folders, or of its train and val, each a folder of the same class folders.
+    """The images of a folder with a folder for each class; or with train and val, each of which has a folder for each class.
 
     The parts may be spelled like training, validation, test or val2017. Without val, test is held out, or else the first of
     every five of a class, in the order of their names. Every image is decoded once, so that training does not end on an
-    unreadable one: those are left out and named in `skipped`, or with `strict` an error.
+    unreadable one: those are left out and named in `skipped`; with `strict` they raise ImageError. Raises DataError for a
+    folder that has no classes, or that can be read in two ways.
 
     - `val`: another folder of the same class folders, to hold out.
     - `val_share`: the share of each class to hold out, below 1. Default: 0.2. With 0 all is in `train`, to be evaluated.
     - `labels`: a CSV file with the columns file and label; then the folders in `root` say nothing of classes.
     - `workers`: processes that read images; 0 is this one.
     - `run`: a run folder to go on with. Images that its split.csv has, and that did not change, are not decoded again.
+
+    >>> import os, tempfile
+    >>> from PIL import Image
+    >>> from warmnet import training
+    >>> root = tempfile.mkdtemp()
+    >>> for name in 'cat/1.png', 'cat/2.png', 'dog/3.png', 'dog/4.png':
+    ...     os.makedirs(os.path.dirname(f'{root}/{name}'), exist_ok=True)
+    ...     Image.new('RGB', (32, 32), (80 * len(name), len(os.listdir(f'{root}/{name[:3]}')), 0)).save(f'{root}/{name}')
+    >>> data = training.folder(root)
+    >>> data.classes, len(data.train), len(data.held_out)
+    (('cat', 'dog'), 2, 2)
     """
     root = _existing(root, run)
     if labels is None:

@@ -34,11 +34,16 @@ def is_one(images: Any) -> bool:
 
 
 def to_image(image: Any) -> Image:
-    """A PIL image, upright and in 8-bit RGB; an ImageError if `image` is none.
+    """A PIL image, upright and in 8-bit RGB. Raises ImageError for what is not an image.
 
     - `image`: a path, a PIL image, an array (H, W), (H, W, 1), (H, W, 3) in RGB or (H, W, 4) of uint8, uint16, bool or floats
       from 0 to 1, an open file, the bytes of one, or what has `open()`, which gives one. OpenCV's arrays are BGR: pass
       `array[..., ::-1]`. Of uint16 65535 is white.
+
+    >>> import numpy as np
+    >>> from warmnet import data
+    >>> data.to_image(np.zeros((480, 640), np.uint8)).size
+    (640, 480)
     """
     if isinstance(image, (str, os.PathLike)):
         return read_image(os.path.expanduser(image))
@@ -72,7 +77,16 @@ def image_in_memory(image: Image | np.ndarray, name: str) -> Image:
 
 
 def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
-    """The image in a file, upright and in RGB; decoded to its end, so that a truncated one is an ImageError here."""
+    """The image in a file, upright and in RGB. It is decoded to its end: a damaged or truncated one raises ImageError.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from warmnet import data
+    >>> Image.new('L', (640, 480)).save(file := io.BytesIO(), 'png')
+    >>> image = data.read_image(file)
+    >>> image.mode, image.size
+    ('RGB', (640, 480))
+    """
     with opened_image(path) as image:
         return upright_rgb(image)
 

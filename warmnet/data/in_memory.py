@@ -28,16 +28,16 @@ def arrays(
     images: Iterable[Any], labels: Iterable[Any], classes: Iterable[Any] | None = None, *,
     val: tuple[Iterable[Any], Iterable[Any]] | None = None, val_share: float | None = None,
 ) -> Data:  # fmt: skip
-    """A data set of images in memory, of which a share of each class is held out, or others are.
+    """A data set of images in memory: of each class a share is held out, or `val` is.
 
     - `images`: an array or a tensor (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4), or arrays, tensors or PIL images of
       any sizes. Of uint8, bool, uint16, whose white is 65535, or floats from 0 to 1.
     - `labels`: N numbers or names of classes.
     - `classes`: the names of the classes, which numbers count from 0. Default: what the labels are, sorted.
     - `val`: the images and the labels that are held out, such as `(x_test, y_test)`.
-    - `val_share`: without `val` what is held out, above 0 and below 1; of 0.2, the default, the first of every five of a class.
+    - `val_share`: how much is held out without `val`, above 0 and below 1. Default: 0.2, the first of every five of a class.
 
-    An image that is none is an ImageError with its number; DataError says what else is wrong.
+    Raises ImageError, with the number, for what is not an image, and DataError for anything else that is wrong.
 
     >>> import numpy as np
     >>> from warmnet import training

@@ -79,7 +79,14 @@ class Batches(Sampler[Any]):
 
 
 def loader(images: Dataset[Any], workers: int, **options: Any) -> DataLoader[Any]:
-    """A DataLoader whose worker processes do not hear the signals that are sent to all: this process ends them."""
+    """A DataLoader whose worker processes do not hear the signals that are sent to all: this process ends them.
+
+    >>> from warmnet import data, training
+    >>> images = training.Images(training.digits().train, data.Preprocessing(32))
+    >>> x, labels = next(iter(data.loader(images, workers=0, batch_size=16)))
+    >>> tuple(x.shape), tuple(labels.shape)
+    ((16, 3, 32, 32), (16,))
+    """
     return DataLoader(images, num_workers=workers, worker_init_fn=_ignore_signals, persistent_workers=workers > 0, **options)
 
 

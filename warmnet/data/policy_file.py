@@ -20,9 +20,17 @@ EXAMPLE = '{"flip": true, "augment": "autoaugment"}'
 
 
 def read_policy(path: str | Path) -> dict[str, Any]:
-    """The settings of a recipe that a policy.json holds, and `found`. Raises InputError for what is none, with its place.
+    """The settings of a recipe that a policy.json holds, and `found`.
 
-    What it does not say is as in the recipe. An `area` of null follows from the size of the images.
+    What it does not say is as in the recipe. An `area` of null follows from the size of the images. Raises InputError, with
+    the place, for what is not a policy.
+
+    >>> import pathlib, tempfile
+    >>> from warmnet import data
+    >>> path = pathlib.Path(tempfile.mkdtemp(), 'policy.json')
+    >>> _ = path.write_text('{"flip": false, "area": [0.7, 1]}')
+    >>> data.read_policy(path)['flip']
+    False
     """
     path = Path(path)
     content = read_object(path, "policy", EXAMPLE)

@@ -47,6 +47,21 @@ def shards(
 
     Every image is decoded once, as by `folder`. Damaged shards, samples without an image or a class, and unreadable images are
     left out and named in `skipped`, or with `strict` an error. `val_share`, `workers` and `run` are `folder`'s.
+
+    >>> import io, tarfile, tempfile
+    >>> from PIL import Image
+    >>> from warmnet import training
+    >>> path = tempfile.mkdtemp() + '/pets-000.tar'
+    >>> with tarfile.open(path, 'w') as tar:
+    ...     for n, name in enumerate(['cat', 'cat', 'dog', 'dog']):
+    ...         Image.new('RGB', (32, 32), (n, 0, 0)).save(png := io.BytesIO(), 'png')
+    ...         for suffix, content in ('png', png.getvalue()), ('cls', name.encode()):
+    ...             member = tarfile.TarInfo(f'{n}.{suffix}')
+    ...             member.size = len(content)
+    ...             tar.addfile(member, io.BytesIO(content))
+    >>> data = training.shards(path)
+    >>> data.classes, len(data.train), len(data.held_out)
+    (('cat', 'dog'), 2, 2)
     """
     paths = find_shards([pattern] if isinstance(pattern, str) else pattern)
     parts, held_out, notes = _choose_parts(paths)

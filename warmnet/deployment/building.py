@@ -37,7 +37,11 @@ def to_model(source: Any) -> nn.Module:
 
 
 def check_precision(engine: str, precision: str) -> None:
-    """Raise InputError if there is no such engine, or it does not compute in that precision."""
+    """Raise InputError if there is no such engine, or it does not compute in that precision.
+
+    >>> from warmnet.deployment import check_precision
+    >>> check_precision('onnx', 'int8')
+    """
     if engine not in ENGINES:
         raise InputError(f"Unknown engine {engine!r}. {choose_one(engine, ENGINES)}.")
     if precision not in ENGINES[engine].precisions:

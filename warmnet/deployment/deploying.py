@@ -26,6 +26,13 @@ def deploy(
     - `threads`: processor cores to use. Default: torch's number.
 
     Others as in `export`.
+
+    >>> import numpy as np, warmnet
+    >>> from warmnet.data.preprocessing import Preprocessing
+    >>> model = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), num_classes=2, seed=0)
+    >>> model.preprocessing = Preprocessing(32)
+    >>> warmnet.deploy(model, engine='torch')([np.zeros((480, 640, 3), np.uint8)] * 3).shape
+    (3, 2)
     """
     model = to_model(source)
     engines = [engine] if engine != "auto" else engine_choice.candidates(precision)

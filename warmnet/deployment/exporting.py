@@ -57,7 +57,12 @@ def export(
 
 
 def engine_for(path: str | os.PathLike[str], to: str | None = None) -> str:
-    """The engine `to`, or that of the ending of `path`, or onnx; an InputError for an unknown one, or if the two differ."""
+    """The engine `to`, or that of the ending of `path`, or onnx; an InputError for an unknown one, or if the two differ.
+
+    >>> from warmnet.deployment import engine_for
+    >>> engine_for('network.xml'), engine_for('network')
+    ('openvino', 'onnx')
+    """
     name = Path(path).name
     ending = max((engine.suffix for engine in ENGINES.values() if name.endswith(engine.suffix)), key=len, default=None)
     named = next((name for name, engine in ENGINES.items() if engine.suffix == ending), None)
@@ -71,12 +76,22 @@ def engine_for(path: str | os.PathLike[str], to: str | None = None) -> str:
 
 
 def exported_files(path: str | os.PathLike[str], to: str) -> list[Path]:
-    """All files that `export` writes there."""
+    """All files that `export` writes there.
+
+    >>> from warmnet.deployment import exported_files
+    >>> [path.name for path in exported_files('network', 'openvino')]
+    ['network.xml', 'network.bin']
+    """
     path = exported_path(path, to)
     return [path, *(path.with_suffix(suffix) for suffix in ENGINES[to].companions)]
 
 
 def exported_path(path: str | os.PathLike[str], to: str) -> Path:
-    """The path with the engine's ending."""
+    """The path with the engine's ending.
+
+    >>> from warmnet.deployment import exported_path
+    >>> exported_path('network', 'onnx').name
+    'network.onnx'
+    """
     path, suffix = Path(path), ENGINES[to].suffix
     return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)

@@ -121,6 +121,15 @@ def open_exported(path: str | os.PathLike[str], threads: int | None = None, trus
 
     - `trust`: open machine code, an `.aoti.pt2`, which runs when it is opened and can do whatever you can. In all others no
       code runs.
+
+    >>> import numpy as np, tempfile, warmnet
+    >>> from warmnet.data.preprocessing import Preprocessing
+    >>> model = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), num_classes=2, seed=0)
+    >>> model.classes, model.preprocessing = ('cat', 'dog'), Preprocessing(32)
+    >>> path = tempfile.mkdtemp() + '/pets.pt2'
+    >>> verification = warmnet.export(model, path)
+    >>> sorted(warmnet.open_exported(path).predict(np.zeros((480, 640, 3), np.uint8)))
+    ['cat', 'dog']
     """
     path = Path(path)
     if not path.is_file():
@@ -139,5 +148,10 @@ def open_exported(path: str | os.PathLike[str], threads: int | None = None, trus
 
 
 def is_exported(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is named like a file of `export`, and is one or does not say."""
+    """Whether a path is named like a file of `export`, and is one or does not say.
+
+    >>> from warmnet.deployment import is_exported
+    >>> is_exported('no-such-file.onnx')
+    False
+    """
     return str(path).endswith(tuple(engine.suffix for engine in ENGINES.values())) and Path(path).is_file()

@@ -37,6 +37,15 @@ def up(model: Model, *data: Any, device: Any = None, seed: int | None = None) ->
     - `device`: where the layers go, `'meta'` included. Default: torch's default device.
     - `seed`: default: the seed of torch's generator, the one `torch.manual_seed` was last called with; for a network that is
       built as a layer of another, one that the other's seed and the layer's path decide.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> class Net(warmnet.WarmModule):
+    ...     def forward(self, x):
+    ...         return W.linear(x, 10)
+    >>> warmnet.up(Net(), [1, 3], seed=0)
+    Net(
+      (linear_1): Linear(in_features=3, out_features=10, bias=True)
+    )
     """
     if seed is None:
         seed = torch.initial_seed() if thread.build is None else thread.build.seed_of_layer()
@@ -48,10 +57,19 @@ def adopt(model: Model, *data: Any) -> Model:
     """`model`, a built network whose layers were given other numbers of channels, as by pruning, taken as it now is.
 
     One dry run asks for its layers with the sizes that they now have. From then on it is called, trained, copied and saved as
-    before. What else differs from the build, or is not reached any more, is an error, and the model
-    stays as it was.
+    before. If anything else differs from the build, or is not reached any more, that is an error, and the model stays as it
+    was. Raises NotWarmError for a model that was not built.
 
     - `data`: a sample of each input, as for `up`. Default: one like that of the build.
+
+    >>> import torch, warmnet, warmnet.functional as W
+    >>> class Net(warmnet.WarmModule):
+    ...     def forward(self, x):
+    ...         return W.linear(W.linear(x, 8, activation='relu'), 10)
+    >>> net = warmnet.up(Net(), [1, 3])
+    >>> net.linear_1, net.linear_2 = torch.nn.Linear(3, 6), torch.nn.Linear(6, 10)  # two channels pruned
+    >>> warmnet.adopt(net)(torch.rand(1, 3)).shape
+    torch.Size([1, 10])
     """
     if not getattr(model, "_sealed", False):
         raise NotWarmError(f"{type(model).__name__} is no built WarmModule. Build it first: warmnet.up(model, [1, 3, 32, 32]).")

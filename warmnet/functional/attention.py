@@ -22,6 +22,13 @@ def multi_head_attention(
     - `mask`: (L, L2), bool: where it is True nothing is seen; or numbers that are added to the scores.
     - `padding_mask`: (B, L2), bool: True where a sequence of `y` has ended. `causal`: no position sees a later one.
     - `dropout`: the rate at which positions are not seen in training. `bias`: as in `torch.nn.MultiheadAttention`.
+
+    >>> import torch, warmnet, warmnet.functional as W
+    >>> class Net(warmnet.WarmModule):
+    ...     def forward(self, x):
+    ...         return W.multi_head_attention(x, heads=4)
+    >>> warmnet.up(Net(), [1, 16, 10])(torch.rand(1, 16, 10)).shape
+    torch.Size([1, 16, 10])
     """
     for letter, each in {"x": x, "y": x if y is None else y}.items():
         if not isinstance(each, Tensor) or each.ndim != 3 or each.shape[0] != x.shape[0]:

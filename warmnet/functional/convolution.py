@@ -32,6 +32,10 @@ def conv(
     - `stride`, `dilation`, `groups`, `padding_mode`: as in `torch.nn.Conv2d`.
     - `padding`: numbers as in torch; 'same', TensorFlow's rule, which makes the output ceil(input / stride) and is computed
       from every input's size; or 'symmetric', dilation * (kernel - 1) // 2 on both sides.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> warmnet.tabulate(lambda x: W.conv(x, 8, 3, stride=2, padding='same'), (1, 3, 33, 33)).rows[0].shape
+    (1, 8, 17, 17)
     """
     settings = size, kernel, stride, padding, dilation, groups, bias, padding_mode, x.ndim
     module = layer("conv", settings, name, share, _new_conv, x.shape, init_weight, init_bias)
@@ -51,6 +55,11 @@ def conv_batch_norm(
     - `size`: output channels. `kernel`: the kernel's sides, in pixels; one number for all, or a tuple.
     - `stride`, `padding`, `dilation`, `groups`: as in `conv`. `eps`, `momentum`: as in `batch_norm`.
     - `names`: what the two layers are called in their module. Default: conv_1, batch_norm_1, ...
+
+    >>> import warmnet, warmnet.functional as W
+    >>> table = warmnet.tabulate(lambda x: W.conv_batch_norm(x, 8, 3, padding='same', activation='relu'), (1, 3, 33, 33))
+    >>> [(row.path, row.shape) for row in table.rows]
+    [('conv_1', (1, 8, 33, 33)), ('batch_norm_1', (1, 8, 33, 33))]
     """
     settings = size, kernel, stride, padding, dilation, groups, False, "zeros", x.ndim
     module = layer("conv", settings, names[0], False, _new_conv, x.shape, init_weight, None)

@@ -21,6 +21,10 @@ def dropout(
 
     - `rate`: in 0..1. `by_channel`: whole channels instead of numbers, of (B, C, *).
     - `inplace`: as in `torch.nn.Dropout`.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> warmnet.tabulate(lambda x: W.dropout(x, 0.2), (1, 16)).rows[0].shape
+    (1, 16)
     """
     return layer("dropout", (rate, by_channel, inplace), name, share, _new_dropout, x.ndim)(x)
 
@@ -31,6 +35,10 @@ def drop_connect(x: Tensor, rate: float, *, name: str | None = None, share: bool
     (B, *) -> (B, *).
 
     - `rate`: in 0..1.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> warmnet.tabulate(lambda x: x + W.drop_connect(W.conv(x, 16, 1), 0.2), (1, 16, 7, 7)).rows[0].shape
+    (1, 16, 7, 7)
     """
     return layer("drop_connect", (rate,), name, share, DropConnect)(x)
 

@@ -23,6 +23,10 @@ def linear(
 
     - `size`: output channels. `bias`: with one.
     - Other keywords are PyWarm's: `in_shape='BDC'` for (B, L, C).
+
+    >>> import warmnet, warmnet.functional as W
+    >>> warmnet.tabulate(lambda x: W.linear(x, 10), (1, 16)).rows[0].shape
+    (1, 10)
     """
     if kw:
         return pywarm.linear(x, size, init_weight, init_bias, bias, activation=activation, name=name, share=share, **kw)

@@ -32,6 +32,10 @@ def batch_norm(
     - `eps`: added to the variance. `momentum`: the share of the new batch in the running statistics, as in torch; None for the
       plain average of all batches.
     - `affine`: with a scale and a shift for each channel that are learned. `track_running_stats`: with running statistics.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> warmnet.tabulate(lambda x: W.batch_norm(x, activation='relu'), (1, 16, 7, 7)).rows[0].shape
+    (1, 16, 7, 7)
     """
     settings = eps, momentum, affine, track_running_stats, x.ndim
     norm = layer("batch_norm", settings, name, share, new_batch_norm, x.shape, None)
@@ -48,6 +52,13 @@ def layer_norm(
     """Layer normalization over `dim`, one dimension or several together: any shape -> the same.
 
     - `dim`: default: the channels, as PyWarm has them. `eps`, `elementwise_affine`, `bias`: as in `torch.nn.LayerNorm`.
+
+    >>> import torch, warmnet, warmnet.functional as W
+    >>> class Net(warmnet.WarmModule):
+    ...     def forward(self, x):
+    ...         return W.layer_norm(x)
+    >>> warmnet.up(Net(), [1, 16, 7, 7])(torch.rand(1, 16, 7, 7)).shape
+    torch.Size([1, 16, 7, 7])
     """
     dims = tuple(d % x.ndim for d in ((dim,) if isinstance(dim, int) else dim))
     ends = tuple(range(-len(dims), 0))
@@ -65,6 +76,10 @@ def group_norm(
 
     - `groups`: how many groups the channels have; 1 normalizes a sample as a whole, C each channel by itself.
     - `eps`: added to the variance. `affine`: with a scale and a shift for each channel that are learned.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> warmnet.tabulate(lambda x: W.group_norm(x, groups=4), (1, 16, 7, 7)).rows[0].shape
+    (1, 16, 7, 7)
     """
     if x.ndim < 2:
         raise ValueError(f"W.group_norm takes (B, C, *), not shape {tuple(x.shape)}.")

@@ -25,6 +25,14 @@ def embedding(
     """Vectors for indices below `vocabulary`: (*) -> (*, size).
 
     - `size`: of a vector. `vocabulary`: the number of different indices; it is needed. Other keywords are `nn.Embedding`'s.
+
+    >>> import torch, warmnet, warmnet.functional as W
+    >>> class Words(warmnet.WarmModule):
+    ...     def forward(self, x):
+    ...         return W.embedding(x, 4, vocabulary=100)
+    >>> words = warmnet.up(Words(), torch.tensor([[3, 7]]))
+    >>> words(torch.tensor([[1, 2, 99]])).shape
+    torch.Size([1, 3, 4])
     """
     if vocabulary is None:
         raise ValueError("W.embedding needs vocabulary=, the number of different indices: one sample does not show them all.")
@@ -42,6 +50,13 @@ def lstm(
     - `size`: of the state. `init_weight_hh`, ..., `bias`: for every layer and direction.
     - `num_layers`: each of which has the output of the one before as its input.
     - Other keywords are `nn.LSTM`'s.
+
+    >>> import torch, warmnet, warmnet.functional as W
+    >>> class Net(warmnet.WarmModule):
+    ...     def forward(self, x):
+    ...         return W.lstm(x, 8)
+    >>> warmnet.up(Net(), [1, 16, 10])(torch.rand(1, 16, 10)).shape
+    torch.Size([1, 8, 10])
     """
     _refuse_batch_first(kw)
     specs = {"weight_hh": init_weight_hh, "weight_ih": init_weight_ih, "bias_hh": init_bias_hh, "bias_ih": init_bias_ih}
@@ -57,6 +72,13 @@ def gru(*args: Any, **kw: Any) -> Any:
     """`lstm` with `nn.GRU`, whose state is `h` alone: (B, C, L), or it and h -> (B, size, L).
 
     - `size`: of the state. All else is as in `lstm`.
+
+    >>> import torch, warmnet, warmnet.functional as W
+    >>> class Net(warmnet.WarmModule):
+    ...     def forward(self, x):
+    ...         return W.gru(x, 8)
+    >>> warmnet.up(Net(), [1, 16, 10])(torch.rand(1, 16, 10)).shape
+    torch.Size([1, 8, 10])
     """
     return lstm(*args, base_name="gru", base_class=nn.GRU, **kw)
 
@@ -69,6 +91,13 @@ def transformer(
 
     - `num_encoder`, `num_decoder`: layers. `num_head`: heads of attention. `mask`: `nn.Transformer`'s masks by their names.
     - `causal`: no position sees a later one. `in_shape='BDC'` for (B, L, C). Other keywords are `nn.Transformer`'s.
+
+    >>> import torch, warmnet, warmnet.functional as W
+    >>> class Net(warmnet.WarmModule):
+    ...     def forward(self, x):
+    ...         return W.transformer(x, num_encoder=1, num_decoder=1, num_head=4)
+    >>> warmnet.up(Net(), [1, 16, 10])(torch.rand(1, 16, 10)).shape
+    torch.Size([1, 16, 10])
     """
     _refuse_batch_first(kw)
     mask = {"src_is_causal": False, "tgt_is_causal": False, **(mask or {})}  # torch would look at the masks, and not compile
@@ -81,7 +110,12 @@ def transformer(
 
 
 def permute(x: Tensor, in_shape: str = "BCD", out_shape: Any = "BCD") -> Tensor:
-    """`x` with its dimensions, named by letters as in `in_shape`, in the order of `out_shape`."""
+    """`x` with its dimensions, named by letters as in `in_shape`, in the order of `out_shape`.
+
+    >>> import torch, warmnet.functional as W
+    >>> W.permute(torch.rand(1, 16, 10), 'BCD', 'BDC').shape
+    torch.Size([1, 10, 16])
+    """
     return permuted(x, in_shape, out_shape)
 
 

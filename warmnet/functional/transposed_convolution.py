@@ -28,6 +28,10 @@ def conv_transpose(
     - `size`: output channels. `kernel`: the kernel's sides, in pixels; one number for all, or a tuple.
     - `stride`, `padding`, `output_padding`, `dilation`, `groups`: as in `torch.nn.ConvTranspose2d`. `output_padding` is below
       the stride or the dilation.
+
+    >>> import warmnet, warmnet.functional as W
+    >>> warmnet.tabulate(lambda x: W.conv_transpose(x, 8, kernel=2, stride=2), (1, 16, 7, 7)).rows[0].shape
+    (1, 8, 14, 14)
     """
     settings = size, kernel, stride, padding, output_padding, dilation, groups, bias, x.ndim
     module = layer("conv_transpose", settings, name, share, _new_conv_transpose, x.shape, init_weight, init_bias)

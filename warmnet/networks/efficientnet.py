@@ -81,6 +81,10 @@ def compound(phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1
     """The variant that compound scaling gives for `phi` (equation 3): about 2 ** phi times the work of b0.
 
     Depth grows by `alpha`, width by `beta`, resolution by `gamma` for each step of phi, where alpha * beta² * gamma² ≈ 2.
+
+    >>> import warmnet
+    >>> warmnet.compound(0) == warmnet.VARIANTS['b0']
+    True
     """
     dropout = min(max(0.2 + 0.3 * phi / 7, 0.0), 0.5)  # "from 0.2 for b0 to 0.5 for b7", section 5.2
     return Variant(beta**phi, alpha**phi, 2 * round(224 * gamma**phi / 2), round(dropout, 2))

@@ -36,7 +36,16 @@ def report_files(folder: Path) -> list[Path]:
 def report(evaluation: Evaluation, folder: Path) -> list[Path]:
     """The files written into `folder`: evaluation.json, per-class.csv, and pictures of calibration, confusion and mistakes.
 
-    A CSV gives the names of classes that are numbers in the pictures. Without mistakes there is no picture of them.
+    If the pictures have numbers for classes, a CSV has their names. Without mistakes there is no picture of them.
+
+    >>> import pathlib, tempfile, warmnet
+    >>> from warmnet import training
+    >>> from warmnet.data import Preprocessing
+    >>> model = warmnet.WarmEfficientNet(warmnet.Variant(0.2, 0.2, 32, 0.2), num_classes=10, seed=0)
+    >>> model.preprocessing = Preprocessing(32)
+    >>> evaluation = training.evaluate(model, training.digits().held_out[:20])
+    >>> [path.name for path in training.report(evaluation, pathlib.Path(tempfile.mkdtemp()))][:2]
+    ['evaluation.json', 'per-class.csv']
     """
     *paths, confusion_path, _, mistakes_path = report_files(folder)
     with replacing(paths[0]) as path:

@@ -74,6 +74,18 @@ def fit(
     - `progress`: print a line for every epoch, and on a terminal a bar.
 
     SIGTERM and Ctrl-C finish the step and save before they end the process.
+
+    >>> import tempfile
+    >>> from dataclasses import replace
+    >>> import numpy as np, warmnet
+    >>> from warmnet import training
+    >>> data = training.arrays(np.zeros((40, 32, 32), np.uint8), ['cat', 'dog'] * 20)
+    >>> recipe = replace(training.RECIPES['small'], epochs=1)
+    >>> tiny = warmnet.Variant(width=0.25, depth=0.3, resolution=32, dropout=0.0)
+    >>> run = training.fit(data, recipe, tempfile.mkdtemp() + '/run', variant=tiny, progress=False)
+    >>> model = warmnet.WarmEfficientNet.from_pretrained(run.folder)
+    >>> model.classes, len(run.history)
+    (('cat', 'dog'), 1)
     """
     execution, folder = execution or Execution(), Path(folder)
     if not data.held_out:

@@ -43,7 +43,15 @@ def check_preview(path: Path) -> None:
 
 
 def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[str] = "preview.png") -> Path:
-    """A picture of images as they are trained on: eight of the set, each as it is and five times augmented."""
+    """A picture of images as they are trained on: eight of the set, each as it is and five times augmented.
+
+    >>> import tempfile
+    >>> from warmnet import training
+    >>> data = training.digits()
+    >>> recipe = training.DIGITS.sized(len(data.train), data.median_short_side)
+    >>> training.preview(data, recipe, path=tempfile.mkdtemp() + '/preview.png').name
+    'preview.png'
+    """
     path = Path(path)
     check_preview(path)
     labels = class_labels(data.classes, 24)

@@ -52,8 +52,8 @@ def search(
     """The augmentations by which a network trained by `recipe` has the lowest held-out loss, in policy.json of `folder`.
 
     `data.held_out`, the test pictures, are set aside: the search sees `data.train` alone, in three parts of which each is held
-    out in turn. Trial 0 is the recipe as it is, and the best trials are trained again with other parts and seeds: only what is
-    better then, too, is believed. At the end all but the test pictures is trained on, by the recipe and by what was found.
+    out in turn. Trial 0 is the recipe as it is, and the best trials are trained again with other parts and seeds: what is
+    better again is taken. At the end all but the test pictures is trained on, by the recipe and by what was found.
 
     - `trials`: how many. Default: 20. `minutes`: instead, as many as are done in that time, about.
     - `jobs`: processes that train, each with one thread; with any number of them the policy is the same.
@@ -61,7 +61,8 @@ def search(
     - `variant`, `source`, `seed`, `execution`, `network`, `options`: as for `fit`. With several jobs, a network of
       your own is one of a file.
 
-    The recipe's patience is not used: neither held-out images nor test pictures choose an epoch.
+    The recipe's patience is not used: neither held-out images nor test pictures choose an epoch. notebooks/8-search.ipynb
+    does a search from beginning to end.
     """
     if trials is not None and minutes is not None:
         raise InputError("trials and minutes say both how long the search is. Leave out one of them.")
