@@ -1,3 +1,3 @@
 """The version, which setup.cfg and exported files have from here."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
