@@ -4,7 +4,7 @@ Contenders compute the same logits from the same weights, which is checked befor
 time is reported and not counted. Then they take turns; see bench_turns.py. A contest is one row of the table. Its contenders
 are in one process, which it has for itself, and which on a CPU keeps the memory that it frees (`warmnet.keep_memory`): what it
 would cost to get it back from the system is luck, and up to a third of a time. Peak memory is that of a process for each
-contender, as it comes. Beside each library warmnet's time is compared turn by turn; the ratio is the highest of those medians.
+contender. In each turn warmnet's time is divided by each library's; the ratio is the highest of the medians.
 Beside each time stands how many times the floor it is; see bench_floors.py. What could not be measured says why.
 
 A contest has `--seconds` for its rounds, and at least seven rounds; those that take long come last. The JSON is written after

@@ -137,7 +137,7 @@ def cell(turns: list[float], mine: list[float] | None, floor: float | None) -> d
 
 
 def ratio(mine: list[float], peers: Values) -> dict[str, Any]:
-    """warmnet to the library that is the fastest beside it, turn by turn: median, minimum, and the quartiles of the turns."""
+    """warmnet to the library that is the fastest beside it: median and minimum of the turns' ratios, and their quartiles."""
     turns = {key: [one / other for one, other in zip(mine, others)] for key, others in peers.items()}
     fastest = max(turns, key=lambda key: statistics.median(turns[key]))
     found: dict[str, Any] = {"median": statistics.median(turns[fastest]), "minimum": min(turns[fastest])}

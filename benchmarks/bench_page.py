@@ -23,23 +23,54 @@ TITLES = {
     "compiled": "torch.compile, channels_last",
     "compiling": "Compiling, once",
 }
+WORDS = {"export": "exporting", "load": "opening the file", "build": "building", "overhead": "Python overhead"}
 Row = dict[str, Any]
 
 
 def page(rows: list[Row], runs: list[Row]) -> str:
-    """A table for each group, after what the numbers are and where they were measured."""
+    """All ratios, and a table for each group, after what the numbers are and where they were measured."""
     lines = [
         "# Measured by `warmnet bench`",
         "",
-        "Medians, with minima in brackets. The ratio is warmnet's to the fastest library's, turn by turn: the median, and the",
+        "Medians, with minima in brackets. The ratio is warmnet's to the fastest library's in each turn: the median, and the",
         "quartiles of the turns. *Floor* is how many times the arithmetic's time warmnet takes. What is missing is told below.",
         "",
         *(f"{letter(i)}: {described(run)}." for i, run in enumerate(runs)),
+        "",
+        "## All ratios",
+        "",
+        *grid(rows),
     ]
     for group in TITLES:
         if of_group := [row for row in rows if row["group"] == group]:
             lines += ["", f"## {TITLES[group]}", "", *table(of_group, len(runs) > 1), *summary(of_group), *missing(of_group)]
     return "\n".join(lines) + "\n"
+
+
+def ratios(rows: list[Row]) -> dict[tuple[str, str], Row]:
+    """By kind of row and network the row with its ratio; of the engines of a deployed network the faster."""
+    return {(kind(row), row["variant"]): row for row in rows if row["ratio"] and row["is best"]}
+
+
+def grid(rows: list[Row]) -> list[str]:
+    """A line for each kind of row, a column for each network, the ratio where they meet; bold where it misses its goal."""
+    fields = ratios(rows)
+    variants = list(dict.fromkeys(variant for _, variant in fields))
+    lines = [line(["", *variants]), line(["---"] * (1 + len(variants)))]
+    for what in dict.fromkeys(what for what, _ in fields):
+        found = [fields.get((what, variant)) for variant in variants]
+        texts = [f"{row['ratio']['median']:.2f}" if row else "" for row in found]
+        lines.append(
+            line([what, *(f"**{text}**" if row and verdict(row) == "MISSED" else text for row, text in zip(found, texts))])
+        )
+    return lines
+
+
+def kind(row: Row) -> str:
+    """A row's name without network and side: 'eager, 16 images, channels_last'."""
+    images = "" if row["group"] in WORDS else f"{row['batch']} image{'s' * (row['batch'] > 1)}"
+    rest = [part for part in row["what"].split(", ") if "²" not in part]
+    return ", ".join(filter(None, (WORDS.get(row["group"], row["group"]), images, *rest)))
 
 
 def letter(run: int) -> str:

@@ -5,22 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from bench_goals import verdict
-from bench_page import machine_of
+from bench_page import machine_of, ratios
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 Row = dict[str, Any]
-WORDS = {"export": "exporting", "load": "opening the file", "build": "building", "overhead": "Python overhead"}
 
 
 def draw(rows: list[Row], runs: list[Row], path: Path) -> None:
     """A PNG with the ratio in each field, bold where it misses its goal; of the engines of a deployed network the faster."""
-    fields: dict[tuple[str, str], Row] = {}
-    for row in (row for row in rows if row["ratio"] and row["is best"]):
-        fields[kind(row), row["variant"]] = row
+    fields = ratios(rows)
     if not fields:
         return
-    kinds, variants = list(dict.fromkeys(kind for kind, _ in fields)), list(dict.fromkeys(row["variant"] for row in rows))
+    kinds, variants = (list(dict.fromkeys(names)) for names in zip(*fields))
     figure = Figure(figsize=(2.6 + 0.95 * len(variants), 1.6 + 0.32 * len(kinds)), layout="constrained")
     axes = figure.subplots()
     values = [[fields[k, v]["ratio"]["median"] if (k, v) in fields else math.nan for v in variants] for k in kinds]
@@ -45,10 +42,3 @@ def draw(rows: list[Row], runs: list[Row], path: Path) -> None:
         color="#666666",
     )
     figure.savefig(path, dpi=120)
-
-
-def kind(row: Row) -> str:
-    """A row's name without network and side: 'eager, 16 images, channels_last'."""
-    images = "" if row["group"] in WORDS else f"{row['batch']} image{'s' * (row['batch'] > 1)}"
-    rest = [part for part in row["what"].split(", ") if "²" not in part]
-    return ", ".join(filter(None, (WORDS.get(row["group"], row["group"]), images, *rest)))
