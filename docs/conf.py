@@ -44,12 +44,28 @@ html_show_copyright = html_show_sourcelink = html_copy_source = False
 CONTENTS = """
 ```{toctree}
 :hidden:
-:glob:
 :caption: Use
-docs/training
-docs/weights
+docs/recipes
+docs/coming-from
+docs/how-it-works
+docs/families
+docs/scaling
 docs/looking
-docs/*
+docs/weights
+docs/edited-weights
+docs/training
+docs/search
+docs/multi-node
+docs/deployment
+docs/serving
+```
+```{toctree}
+:hidden:
+:caption: Measured
+docs/exactness
+docs/speed
+docs/training-results
+docs/int8
 ```
 ```{toctree}
 :hidden:
