@@ -13,19 +13,19 @@ PATIENCE = 400.0  # seconds
 SCREENSHOTS = os.environ.get("SCREENSHOTS")  # a folder for them, if somebody wants to look
 CONTRAST = """
 const linear = (v) => v <= 0.04 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-const lit = (text) => {
-  const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map((v) => linear(v / 255));
+const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+const lit = (color) => {
+  const [r, g, b] = color.map((v) => linear(v / 255));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
 const ground = (node) => {
-  for (; node; node = node.parentElement) {
-    const color = getComputedStyle(node).backgroundColor;
-    if (!/, 0\\)$|transparent/.test(color)) return color;
-  }
-  return "rgb(255, 255, 255)";
+  if (!node) return [255, 255, 255];
+  const [r, g, b, alpha = 1] = numbers(getComputedStyle(node).backgroundColor);
+  return alpha === 1 ? [r, g, b] : ground(node.parentElement).map((v, i) => alpha * [r, g, b][i] + (1 - alpha) * v);
 };
 const node = arguments[0], style = getComputedStyle(node);
-const [a, b] = [lit(style.fill !== "rgb(0, 0, 0)" && node.closest("svg") ? style.fill : style.color), lit(ground(node))];
+const color = style.fill !== "rgb(0, 0, 0)" && node.closest("svg") ? style.fill : style.color;
+const [a, b] = [lit(numbers(color).slice(0, 3)), lit(ground(node))];
 return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
 """
 
@@ -41,6 +41,7 @@ class Workbench:
                 self.script("return window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status") == "idle"
             )
         )
+        self.script("jupyterapp.shell.collapseLeft()")
 
     def until(self, holds: Callable[[], Any]) -> Any:
         """What it gives as soon as that is true."""
@@ -91,9 +92,7 @@ class Workbench:
         editor = cell.find_element(By.CSS_SELECTOR, ".cm-content")
         editor.click()
         keys = ActionChains(self.browser).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys(Keys.DELETE)
-        for line in text.split("\n"):
-            keys = keys.send_keys(line).send_keys(Keys.ESCAPE).send_keys(Keys.RETURN)
-        keys.send_keys(Keys.BACKSPACE).perform()
+        keys.send_keys(text.replace("\n", Keys.RETURN)).perform()
 
     def write(self, cell_text: str) -> Any:
         """A new cell below the last with that text, run; the cell when its output is there."""

@@ -20,15 +20,15 @@ PAGE = Template("""<div class="warmnet-slider">
 <style>
 .warmnet-slider { font-family: system-ui, sans-serif; max-width: 60em; color: var(--jp-content-font-color1, currentColor); }
 .warmnet-slider input { width: 100%; accent-color: #d1495b; }
-.warmnet-slider .drawing { overflow-x: auto; height: ${height}px; }
+.warmnet-slider .drawing { overflow: auto hidden; height: ${height}px; }
 .warmnet-slider .drawing svg { max-width: none !important; }
 .warmnet-slider .drawing text { fill: var(--jp-content-font-color1, currentColor); }
-.warmnet-slider dl { display: flex; flex-wrap: wrap; gap: 0.3em 2em; margin: 0.5em 0; }
-.warmnet-slider dt { font-size: 0.8em; opacity: 0.75; }
-.warmnet-slider dd { margin: 0; font-variant-numeric: tabular-nums; }
+.warmnet-slider .totals { display: flex; flex-wrap: wrap; gap: 0.3em 2em; margin: 0.5em 0; }
+.warmnet-slider .totals span { display: block; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.warmnet-slider .totals span:first-child { font-size: 0.8em; opacity: 0.75; }
 </style>
 <label>φ = <output></output> <input type="range" min="0" max="${last}" value="0" aria-label="phi"></label>
-<dl></dl>
+<div class="totals"></div>
 <div class="drawing"></div>
 <script type="application/json">${points}</script>
 <script>
@@ -41,11 +41,9 @@ PAGE = Template("""<div class="warmnet-slider">
       const { phi, drawing, totals } = points[input.value];
       home.querySelector("output").textContent = phi;
       home.querySelector(".drawing").innerHTML = drawing;
-      home.querySelector("dl").replaceChildren(...Object.entries(totals).map(([what, value]) => {
+      home.querySelector(".totals").replaceChildren(...Object.entries(totals).map(([what, value]) => {
         const pair = document.createElement("div");
-        for (const [tag, text] of [["dt", what], ["dd", value]]) {
-          pair.appendChild(document.createElement(tag)).textContent = text;
-        }
+        for (const text of [what, value]) pair.appendChild(document.createElement("span")).textContent = text;
         return pair;
       }));
     };

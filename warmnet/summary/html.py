@@ -13,7 +13,7 @@ STYLE = """
 .warmnet .r{display:grid;grid-template-columns:var(--c);column-gap:.8em;align-items:baseline;padding:1px 4px;list-style:none;
 min-width:min-content}
 .warmnet .r>*{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;font-style:normal;text-align:right}
-.warmnet .r>b,.warmnet .r>code{text-align:left;font-weight:normal;color:inherit;background:none;padding:0}
+.warmnet .r>b,.warmnet .r>samp{text-align:left;font-weight:normal;color:inherit;background:none;padding:0}
 .warmnet div.r>b{padding-left:calc(var(--d,0)*1.2em)}
 .warmnet .r>b::before{content:"\\2003"}
 .warmnet summary.r{cursor:pointer}
@@ -34,8 +34,8 @@ def name_cell(name: str) -> str:
 
 
 def call_cell(call: str) -> str:
-    """The cell of the call that made a layer."""
-    return f"<code>{escape(call, quote=False)}</code>"
+    """The cell of the call that made a layer. JupyterLab breaks the lines of `code`, whatever it is told."""
+    return f"<samp>{escape(call, quote=False)}</samp>"
 
 
 def cell(text: str, share: float | None = None) -> str:
