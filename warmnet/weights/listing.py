@@ -51,7 +51,7 @@ class PretrainedTable(tuple[Pretrained, ...]):
         rows = [(*_cells(row), "yes" if row.is_at_hand else row.command) for row in self]
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows)
         where = "<br>".join(f"Top-1 of {names}: {escape(source)}" for source, names in self._top1_sources().items())
-        return f"<table><tr>{head}</tr>{body}</table><small>{where}</small>"
+        return f"<div style='overflow-x:auto'><table><tr>{head}</tr>{body}</table></div><small>{where}</small>"
 
     def to_list(self) -> list[dict[str, Any]]:
         """Each row as a dict of plain values."""

@@ -137,7 +137,7 @@ def _html_table(rows: tuple[Row, ...]) -> str:
         f"<td>{row.parameters:,}</td><td style='text-align:left'>{escape(row.change)}</td></tr>"
         for row in rows
     )
-    return f"<table><tr>{head}</tr>{cells}</table>"
+    return f"<div style='overflow-x:auto'><table><tr>{head}</tr>{cells}</table></div>"
 
 
 def _count(rows: tuple[Row, ...]) -> str:
