@@ -60,6 +60,8 @@ WRONG = {  # what is typed: what the one line on stderr says
     "grad-cam lite0 cat.jpg": "'grad-cam' is no command. Did you mean 'explain'?",
     "explain lite0 cat.jpg --output x.png": "--output is no option. Did you mean --out?",
     "help sumary": "'sumary' is no command. Did you mean 'summary'?",
+    "train --epoch 3": "--epoch is no option. Did you mean --epochs?",
+    "summary b0 --dept 3": "--dept is no option. Did you mean --depth?",
     "train --epohcs 3": "--epohcs is no option. Did you mean --epochs?",
     "train --learning-rate=1": "--learning-rate is no option. Did you mean --lr?",
     "train --imgsz 64": "--imgsz is no option. Did you mean --resolution?",

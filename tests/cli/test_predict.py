@@ -172,6 +172,12 @@ def test_what_cannot_be_predicted_says_what_to_do(saved, pets, capsys, words, me
     assert message in refused(capsys, "predict", saved, *words)
 
 
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path, capsys):
+    (tmp_path / "net8.onnx").write_bytes(b"")
+    found = refused(capsys, "predict", f"{tmp_path}/net7.onnx", "x.png")
+    assert f"{tmp_path}/net7.onnx does not exist. Did you mean '{tmp_path}/net8.onnx'?" in found
+
+
 def test_a_forgotten_network_is_named(pets, capsys):
     for words in ["pets/0/00.png", "pets/0/01.png"], ["pets", "pets/0/01.png"]:
         assert f"RUN comes first, the network, such as: warmnet predict lite0 {words[0]}" in refused(capsys, "predict", *words)

@@ -525,3 +525,18 @@ def test_an_initialization_that_fills_nothing_is_refused(layer):
 def test_an_activation_that_is_a_class_is_refused_by_pywarms_layers_too(layer):
     with pytest.raises(TypeError, match="activation=ReLU is a class"):
         Net(layer, [1, 4, 9])
+
+
+@pytest.mark.parametrize(
+    "name, cure",
+    [
+        ("conv2d", "Did you mean W.conv?"),
+        ("batchnorm", "Did you mean W.batch_norm?"),
+        ("relu", "take torch.nn.functional.relu."),
+    ],
+)
+def test_a_layer_that_is_not_there_is_answered_with_what_to_take(name, cure):
+    with pytest.raises(AttributeError, match=f"W has no layer '{name}'") as error:
+        getattr(W, name)
+    assert str(error.value).endswith(cure)
+    assert not hasattr(W, "xyz")

@@ -153,6 +153,26 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(tmp_path, recipe, op
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"data": "pets"}, r"data is 'pets', and not a data set\. .* training\.folder\('pets'\)"),
+        ({"recipe": "small"}, r"recipe is 'small', and not a Recipe\. .* training\.RECIPES\['small'\]"),
+        ({"network": warmnet.WarmModule}, "network is .*WarmModule.*, and not a class that inherits from warmnet.Classifier"),
+    ],
+)
+def test_what_is_no_data_recipe_or_network_is_said_before_anything_is_written(tmp_path, wrong, message):
+    arguments = {"data": FEW, "recipe": SHORT, "network": None, **wrong}
+    for trains in training.fit, training.search:
+        with pytest.raises(InputError, match=message):
+            trains(arguments["data"], arguments["recipe"], tmp_path / "run", network=arguments["network"])
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_data_set_prints_in_a_line():
+    assert repr(training.digits()) == "<Data 'digits': 10 classes, 1,433 images to train on, 364 held out>"
+
+
 def test_training_without_held_out_images_is_refused(tmp_path):
     with pytest.raises(InputError, match="digits: no images are held out"):
         training.fit(replace(FEW, held_out=[]), SHORT, tmp_path)

@@ -15,6 +15,9 @@ class Parser(argparse.ArgumentParser):
 
     hint = ""
 
+    def __init__(self, *args: Any, **kw: Any):
+        super().__init__(*args, **{"allow_abbrev": False, **kw})  # a slip such as --epoch would begin a training
+
     def error(self, message: str) -> NoReturn:
         """End with exit code 2 and a line on stderr: what is wrong, and where one reads more."""
         message = message.removeprefix("argument ")

@@ -46,6 +46,10 @@ class Data:
     notes: tuple[str, ...] = ()
     facts: Mapping[Path | Member, ImageFacts] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        images = f"{len(self.train):,} images to train on, {len(self.held_out):,} held out"
+        return f"<Data {self.name!r}: {len(self.classes):,} classes, {images}>"
+
     def facts_of(self, image: Path | Member | Image) -> ImageFacts:
         """What is known of an image of a sample; a file that was not decoded yet is decoded for it."""
         if not isinstance(image, (Path, Member)):

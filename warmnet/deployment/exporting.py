@@ -14,6 +14,11 @@ from .engines import ENGINES
 from .metadata import describe
 from .verification import Verification
 
+FOREIGN = {  # of networks, that no engine here reads
+    ".bin", ".engine", ".h5", ".keras", ".mlmodel", ".mlpackage", ".pb", ".plan", ".pt", ".pth", ".safetensors", ".tflite",
+    ".torchscript", ".trt",
+}  # fmt: skip
+
 
 def export(
     source: Any, path: str | os.PathLike[str], to: str | None = None, *, precision: str = "fp32", data: Any = None,
@@ -57,7 +62,7 @@ def export(
 
 
 def engine_for(path: str | os.PathLike[str], to: str | None = None) -> str:
-    """The engine `to`, or that of the ending of `path`, or onnx; an InputError for an unknown one, or if the two differ.
+    """The engine `to`, or that of the ending of `path`, or onnx. Raises InputError for another program's, or if the two differ.
 
     >>> from warmnet.deployment import engine_for
     >>> engine_for('network.xml'), engine_for('network')
@@ -66,6 +71,9 @@ def engine_for(path: str | os.PathLike[str], to: str | None = None) -> str:
     name = Path(path).name
     ending = max((engine.suffix for engine in ENGINES.values() if name.endswith(engine.suffix)), key=len, default=None)
     named = next((name for name, engine in ENGINES.items() if engine.suffix == ending), None)
+    if Path(path).suffix in FOREIGN:
+        endings = ", ".join(engine.suffix for engine in ENGINES.values())
+        raise InputError(f"{path} ends as another program's files do. Here a network ends in one of {endings}.")
     if to is None:
         return named or "onnx"
     if to not in ENGINES:

@@ -101,14 +101,15 @@ def check_can_predict(network: Network) -> None:
     name = type(network).__name__
     if network.num_classes == 0:
         raise InputError(f"The {name} has no classes: num_classes is 0. Build it with a classifier, and train it.")
-    if network.preprocessing is None:
-        raise InputError(
-            f"The {name} has no preprocessing, which makes its input of an RGB image. Set what it was trained with, before "
-            f"you export it: model.preprocessing = warmnet.data.Preprocessing({getattr(network, 'resolution', 224)})."
-        )
     channels = getattr(network, "in_channels", 3)
     if channels != 3:
         raise InputError(
             f"The {name} was built with in_channels={channels}, and preprocessing makes 3, red, green and blue. Prepare the "
             f"images yourself, and call it: model(x)."
+        )
+    if network.preprocessing is None:
+        raise InputError(
+            f"The {name} has no preprocessing, which makes its input of an RGB image. Set what it was trained with, of a "
+            f"network that is to be exported before that: "
+            f"model.preprocessing = warmnet.data.Preprocessing({getattr(network, 'resolution', 224)})."
         )

@@ -7,10 +7,12 @@ most take `activation=`: a function, its name in `torch.nn.functional`, or (func
 """
 
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch.nn.functional
 from warm.functional import identity
 
+from ..spelling import nearest
 from .attention import multi_head_attention
 from .convolution import SameConv1d as SameConv1d
 from .convolution import SameConv2d as SameConv2d
@@ -62,3 +64,14 @@ for _name in __all__:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:  # for which every name would be there
+
+    def __getattr__(name: str) -> Any:
+        """Raise AttributeError for a layer that is not here, with the one that was meant, or torch's function."""
+        near = nearest(name, __all__)
+        cure = f" Did you mean W.{near}?" if near else ""
+        if not near and hasattr(torch.nn.functional, name):
+            cure = f" It has no parameters: take torch.nn.functional.{name}."
+        raise AttributeError(f"W has no layer {name!r}.{cure}", name=name)

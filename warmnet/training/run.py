@@ -88,6 +88,7 @@ def fit(
     (('cat', 'dog'), 1)
     """
     execution, folder = execution or Execution(), Path(folder)
+    check_kinds(data, recipe, network)
     if not data.held_out:
         raise InputError(f"{data.name}: no images are held out, by which a training is judged. Hold out a share, such as 0.2.")
     if not resume:
@@ -113,6 +114,19 @@ def fit(
     run.finish(training)
     assert training.confusion is not None  # of an epoch
     return Run(folder, training.history, training.confusion, training.best, training.kept)
+
+
+def check_kinds(data: Any, recipe: Any, network: Any) -> None:
+    """Raise InputError for what is no data set, no recipe or no class of networks that can be trained."""
+    if not isinstance(data, Data):
+        raise InputError(f"data is {data!r:.60}, and not a data set. For a folder of images it is training.folder('pets').")
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"recipe is {recipe!r:.60}, and not a Recipe. By its name it is training.RECIPES['small'].")
+    if network is not None and not (isinstance(network, type) and issubclass(network, Classifier)):
+        raise InputError(
+            f"network is {network!r:.60}, and not a class that inherits from warmnet.Classifier, as WarmEfficientNet does. "
+            f"Such a class can be built for any number of classes. `warmnet new mymodel.py` writes one to edit."
+        )
 
 
 def prepared(

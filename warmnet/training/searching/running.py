@@ -17,6 +17,7 @@ from ...networks.classifier import Classifier
 from ...weights.reading import Source
 from ..execution import Execution
 from ..recipe import Recipe
+from ..run import check_kinds
 from .jobs import Jobs, one_thread, pickled
 from .opening import begin, check_length, go_on
 from .pictures import draw_pictures
@@ -66,6 +67,7 @@ def search(
     """
     if trials is not None and minutes is not None:
         raise InputError("trials and minutes say both how long the search is. Leave out one of them.")
+    check_kinds(data, recipe, network)
     length = Length(trials, minutes, jobs)
     check_length(length)
     process = Search(data, recipe, Path(folder), variant, source, seed, execution or Execution(), network)
