@@ -35,7 +35,7 @@ def draw(rows: list[Row], runs: list[Row], path: Path) -> None:
     axes.set_yticks(range(len(kinds)), kinds)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    where = machine_of(runs[0]) if len(runs) == 1 else f"{len(runs)} machines, see bench.md"
+    where = machine_of(runs[0]) if len(runs) == 1 else f"{len(runs)} runs, see bench.md"
     figure.supxlabel(
         f"warmnet's time or memory, of the fastest library's: blue is ahead, bold misses its goal\n{where}",
         size=9,

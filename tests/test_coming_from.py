@@ -1,4 +1,4 @@
-"""docs/coming-from.md: what its right column says to write does run."""
+"""docs/coming-from.md: the calls in its right column run."""
 
 import ast
 import re
@@ -28,13 +28,12 @@ def codes():
 
 
 def as_python(code):
-    """A line to run: keywords alone are those of a network, or of a recipe."""
-    try:
-        ast.parse(code)
-    except SyntaxError:
-        return f"WarmEfficientNet('b0', {code})"
+    """A line to run: keywords alone are those of a recipe, or of a network."""
     if re.match(r"unfreeze=", code):
         return f"replace(RECIPES['finetune'], {code})"
+    if re.match(r"\w+=", code):
+        return f"WarmEfficientNet('b0', {code})"
+    ast.parse(code)
     return code
 
 

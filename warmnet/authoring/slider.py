@@ -84,8 +84,8 @@ def slider(phis: Iterable[float]) -> Slider:
     Time is that of one image in eval mode, as `cost` measures it; above phi = 2 it is left out.
 
     >>> from warmnet.authoring.slider import slider
-    >>> slider([0, 0.5])
-    Slider(0, 0.5)
+    >>> slider([3, 4])
+    Slider(3, 4)
     """
     points = tuple(_point(phi) for phi in phis)
     if not points:
