@@ -48,6 +48,9 @@ def test_weights_that_are_there_keep_their_resolution_however_small_the_images()
 
 
 def test_what_decides_the_run_is_said():
+    assert str(RECIPES["small"]).startswith("Recipe small: 30 epochs, batch by the data, adamw 0.04 for 256 images (cosine)")
+    assert str(RECIPES["finetune"]).startswith("Recipe finetune: so many epochs, batch by the data, adamw 0.001 (cosine)")
+    assert all(str(recipe).startswith(f"Recipe {name}: ") for name, recipe in RECIPES.items())
     assert str(DIGITS.sized(1000)) == "Recipe small: 16 epochs, batch 64, adamw 0.01 (cosine), momentum 0.1."
     said = str(RECIPES["paper"].sized(1_281_167))
     assert said == "Recipe paper: 350 epochs, batch 4096, rmsprop 0.26 (paper), augment autoaugment, ema paper."

@@ -197,8 +197,10 @@ class Recipe:
         return schedule.staircase(step, self.lr, int(5 * epoch), 2.4 * epoch)
 
     def __str__(self) -> str:
-        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
-        text = f"Recipe {self.name}: {epochs}, batch {self.batch_size}, {self.optimizer} {self.lr:.2g} ({self.schedule})"
+        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs or 'so many'} epochs"
+        rate = f"{self.base_lr:.2g} for 256 images" if self.lr is None else f"{self.lr:.2g}"
+        batch = self.batch_size or "by the data"
+        text = f"Recipe {self.name}: {epochs}, batch {batch}, {self.optimizer} {rate} ({self.schedule})"
         settings = {name: getattr(self, name) for name in ("augment", "ema", "mixup", "cutmix", "erase", "patience", "freeze")}
         for name, value in {**settings, **self.network}.items():
             if value:
