@@ -99,8 +99,8 @@ def first_call(module: Layered, args: tuple[Any, ...]) -> None:
     if _parent() is not module:
         shape = [*args[0].shape] if args and isinstance(args[0], torch.Tensor) else [2, 3, 32, 32]
         raise NotWarmError(
-            f"{type(module).__name__} has no layers yet. Call warm.up(model, {shape}), which is warmnet.up, with the shape of a "
-            f"sample input, before its first use: best as the last line of its __init__."
+            f"{type(module).__name__} has no layers yet. Call warm.up(model, {shape}), which is warmnet.up, with the shape of "
+            f"a sample input, before its first use: best as the last line of its __init__."
         )
     engine.set_default_parent(None)
     up(module, *args)
