@@ -77,7 +77,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser("warmnet bench", description="warmnet beside everything a user would pick instead.")
+    found = argparse.ArgumentParser(
+        "warmnet bench", allow_abbrev=False, description="warmnet beside everything a user would pick instead."
+    )
     found.add_argument("--rows", type=among(ROWS), default=DEFAULT, help=f"of {', '.join(ROWS)}; default: {DEFAULT}")
     found.add_argument("--variants", type=among(NAMES), default=VARIANTS, help=f"any of `warmnet summary`; default: {VARIANTS}")
     found.add_argument("--batches", type=lambda text: [*map(positive, text.split(","))], default="1,16")

@@ -95,7 +95,7 @@ def test_every_public_function_has_an_example(module):
     }  # networks: the classes
     public = {function for function in own if function.__name__ in importlib.import_module(module).__all__}
     slow = {warmnet.training.search}  # notebooks/8-search.ipynb
-    assert [function.__name__ for function in public - slow if ">>> " not in function.__doc__] == []
+    assert [function.__name__ for function in public - slow if ">>> " not in (function.__doc__ or "")] == []
 
 
 def first_sentence(obj) -> str:

@@ -1,19 +1,16 @@
 """JupyterLab in a headless Chromium, with copies of the notebooks. It needs chromium, its driver and selenium."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
-
-ROOT = Path(__file__).parents[2]
+from served.servers import free_ports
+from waiting import until
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +30,7 @@ def lab(tmp_path_factory):
     """The address of a JupyterLab whose folder holds the notebooks."""
     folder = tmp_path_factory.mktemp("lab")
     subprocess.run([sys.executable, "-m", "warmnet", "notebook", folder / "mine", "--copy-only"], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--expose-app-in-browser",
         "--IdentityProvider.token=", f"--ServerApp.root_dir={folder / 'mine'}",
@@ -54,14 +49,16 @@ def lab(tmp_path_factory):
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         address = f"http://127.0.0.1:{port}"
         try:
-            for _ in range(240):
-                try:
-                    urllib.request.urlopen(f"{address}/api/status")
-                    break
-                except OSError:
-                    assert server.poll() is None, (folder / "log").read_text()
-                    time.sleep(0.5)
+            until(lambda: _answers(f"{address}/api/status"), server)
             yield address
         finally:
             server.terminate()
             server.wait()
+
+
+def _answers(address):
+    try:
+        urllib.request.urlopen(address)
+    except OSError:
+        return False
+    return True
