@@ -172,10 +172,13 @@ def test_what_cannot_be_predicted_says_what_to_do(saved, pets, capsys, words, me
     assert message in refused(capsys, "predict", saved, *words)
 
 
-def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path, capsys):
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path, capsys, monkeypatch):
     (tmp_path / "net8.onnx").write_bytes(b"")
     found = refused(capsys, "predict", f"{tmp_path}/net7.onnx", "x.png")
     assert f"{tmp_path}/net7.onnx does not exist. Did you mean '{tmp_path}/net8.onnx'?" in found
+    monkeypatch.chdir(tmp_path)
+    for words in ("predict", "net7.onnx", "x.png"), ("export", "net7.onnx", "out"):
+        assert "net7.onnx does not exist. Did you mean 'net8.onnx'?" in refused(capsys, *words)
 
 
 def test_a_forgotten_network_is_named(pets, capsys):

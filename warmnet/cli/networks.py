@@ -12,7 +12,6 @@ from ..deployment import ENGINES, Predictor, exported_path, is_exported, open_ex
 from ..errors import InputError
 from ..networks.classifier import Classifier
 from ..weights.checkpoints import CHECKPOINTS
-from ..weights.wrong_names import explain_missing
 from .arguments import add_lineage, add_model
 
 
@@ -59,14 +58,10 @@ def open_model(arguments: argparse.Namespace) -> Classifier:
 
 
 def _check_ending(run: str) -> None:
-    """Raise InputError if RUN does not exist, and with the ending of an exported network it does, or it ends so."""
-    if run in CHECKPOINTS or Path(run).exists():
-        return
+    """Raise InputError if RUN is neither there nor a checkpoint's name, but with the ending of an exported network it is."""
     files = [file for file in (exported_path(run, to) for to in ENGINES) if file.is_file()]
-    if files:
+    if files and run not in CHECKPOINTS and not Path(run).exists():
         raise InputError(f"{run} does not exist. Did you mean {str(files[0])!r}?")
-    if run.endswith(tuple(engine.suffix for engine in ENGINES.values())):
-        raise InputError(explain_missing(Path(run)))
 
 
 def check_run(arguments: argparse.Namespace) -> None:

@@ -109,7 +109,7 @@ def check_can_predict(network: Network) -> None:
         )
     if network.preprocessing is None:
         raise InputError(
-            f"The {name} has no preprocessing, which makes its input of an RGB image. Set what it was trained with, of a "
-            f"network that is to be exported before that: "
-            f"model.preprocessing = warmnet.data.Preprocessing({getattr(network, 'resolution', 224)})."
+            f"The {name} has no preprocessing, which makes its input of an RGB image. Set what it was trained with: "
+            f"model.preprocessing = warmnet.data.Preprocessing({getattr(network, 'resolution', 224)}). An exported network has "
+            f"what its model had."
         )

@@ -97,9 +97,9 @@ def _unknown_function(name: str, home: Any) -> str:
 def first_call(module: Layered, args: tuple[Any, ...]) -> None:
     """Build a module that PyWarm's own `warm.up` is running (it was imported before warmnet); refuse any other."""
     if _parent() is not module:
-        shape = [*args[0].shape] if args and isinstance(args[0], torch.Tensor) else [2, 3, 32, 32]
+        shapes = ", ".join(str([*x.shape]) for x in args if isinstance(x, torch.Tensor)) or "[2, 3, 32, 32]"
         raise NotWarmError(
-            f"{type(module).__name__} has no layers yet. Call warm.up(model, {shape}), which is warmnet.up, with the shape of "
+            f"{type(module).__name__} has no layers yet. Call warm.up(model, {shapes}), which is warmnet.up, with the shape of "
             f"a sample input, before its first use: best as the last line of its __init__."
         )
     engine.set_default_parent(None)

@@ -69,7 +69,7 @@ def read(source: Source | Checkpoint, revision: str | None = None) -> Checkpoint
         return _read_repository(text, revision)
     if is_repository:
         raise WeightsError(f"{explain_missing(path)} The Hugging Face Hub's {text} is written {text}@main.")
-    if path.suffix in SUFFIXES or path.name != text:
+    if path.suffix in SUFFIXES or path.name != text or re.fullmatch(r"\.[a-z]{2,}\d?", path.suffix):  # a file's name
         raise WeightsError(explain_missing(path))
     raise WeightsError(f"{text!r} is neither a path here nor the name of a checkpoint. {explain_unknown(text)}")
 
