@@ -35,6 +35,11 @@ def test_no_phi_is_an_error_with_an_example():
         slider([])
 
 
+def test_it_is_not_saved_as_what_it_is_not(tmp_path):
+    with pytest.raises(InputError, match="phi.svg does not end in .html"):
+        slider([3]).save(tmp_path / "phi.svg")
+
+
 def test_what_a_drawing_says_cannot_end_the_script():
     html = slider([3])._repr_html_()
     assert html.count("</script>") == 2 and "<\\/svg>" in html

@@ -530,7 +530,7 @@ def test_data_reports_on_a_folder_and_writes_a_picture(tmp_path, capsys):
     assert "digits: 16 images to train on, 4 held out, 2 classes" in said.out and "grid.png is written" in said.err
     assert "1 held-out image is trained on, too" in said.out and "0/00.png" in said.out
     assert (tmp_path / "grid.png").read_bytes()[:4] == b"\x89PNG"
-    assert "q.gif: the picture is a PNG. Call it q.png." in refused(capsys, "data", str(folder), f"--out={tmp_path / 'q.gif'}")
+    assert "q.gif does not end in .png" in refused(capsys, "data", str(folder), f"--out={tmp_path / 'q.gif'}")
     assert "grid.png is there already" in refused(capsys, "data", str(folder), f"--out={tmp_path / 'grid.png'}")
     assert main(["data", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["copies"]["across_parts"] == [["0/01.png", "0/00.png"]]
@@ -548,7 +548,7 @@ def test_preview_writes_over_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "preview.png").write_text("mine")
     assert "preview.png is there already" in refused(capsys, "train", "--preview", "--resolution=32")
-    assert "q: the picture is a PNG. Call it q.png." in refused(capsys, "train", "--preview", "--out=q")
+    assert "written in. Call it q.png." in refused(capsys, "train", "--preview", "--out=q")
     assert main(["train", "--preview", "--resolution=32", "--out=other.png"]) == 0 and (tmp_path / "other.png").exists()
 
 

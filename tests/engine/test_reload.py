@@ -61,9 +61,9 @@ print("done")
 RERUN = """
 cell("import gc, weakref, warmnet; small = warmnet.Variant(0.1, 0.1, 32, 0.2)")
 cell("warmnet.WarmEfficientNet(small, device='meta'); gc.collect(); gc.disable()")
-for last, alive in [("None", 1), ("warmnet.tabulate(model)", 1), ("model", 20)]:
+for last, alive in [("None", 1), ("warmnet.tabulate(model)", 1), ("model", 5)]:
     cell("made = weakref.WeakSet(); model = None")
-    for _ in range(20):
+    for _ in range(5):
         cell(f"model = warmnet.WarmEfficientNet(small, device='meta'); made.add(model); {last}")
     cell(f"assert len(made) == {alive}, len(made)")
 print("done")

@@ -7,6 +7,7 @@ from small_networks import ConvNet, Small
 
 import warmnet
 import warmnet.functional as W
+from warmnet.errors import InputError
 from warmnet.summary import draw
 from warmnet.summary.drawing import BLOCK, CHANNEL, PIXEL
 
@@ -91,5 +92,7 @@ def test_it_is_saved_and_shown_as_the_same_picture(tmp_path):
     picture = draw("b0")
     picture.save(tmp_path / "b0.svg")
     assert (tmp_path / "b0.svg").read_text(encoding="utf-8") == picture._repr_svg_()
+    with pytest.raises(InputError, match="b0.png does not end in .svg"):
+        picture.save(tmp_path / "b0.png")
     page = picture._repr_html_()
     assert picture.svg in page and "--jp-content-font-color1,currentColor" in ElementTree.fromstring(page)[0].text

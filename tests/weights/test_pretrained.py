@@ -197,8 +197,8 @@ def test_a_file_that_says_another_lineage_than_is_given_is_refused(tmp_path):
 
 
 def test_an_architecture_that_warmnet_has_not_is_refused_whatever_its_tensors_are(tmp_path):
-    state = LINEAGES["timm"][2].names(warmnet.WarmResNet(18, device="meta").state_dict())
-    tensors = {name: warmnet.WarmResNet(18, seed=0).state_dict()[path] for path, name in state.items()}
+    state = warmnet.WarmResNet(18, seed=0).state_dict()
+    tensors = {name: state[path] for path, name in LINEAGES["timm"][2].names(state).items()}
     torch.save({"arch": "resnetblur18", "state_dict": tensors}, tmp_path / "x.pth")  # its kernels without parameters blur
     with pytest.raises(WeightsError, match="says that it is of resnetblur18, and has the tensors of torchvision's resnet18"):
         warmnet.WarmResNet.from_pretrained(tmp_path / "x.pth")

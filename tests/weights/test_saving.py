@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 import warmnet
 from warmnet import weights
 from warmnet.data.preprocessing import Preprocessing
+from warmnet.errors import InputError
 from warmnet.weights import WeightsError
 
 load = warmnet.WarmEfficientNet.from_pretrained
@@ -215,4 +216,12 @@ def test_only_a_whole_efficientnet_can_be_saved(tmp_path):
     for model.classes in ("cat",), ("cat", "cat", "dog"):
         with pytest.raises(ValueError, match="3 different names"):
             weights.save(model, tmp_path / "w")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_file_is_not_called_as_one_of_another_format(tmp_path):
+    with pytest.raises(InputError, match="w.onnx does not end in .safetensors, the format.*Call it w.safetensors"):
+        weights.save(small(), tmp_path / "w.onnx")
+    with pytest.raises(WeightsError, match="w.pth must end in .safetensors"):
+        warmnet.convert(small(), tmp_path / "w.pth", to="warmnet")
     assert not any(tmp_path.iterdir())

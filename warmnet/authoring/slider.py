@@ -10,10 +10,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ..data.files import check_ending
 from ..errors import InputError
 from ..networks.efficientnet import WarmEfficientNet, compound
 from ..summary import draw
-from .budgets import cost
+from .budgets import COSTS
 
 TIMED = 2.0  # the largest phi whose time is measured: beyond it a network takes longer than a reader waits
 PAGE = Template("""<div class="warmnet-slider">
@@ -71,7 +72,8 @@ class Slider:
         return f"Slider({', '.join(str(point['phi']) for point in self.points)})"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a page of HTML that needs nothing else."""
+        """Write it as a page of HTML that needs nothing else. Raises InputError if the path does not end in .html."""
+        check_ending(Path(path), ".html")
         page = (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Compound scaling</title>{self._repr_html_()}</html>\n'
         )
@@ -95,16 +97,17 @@ def slider(phis: Iterable[float]) -> Slider:
 
 def _point(phi: float) -> dict[str, Any]:
     variant = compound(phi)
+    model = WarmEfficientNet(variant, device="meta")
     totals = {
         "width": f"× {variant.width:.2f}",
         "depth": f"× {variant.depth:.2f}",
         "resolution": f"{variant.resolution} pixels",
-        "parameters": f"{cost('parameters', variant) / 1e6:.1f} million",
-        "multiply-adds": f"{cost('macs', variant) / 1e9:.2f} billion",
-        "memory to train on an image": f"{cost('memory', variant) / 1e6:,.0f} MB",
-        "time of an image": f"{cost('milliseconds', variant):.0f} ms" if phi <= TIMED else "not measured",
+        "parameters": f"{COSTS['parameters'](model) / 1e6:.1f} million",
+        "multiply-adds": f"{COSTS['macs'](model) / 1e9:.2f} billion",
+        "memory to train on an image": f"{COSTS['memory'](model) / 1e6:,.0f} MB",
+        "time of an image": f"{COSTS['milliseconds'](model):.0f} ms" if phi <= TIMED else "not measured",
     }
-    return {"phi": phi, "totals": totals, "drawing": draw(WarmEfficientNet(variant, device="meta")).svg}
+    return {"phi": phi, "totals": totals, "drawing": draw(model).svg}
 
 
 def _attribute(svg: str, name: str) -> str:

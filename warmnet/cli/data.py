@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from ..data.files import check_ending
 from ..terminal import terminal_width
 from .arguments import add_force, check_free
 from .images import add_images, check_outside, read_images
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     from .. import training
 
     if arguments.out:
-        training.check_png(Path(arguments.out))
+        check_ending(Path(arguments.out), ".png")
         check_outside(arguments.out, arguments.folder)
         check_free([Path(arguments.out)], arguments.force)
     data = read_images(arguments)

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 
 from ..data.errors import ImageError
+from ..data.files import check_ending
 from ..data.images import read_image
 from ..deployment.devices import find_device
 from ..errors import InputError
-from ..inspection.explaining import check_png, explain
+from ..inspection.explaining import explain
 from ..terminal import terminal_width
 from ..text import one_line, shortened
 from .arguments import add_device, add_force, check_free
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out or f"{Path(arguments.photo).stem}-explained.png")
-    check_png(out)
+    check_ending(out, ".png")
     check_free([out], arguments.force)
     check_run(arguments)  # before the photo is read, which may be the network's name
     try:

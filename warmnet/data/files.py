@@ -44,6 +44,12 @@ def check_writable(path: Path) -> None:
         raise InputError(f"{path} cannot be written: {folder}: {error.strerror}. Name a file elsewhere.") from error
 
 
+def check_ending(path: Path, ending: str) -> None:
+    """Raise InputError if a file that is written in one format is called as one of another."""
+    if path.suffix.lower() != ending:
+        raise InputError(f"{path} does not end in {ending}, the format that it is written in. Call it {path.stem}{ending}.")
+
+
 def write_pickle(content: Any, path: Path) -> None:
     """Write a file of torch.save; if that fails, the error is that of the disk, and not torch's of what followed from it."""
     with open(path, "wb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -57,25 +58,27 @@ def check_data(precision: str, data: Any) -> None:
 
 
 def build(
-    model: nn.Module, metadata: Metadata, to_onnx: ToOnnx, data: Any, max_top1_drop: float
+    model: nn.Module, metadata: Metadata, onnx_in_fp32: Callable[[], Any], data: Any, max_top1_drop: float
 ) -> tuple[Engine, Metadata, Verification]:
     """A model for the engine of its metadata, and how near it is to the model; a DeployError if that is not near enough."""
     samples = _samples_to_compare(data, metadata)
-    network = ENGINES[metadata.engine].build(model, metadata, to_onnx)
+    network = ENGINES[metadata.engine].build(model, metadata, _onnx_maker(onnx_in_fp32, metadata, data))
     verification = verify(model, Predictor(network, metadata), samples)
     verification.require(max_top1_drop)
     return network, replace(metadata, verification=verification.to_dict()), verification
 
 
-def onnx_maker(model: nn.Module, metadata: Metadata, data: Any) -> ToOnnx:
-    """A function that gives the network as an ONNX ModelProto, made when it is first asked for."""
-    exported = functools.cache(lambda: to_onnx(model, metadata))
+def in_onnx(model: nn.Module, metadata: Metadata) -> Callable[[], Any]:
+    """A function that gives the network in fp32 as an ONNX ModelProto, made when it is first asked for."""
+    return functools.cache(lambda: to_onnx(model, metadata))
 
+
+def _onnx_maker(onnx_in_fp32: Callable[[], Any], metadata: Metadata, data: Any) -> ToOnnx:
     def make(*, results_in_int8: bool = True) -> Any:
         if metadata.precision != "int8":
-            return exported()
+            return onnx_in_fp32()
         images = choose_samples(data, data.train, CALIBRATED, metadata, "training images")
-        return quantize(exported(), images.inputs, results_in_int8=results_in_int8)
+        return quantize(onnx_in_fp32(), images.inputs, results_in_int8=results_in_int8)
 
     return make
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from . import engine_choice
-from .building import build, check_data, check_precision, onnx_maker, to_model
+from .building import build, check_data, check_precision, in_onnx, to_model
 from .metadata import Metadata, describe
 from .predictor import Predictor
 
@@ -67,11 +67,11 @@ def _built(
 ) -> dict[str, Predictor]:
     """A predictor of each that can be built; the error if none of the first one's precision can."""
     precisions = [metadata.precision for metadata in contenders.values()]
-    makers = {metadata.precision: onnx_maker(model, metadata, data) for metadata in contenders.values()}
+    onnx_in_fp32 = in_onnx(model, next(iter(contenders.values())))
     found, failed = dict[str, Predictor](), list[Exception]()
     for name, metadata in contenders.items():
         try:
-            network, verified, _ = build(model, metadata, makers[metadata.precision], data, max_top1_drop)
+            network, verified, _ = build(model, metadata, onnx_in_fp32, data, max_top1_drop)
             found[name] = Predictor(network, verified, threads)
         except Exception as error:  # of a network that one engine cannot take, another may
             failed.append(error)

@@ -9,7 +9,7 @@ from typing import Any
 from ..data.files import check_writable
 from ..errors import InputError
 from ..spelling import choose_one
-from .building import build, check_data, check_precision, onnx_maker, to_model
+from .building import build, check_data, check_precision, in_onnx, to_model
 from .engines import ENGINES
 from .metadata import describe
 from .verification import Verification
@@ -56,7 +56,7 @@ def export(
     check_precision(to, precision)
     check_data(precision, data)
     metadata = describe(model, to, precision, dynamic_size, size)
-    network, metadata, verification = build(model, metadata, onnx_maker(model, metadata, data), data, max_top1_drop)
+    network, metadata, verification = build(model, metadata, in_onnx(model, metadata), data, max_top1_drop)
     network.write(exported_path(path, to), metadata)
     return verification
 

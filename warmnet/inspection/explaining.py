@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from ..data.files import check_ending
 from ..deployment.prediction import computing
 from ..deployment.probabilities import by_class, check_can_predict, names_of, softmax
 from ..errors import InputError
@@ -52,17 +53,11 @@ class Explanation:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture as a PNG file. Raises InputError if the path does not end in .png."""
-        check_png(Path(path))
+        check_ending(Path(path), ".png")
         write(self.figure(), Path(path))
 
     def _repr_png_(self) -> bytes:
         return png(self.figure())
-
-
-def check_png(path: Path) -> None:
-    """Raise InputError if a file is not called as one of PNG."""
-    if path.suffix.lower() != ".png":
-        raise InputError(f"The picture's file {path} does not end in .png. Name one that does.")
 
 
 def explain(model: Classifier, image: Any) -> Explanation:

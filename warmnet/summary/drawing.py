@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..data.files import check_ending
 from ..text import cells
 from .measuring import Network, tabulate
 from .tables import Table
@@ -47,7 +48,8 @@ class Picture:
         return f"Picture(<{len(self.svg):,} characters of SVG>)"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as an SVG file, which browsers and word processors show."""
+        """Write it as SVG, which browsers and word processors show. Raises InputError if the path does not end in .svg."""
+        check_ending(Path(path), ".svg")
         Path(path).write_text(self.svg, encoding="utf-8")
 
 

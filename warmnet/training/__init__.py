@@ -29,7 +29,6 @@ from .run_record import RECORD as RECORD
 from .run_record import from_json as from_json
 from .run_record import plain as plain
 from .run_record import read_record as read_record
-from .sample_images import check_png as check_png
 from .sample_images import check_preview as check_preview
 from .sample_images import plot_classes as plot_classes
 from .sample_images import preview

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+from ..data.files import check_ending
 from ..data.images import to_image
 from ..data.loading import derive_seed
 from ..data.samples import Data, Sample
@@ -28,17 +29,11 @@ MOST_TILES, MOST_OF_CLASS, COLUMNS = 48, 6, 8  # of a picture of the classes
 T = TypeVar("T")
 
 
-def check_png(path: Path) -> None:
-    """Raise if the name of a picture to write does not say that it is a PNG."""
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: the picture is a PNG. Call it {path.with_suffix('.png').name}.")
-
-
 def check_preview(path: Path) -> None:
     """Raise if a preview cannot be written at that path."""
     if path.exists():
         raise InputError(f"{path} is there already, and nothing is written over. Name another file with --out, or remove it.")
-    check_png(path)
+    check_ending(path, ".png")
     check_can_be_written(path)
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from ..data.files import replacing
+from ..data.files import check_ending, replacing
 from ..engine.copies import copied, has_computed_weights, settle_weights, unwrapped
 from ..networks.classifier import Classifier
 from .description import describe, to_json
@@ -28,6 +28,7 @@ def save(model: Classifier, path: str | os.PathLike[str], /, **metadata: Any) ->
     At any moment `path` holds the old file or the new one, whole. Options that are functions are kept by name if they are
     torch's or warmnet's own; loading asks for any other again.
 
+    - `path`: ends in .safetensors, or has no ending.
     - `metadata`: anything else to keep that JSON can hold, such as an accuracy, beside what `model.metadata` has.
 
     >>> import tempfile, warmnet
@@ -38,6 +39,8 @@ def save(model: Classifier, path: str | os.PathLike[str], /, **metadata: Any) ->
     """
     model = unwrapped(model)  # type: ignore[assignment]
     _check_can_be_saved(model)
+    if Path(path).suffix:
+        check_ending(Path(path), Path(FILE).suffix)
     if has_computed_weights(model):
         model = settle_weights(copied(model).eval())  # type: ignore[assignment]
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
