@@ -9,6 +9,7 @@ from PIL import Image
 
 from warmnet import training
 from warmnet.data import Data, Sample
+from warmnet.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,12 @@ def report(tmp_path_factory):
     Image.new("RGBA", (40, 30)).save(root / "1" / "03.png")
     Image.fromarray(np.zeros((3, 9), np.uint16)).save(root / "1" / "04.png")
     return training.report_data(training.folder(root))
+
+
+@pytest.mark.parametrize("use", [training.report_data, lambda data: training.preview(data, training.DIGITS)])
+def test_what_is_no_data_set_is_named(use):
+    with pytest.raises(InputError, match=r"data is 'pets', and not a data set.*training.folder\('pets'\)"):
+        use("pets")
 
 
 def test_a_report_counts_classes_sizes_and_modes(report):

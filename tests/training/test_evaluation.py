@@ -213,6 +213,21 @@ def test_what_cannot_be_evaluated_says_why():
         evaluate(diverged, DATA.held_out[:2])
 
 
+@pytest.mark.parametrize("model, said", [
+    ("runs/pets-1", "model is 'runs/pets-1', and neither.*from_pretrained"), (nn.Linear(1, 1), "model is Linear.*neither"),
+])  # fmt: skip
+def test_what_is_no_model_or_no_list_of_samples_is_named(model, said):
+    with pytest.raises(InputError, match=said):
+        evaluate(model, DATA.held_out)
+    with pytest.raises(InputError, match="samples is <Data 'digits.*such as data.held_out"):
+        evaluate(network(), DATA)
+
+
+def test_a_wrapped_model_is_evaluated_as_what_it_is(model, evaluation):
+    found = evaluate(nn.DataParallel(model), DATA.held_out)
+    assert torch.equal(found.confusion, evaluation.confusion) and found.nll == evaluation.nll
+
+
 def test_equal_probabilities_are_ranked_once_for_all_figures():
     undecided = network(7)
     nn.init.zeros_(undecided.classifier.weight), nn.init.zeros_(undecided.classifier.bias)

@@ -61,7 +61,10 @@ def test_every_bit_and_every_setting_comes_from_the_source(checkpoint):
 
 def test_other_classes_get_a_new_classifier_and_the_rest_is_loaded(checkpoint):
     path, model = checkpoint
-    told = r"(?s)- classifier\.weight \(10, 1280\).*\+ classifier\.weight .*\(1000, 1280\)"
+    told = (
+        r"(?s)\(-: in the model alone; \+: in the source alone\):\n"
+        r".*- classifier\.weight \(10, 1280\).*\+ classifier\.weight .*\(1000, 1280\)"
+    )
     with pytest.warns(WeightsWarning, match=told) as warned:
         loaded = load(path, num_classes=10, seed=3)
     assert warned[0].filename == __file__, "it points at the call"

@@ -6,11 +6,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .image_facts import ImageFacts, facts_of_pixels, read_facts
 from .tar_members import Member
 
@@ -66,6 +67,12 @@ class Data:
         """(classes,): how much an image of a class counts, so that all classes count the same, and an image 1 in the mean."""
         counts = torch.bincount(torch.tensor([label for _, label in self.train]), minlength=len(self.classes))
         return len(self.train) / (len(self.classes) * counts.clamp(min=1))
+
+
+def check_is_data(data: Any) -> None:
+    """Raise InputError for what is no data set."""
+    if not isinstance(data, Data):
+        raise InputError(f"data is {data!r:.60}, and not a data set. For a folder of images it is training.folder('pets').")
 
 
 def hold_out(samples: Sequence[Sample], share: float = SHARE) -> tuple[list[Sample], list[Sample]]:

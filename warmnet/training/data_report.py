@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..data.copies import AllCopies, Copies, find_copies
 from ..data.image_facts import ImageFacts
-from ..data.samples import Data
+from ..data.samples import Data, check_is_data
 from ..data.split_csv import HELD_OUT, TRAIN, split_of
 from ..data.walk import left_out_text
 from ..terminal import Column, table
@@ -105,6 +105,7 @@ def report_data(data: Data) -> DataReport:
     >>> report.train, report.sizes['short side'].median, report.kinds, report.advice
     (1433, 8, {'grey': 1797}, [])
     """
+    check_is_data(data)
     rows = split_of(data)
     counts = {part: Counter(row.class_name for row in rows if row.part == part) for part in (TRAIN, HELD_OUT)}
     facts = [row.facts for row in rows]

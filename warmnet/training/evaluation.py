@@ -5,20 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..data.errors import ImageError
 from ..data.loading import loader, worker_errors
 from ..data.preprocessing import Preprocessing
-from ..data.samples import Sample
+from ..data.samples import Data, Sample
 from ..deployment.devices import find_device
 from ..deployment.prediction import computing
 from ..deployment.predictor import Predictor
+from ..engine.copies import unwrapped
 from ..errors import InputError, extra
 from ..kernels.memory import keep_memory
 from ..networks.classifier import Classifier
@@ -64,6 +65,9 @@ def evaluate(
     >>> evaluation.confusion.shape, int(evaluation.confusion.sum())
     (torch.Size([10, 10]), 20)
     """
+    model = _network(model)
+    if isinstance(samples, Data):
+        raise InputError(f"samples is {samples!r}, of which one part is evaluated, such as data.held_out.")
     preprocessing = _preprocessing(model)
     names, outputs = _outputs(model, classes)
     if isinstance(model, Classifier) and find_device(device) == "cpu":
@@ -170,6 +174,18 @@ def _bins(confidence: Tensor, right: Tensor) -> tuple[Bin, ...]:
     confidences = torch.bincount(bin_of, confidence, BINS).tolist()
     rights = torch.bincount(bin_of, right.double(), BINS).tolist()
     return tuple(Bin(ratio(confidences[i], counts[i]), ratio(rights[i], counts[i]), counts[i]) for i in range(BINS))
+
+
+def _network(model: Any) -> Classifier | Predictor:
+    """The classifier, out of what wraps it, or the exported network; an InputError for anything else."""
+    wrapped = isinstance(model, nn.Module) and not isinstance(model, Classifier)
+    network = unwrapped(model) if wrapped else model
+    if not isinstance(network, (Classifier, Predictor)):
+        raise InputError(
+            f"model is {network!r:.60}, and neither one of warmnet's classifiers nor an exported network. "
+            f"Of a run or a file it is warmnet.WarmEfficientNet.from_pretrained('runs/pets-1')."
+        )
+    return network
 
 
 def _preprocessing(model: Classifier | Predictor) -> Preprocessing:

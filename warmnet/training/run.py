@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from ..authoring.source_code import find_source_code
 from ..data.loading import Batches, Images, loader, worker_errors
-from ..data.samples import Data
+from ..data.samples import Data, check_is_data
 from ..errors import InputError
 from ..kernels.memory import keep_memory
 from ..networks.classifier import Classifier
@@ -118,8 +118,7 @@ def fit(
 
 def check_kinds(data: Any, recipe: Any, network: Any) -> None:
     """Raise InputError for what is no data set, no recipe or no class of networks that can be trained."""
-    if not isinstance(data, Data):
-        raise InputError(f"data is {data!r:.60}, and not a data set. For a folder of images it is training.folder('pets').")
+    check_is_data(data)
     if not isinstance(recipe, Recipe):
         raise InputError(f"recipe is {recipe!r:.60}, and not a Recipe. By its name it is training.RECIPES['small'].")
     if network is not None and not (isinstance(network, type) and issubclass(network, Classifier)):

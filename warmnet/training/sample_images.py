@@ -14,7 +14,7 @@ import torch
 from ..data.files import check_ending
 from ..data.images import to_image
 from ..data.loading import derive_seed
-from ..data.samples import Data, Sample
+from ..data.samples import Data, Sample, check_is_data
 from ..errors import InputError, extra
 from ..plotting.fonts import class_labels
 from .image_grid import plot_grid
@@ -47,6 +47,7 @@ def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[s
     >>> training.preview(data, recipe, path=tempfile.mkdtemp() + '/preview.png').name
     'preview.png'
     """
+    check_is_data(data)
     path = Path(path)
     check_preview(path)
     labels = class_labels(data.classes, 24)

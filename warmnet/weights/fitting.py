@@ -71,4 +71,5 @@ def warn(report: Report) -> None:
     """Warn of everything that is not simply as in the source, at the line that called `load` or `from_pretrained`."""
     lines = report.lines()
     if lines:
-        warnings.warn("\n  ".join([f"{report.source}:", *lines]), WeightsWarning, stacklevel=4)
+        signs = " (-: in the model alone; +: in the source alone)" if report["new"] or report["dropped"] else ""
+        warnings.warn("\n  ".join([f"{report.source}{signs}:", *lines]), WeightsWarning, stacklevel=4)
