@@ -36,7 +36,7 @@ def test_no_phi_is_an_error_with_an_example():
 
 
 def test_it_is_not_saved_as_what_it_is_not(tmp_path):
-    with pytest.raises(InputError, match="phi.svg does not end in .html"):
+    with pytest.raises(InputError, match="phi.svg does not end in .html or .htm"):
         slider([3]).save(tmp_path / "phi.svg")
 
 

@@ -140,6 +140,7 @@ def test_int8_leaves_stem_gates_and_depthwise_convolutions_in_float(model, data)
         ({"precision": "bf16"}, "Choose one of fp32, int8; or openvino or torch or aoti."),
         ({"precision": "fp16"}, "Choose one of fp32, int8."),
         ({"precision": "int8"}, "Pass data"),
+        ({"data": "pets"}, "data is 'pets', and not a data set"),
         ({"size": (3, 32, 32)}, "not that of the model's preprocessing"),
     ],
     ids=str,

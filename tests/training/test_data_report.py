@@ -32,6 +32,11 @@ def test_what_is_no_data_set_is_named(use):
         use("pets")
 
 
+def test_a_preview_is_by_a_recipe():
+    with pytest.raises(InputError, match="recipe is 'small', and not a Recipe"):
+        training.preview(training.digits(), "small")
+
+
 def test_a_report_counts_classes_sizes_and_modes(report):
     assert [tuple(row) for row in report.classes] == [("0", 48, 13), ("1", 49, 13), ("2", 4, 1)]
     assert (report.train, report.held_out) == (101, 27)

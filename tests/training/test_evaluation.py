@@ -214,18 +214,35 @@ def test_what_cannot_be_evaluated_says_why():
 
 
 @pytest.mark.parametrize("model, said", [
-    ("runs/pets-1", "model is 'runs/pets-1', and neither.*from_pretrained"), (nn.Linear(1, 1), "model is Linear.*neither"),
+    ("runs/pets-1", "model is 'runs/pets-1', which does not say.*from_pretrained"),
+    (nn.DataParallel(network()), "model is a DataParallel, which does not say its classes.*pass what is in it"),
 ])  # fmt: skip
 def test_what_is_no_model_or_no_list_of_samples_is_named(model, said):
     with pytest.raises(InputError, match=said):
         evaluate(model, DATA.held_out)
-    with pytest.raises(InputError, match="samples is <Data 'digits.*such as data.held_out"):
-        evaluate(network(), DATA)
 
 
-def test_a_wrapped_model_is_evaluated_as_what_it_is(model, evaluation):
-    found = evaluate(nn.DataParallel(model), DATA.held_out)
-    assert torch.equal(found.confusion, evaluation.confusion) and found.nll == evaluation.nll
+@pytest.mark.parametrize("samples", [DATA, "digits", None, ["a.png"]], ids=str)
+def test_what_are_no_samples_is_named(samples):
+    with pytest.raises(InputError, match="samples is .*, and no list of samples, as data.held_out of"):
+        evaluate(network(), samples)
+
+
+class Colder(nn.Module):
+    """A wrapper of the user's, which has what its network has."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.num_classes, self.classes = network, network.num_classes, network.classes
+        self.preprocessing = network.preprocessing
+
+    def forward(self, x):
+        return self.network(x) * 2
+
+
+def test_what_has_a_classifiers_names_is_evaluated_by_its_own_forward(model, evaluation):
+    found = evaluate(Colder(model), DATA.held_out)
+    assert torch.equal(found.confusion, evaluation.confusion) and found.nll != evaluation.nll
 
 
 def test_equal_probabilities_are_ranked_once_for_all_figures():

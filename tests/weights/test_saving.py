@@ -219,8 +219,15 @@ def test_only_a_whole_efficientnet_can_be_saved(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["w", "v1.0", "pets-0.95", "W.SAFETENSORS"])
+def test_a_file_may_have_any_name_that_says_nothing_else(tmp_path, name):
+    model = small()
+    weights.save(model, tmp_path / name)
+    assert torch.equal(load(tmp_path / name).classifier.weight, model.classifier.weight)
+
+
 def test_a_file_is_not_called_as_one_of_another_format(tmp_path):
-    with pytest.raises(InputError, match="w.onnx does not end in .safetensors, the format.*Call it w.safetensors"):
+    with pytest.raises(InputError, match="w.onnx does not end in .safetensors, the format.*Call it .*w.safetensors"):
         weights.save(small(), tmp_path / "w.onnx")
     with pytest.raises(WeightsError, match="w.pth must end in .safetensors"):
         warmnet.convert(small(), tmp_path / "w.pth", to="warmnet")

@@ -72,8 +72,8 @@ class Slider:
         return f"Slider({', '.join(str(point['phi']) for point in self.points)})"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a page of HTML that needs nothing else. Raises InputError if the path does not end in .html."""
-        check_ending(Path(path), ".html")
+        """Write it as a page of HTML that needs nothing else. Raises InputError if the path does not end in .html or .htm."""
+        check_ending(Path(path), ".html", ".htm")
         page = (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Compound scaling</title>{self._repr_html_()}</html>\n'
         )

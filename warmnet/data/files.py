@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,10 +45,11 @@ def check_writable(path: Path) -> None:
         raise InputError(f"{path} cannot be written: {folder}: {error.strerror}. Name a file elsewhere.") from error
 
 
-def check_ending(path: Path, ending: str) -> None:
-    """Raise InputError if a file that is written in one format is called as one of another."""
-    if path.suffix.lower() != ending:
-        raise InputError(f"{path} does not end in {ending}, the format that it is written in. Call it {path.stem}{ending}.")
+def check_ending(path: Path, *endings: str) -> None:
+    """Raise InputError if a file's name does not end as the format does that it is written in."""
+    if not path.name.lower().endswith(endings):
+        better = path.with_name(re.sub(r"\.[A-Za-z]\w*$", "", path.name) + endings[0])
+        raise InputError(f"{path} does not end in {' or '.join(endings)}, the format that it is written in. Call it {better}.")
 
 
 def write_pickle(content: Any, path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from ..data.samples import check_is_data
 from ..engine.copies import unwrapped
 from ..errors import InputError
 from ..networks.classifier import Classifier
@@ -52,7 +53,9 @@ def check_precision(engine: str, precision: str) -> None:
 
 
 def check_data(precision: str, data: Any) -> None:
-    """Raise InputError if a precision needs data and there is none."""
+    """Raise InputError for what is no data set, and if a precision needs one and there is none."""
+    if data is not None:
+        check_is_data(data)
     if precision == "int8" and data is None:
         raise InputError("int8 is calibrated and measured on labelled images. Pass data, such as warmnet.training.folder(...).")
 

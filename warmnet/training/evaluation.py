@@ -15,11 +15,10 @@ from torch.utils.data import Dataset
 from ..data.errors import ImageError
 from ..data.loading import loader, worker_errors
 from ..data.preprocessing import Preprocessing
-from ..data.samples import Data, Sample
+from ..data.samples import Sample
 from ..deployment.devices import find_device
 from ..deployment.prediction import computing
 from ..deployment.predictor import Predictor
-from ..engine.copies import unwrapped
 from ..errors import InputError, extra
 from ..kernels.memory import keep_memory
 from ..networks.classifier import Classifier
@@ -48,7 +47,8 @@ def evaluate(
 ) -> Evaluation:  # fmt: skip
     """How `model`, which stays as it is, does on `samples`, preprocessed as its weights want it. It may be an exported one.
 
-    Raises InputError if the model does not know its preprocessing or one of the classes, or no image can be read.
+    Raises InputError if the model does not know its preprocessing or one of the classes, if no image can be read, and for what
+    is no model or no samples.
 
     - `classes`: the names that the samples' labels refer to, all of them the model's. Default: the model's own. A model that
       has no names for its outputs takes so many in their order.
@@ -65,9 +65,7 @@ def evaluate(
     >>> evaluation.confusion.shape, int(evaluation.confusion.sum())
     (torch.Size([10, 10]), 20)
     """
-    model = _network(model)
-    if isinstance(samples, Data):
-        raise InputError(f"samples is {samples!r}, of which one part is evaluated, such as data.held_out.")
+    _check_kinds(model, samples)
     preprocessing = _preprocessing(model)
     names, outputs = _outputs(model, classes)
     if isinstance(model, Classifier) and find_device(device) == "cpu":
@@ -176,16 +174,17 @@ def _bins(confidence: Tensor, right: Tensor) -> tuple[Bin, ...]:
     return tuple(Bin(ratio(confidences[i], counts[i]), ratio(rights[i], counts[i]), counts[i]) for i in range(BINS))
 
 
-def _network(model: Any) -> Classifier | Predictor:
-    """The classifier, out of what wraps it, or the exported network; an InputError for anything else."""
-    wrapped = isinstance(model, nn.Module) and not isinstance(model, Classifier)
-    network = unwrapped(model) if wrapped else model
-    if not isinstance(network, (Classifier, Predictor)):
+def _check_kinds(model: Any, samples: Any) -> None:
+    """Raise InputError for what does not say its classes and its preprocessing, and for what are no samples."""
+    if not all(hasattr(model, name) for name in ("num_classes", "classes", "preprocessing")):  # peft's wrappers have them, too
+        given = f"a {type(model).__name__}" if isinstance(model, nn.Module) else f"{model!r:.60}"
         raise InputError(
-            f"model is {network!r:.60}, and neither one of warmnet's classifiers nor an exported network. "
-            f"Of a run or a file it is warmnet.WarmEfficientNet.from_pretrained('runs/pets-1')."
+            f"model is {given}, which does not say its classes and its preprocessing as warmnet's classifiers and exported "
+            f"networks do. Of a wrapper pass what is in it, of a run WarmEfficientNet.from_pretrained('runs/pets-1')."
         )
-    return network
+    are_samples = isinstance(samples, Sequence) and all(isinstance(sample, Sample) for sample in samples[:1])
+    if isinstance(samples, str) or not are_samples:
+        raise InputError(f"samples is {samples!r:.60}, and no list of samples, as data.held_out of training.folder('pets') is.")
 
 
 def _preprocessing(model: Classifier | Predictor) -> Preprocessing:

@@ -215,6 +215,12 @@ def _check_number(name: str, value: Any, kind: type, least: float, most: float) 
     within(name, value, least, most, kind)
 
 
+def check_is_recipe(recipe: Any) -> None:
+    """Raise InputError for what is no recipe."""
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"recipe is {recipe!r:.60}, and not a Recipe. By its name it is training.RECIPES['small'].")
+
+
 def _check_network(options: Any) -> None:
     """Raise if they are no options of a network, or decided elsewhere."""
     if not isinstance(options, Mapping):

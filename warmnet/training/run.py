@@ -29,7 +29,7 @@ from .execution import Execution
 from .initial_network import build_network, digest, load_source, take_over, zero_classifier
 from .metrics import Epoch
 from .progress import Progress
-from .recipe import Recipe
+from .recipe import Recipe, check_is_recipe
 from .run_folder import RunFolder, check_free
 from .run_record import new_record, run_settings
 from .signals import Signals
@@ -119,8 +119,7 @@ def fit(
 def check_kinds(data: Any, recipe: Any, network: Any) -> None:
     """Raise InputError for what is no data set, no recipe or no class of networks that can be trained."""
     check_is_data(data)
-    if not isinstance(recipe, Recipe):
-        raise InputError(f"recipe is {recipe!r:.60}, and not a Recipe. By its name it is training.RECIPES['small'].")
+    check_is_recipe(recipe)
     if network is not None and not (isinstance(network, type) and issubclass(network, Classifier)):
         raise InputError(
             f"network is {network!r:.60}, and not a class that inherits from warmnet.Classifier, as WarmEfficientNet does. "

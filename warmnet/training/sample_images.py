@@ -18,7 +18,7 @@ from ..data.samples import Data, Sample, check_is_data
 from ..errors import InputError, extra
 from ..plotting.fonts import class_labels
 from .image_grid import plot_grid
-from .recipe import Recipe
+from .recipe import Recipe, check_is_recipe
 from .run_folder import check_can_be_written
 
 with extra("train"):
@@ -48,6 +48,7 @@ def preview(data: Data, recipe: Recipe, seed: int = 0, path: str | os.PathLike[s
     'preview.png'
     """
     check_is_data(data)
+    check_is_recipe(recipe)
     path = Path(path)
     check_preview(path)
     labels = class_labels(data.classes, 24)

@@ -71,5 +71,6 @@ def warn(report: Report) -> None:
     """Warn of everything that is not simply as in the source, at the line that called `load` or `from_pretrained`."""
     lines = report.lines()
     if lines:
-        signs = " (-: in the model alone; +: in the source alone)" if report["new"] or report["dropped"] else ""
+        are_signed = any(line.startswith(("- ", "+ ")) for line in lines)
+        signs = " (-: in the model alone; +: in the source alone)" if are_signed else ""
         warnings.warn("\n  ".join([f"{report.source}{signs}:", *lines]), WeightsWarning, stacklevel=4)

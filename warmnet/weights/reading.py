@@ -20,12 +20,12 @@ from .checkpoints import CHECKPOINTS, NamedCheckpoint, of_file
 from .description import Description, describe, from_json
 from .errors import WeightsError
 from .foreign_files import check_kind, describe_folder
-from .saving import FILE, checksum
+from .saving import FILE, OTHERS, SUFFIX, checksum
 from .state_dicts import find_state_dict
 from .wrong_names import explain_missing, explain_unknown
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | nn.Module
-SUFFIXES = ".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".h5", ".hdf5", ".keras"
+SUFFIXES = SUFFIX, *OTHERS
 
 
 class Checkpoint(NamedTuple):

@@ -20,6 +20,9 @@ from .errors import WeightsError
 from .pruned import rebuilt
 
 FILE = "weights.safetensors"  # its name in a run folder
+SUFFIX = ".safetensors"
+OTHERS = ".pth", ".pt", ".bin", ".ckpt", ".tar", ".h5", ".hdf5", ".keras"  # the endings of weights that other programs write
+FOREIGN = *OTHERS, ".onnx", ".xml", ".pt2", ".tflite", ".pb", ".npz", ".pkl"
 
 
 def save(model: Classifier, path: str | os.PathLike[str], /, **metadata: Any) -> None:
@@ -28,7 +31,7 @@ def save(model: Classifier, path: str | os.PathLike[str], /, **metadata: Any) ->
     At any moment `path` holds the old file or the new one, whole. Options that are functions are kept by name if they are
     torch's or warmnet's own; loading asks for any other again.
 
-    - `path`: ends in .safetensors, or has no ending.
+    - `path`: ends in .safetensors, by custom. An InputError if it ends as files of other programs do, such as .pt or .onnx.
     - `metadata`: anything else to keep that JSON can hold, such as an accuracy, beside what `model.metadata` has.
 
     >>> import tempfile, warmnet
@@ -39,8 +42,8 @@ def save(model: Classifier, path: str | os.PathLike[str], /, **metadata: Any) ->
     """
     model = unwrapped(model)  # type: ignore[assignment]
     _check_can_be_saved(model)
-    if Path(path).suffix:
-        check_ending(Path(path), Path(FILE).suffix)
+    if Path(path).suffix.lower() in FOREIGN:
+        check_ending(Path(path), SUFFIX)
     if has_computed_weights(model):
         model = settle_weights(copied(model).eval())  # type: ignore[assignment]
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
