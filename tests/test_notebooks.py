@@ -35,17 +35,16 @@ SHORTENED = {  # what takes long, and what is run instead
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["shortened", "whole"])
 @each_notebook
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # of NumPy, when matplotlib draws a tensor
-def test_it_runs(path, whole, tmp_path, monkeypatch):
-    """Each code cell, in order, in one namespace."""
+def test_it_runs_shortened(path, tmp_path, monkeypatch):
+    """Each code cell, in order, in one namespace. Whole it runs when its outputs are made: see CONTRIBUTING.md."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     monkeypatch.chdir(tmp_path)
     namespace, found = {"__name__": "__main__"}, set()
-    instead = {} if whole else SHORTENED[path.name[0]]
+    instead = SHORTENED[path.name[0]]
     with matplotlib.rc_context(), torch.random.fork_rng():
         for number, cell in enumerate(cells(path, "code"), 1):
             source = "".join(cell["source"])
