@@ -186,7 +186,7 @@ def test_a_file_of_weights_is_exported_and_a_predictor_made_of_it(model, tmp_pat
     assert np.allclose(open_exported(tmp_path / "n.pt2").logits(inputs), there, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["net.tflite", "net.pt", "net.safetensors"])
+@pytest.mark.parametrize("name", ["net.tflite", "net.pt", "net.safetensors", "net.TFLITE", "net.ckpt"])
 def test_an_ending_of_another_program_is_refused(name, tmp_path):
     with pytest.raises(InputError, match=f"{name} ends as another program's files do. .* .onnx, .xml, .pt2, .aoti.pt2"):
         warmnet.export("lite0", tmp_path / name)

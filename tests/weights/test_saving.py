@@ -229,6 +229,7 @@ def test_a_file_may_have_any_name_that_says_nothing_else(tmp_path, name):
 def test_a_file_is_not_called_as_one_of_another_format(tmp_path):
     with pytest.raises(InputError, match="w.onnx does not end in .safetensors, the format.*Call it .*w.safetensors"):
         weights.save(small(), tmp_path / "w.onnx")
-    with pytest.raises(WeightsError, match="w.pth must end in .safetensors"):
-        warmnet.convert(small(), tmp_path / "w.pth", to="warmnet")
+    for name, to in ("w.pth", "warmnet"), ("w.SAFETENSORS", "timm"), ("w.H5", "keras"):
+        with pytest.raises(WeightsError, match=f"{name} must end in"):
+            warmnet.convert(small(), tmp_path / name, to=to)
     assert not any(tmp_path.iterdir())

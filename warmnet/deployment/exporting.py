@@ -9,14 +9,14 @@ from typing import Any
 from ..data.files import check_writable
 from ..errors import InputError
 from ..spelling import choose_one
+from ..weights.saving import OTHERS, SUFFIX
 from .building import build, check_data, check_precision, in_onnx, to_model
 from .engines import ENGINES
 from .metadata import describe
 from .verification import Verification
 
 FOREIGN = {  # of networks, that no engine here reads
-    ".bin", ".engine", ".h5", ".keras", ".mlmodel", ".mlpackage", ".pb", ".plan", ".pt", ".pth", ".safetensors", ".tflite",
-    ".torchscript", ".trt",
+    SUFFIX, *OTHERS, ".engine", ".mlmodel", ".mlpackage", ".pb", ".plan", ".tflite", ".torchscript", ".trt",
 }  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def engine_for(path: str | os.PathLike[str], to: str | None = None) -> str:
     name = Path(path).name
     ending = max((engine.suffix for engine in ENGINES.values() if name.endswith(engine.suffix)), key=len, default=None)
     named = next((name for name, engine in ENGINES.items() if engine.suffix == ending), None)
-    if Path(path).suffix in FOREIGN:
+    if Path(path).suffix.lower() in FOREIGN:
         endings = ", ".join(engine.suffix for engine in ENGINES.values())
         raise InputError(f"{path} ends as another program's files do. Here a network ends in one of {endings}.")
     if to is None:

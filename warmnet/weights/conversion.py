@@ -57,7 +57,7 @@ def convert(source: Source, path: str | os.PathLike[str], to: str = "warmnet", *
         raise WeightsError(f"Unknown library {to!r}. {choose_one(to, LIBRARIES)}.")
     check_writable(path)
     suffixes = SUFFIXES.get(to, (".safetensors", ".pth", ".pt"))
-    if path.suffix.lower() not in suffixes:
+    if path.suffix not in suffixes:
         raise WeightsError(f"{path} must end in {' or '.join(suffixes)}.")
     checkpoint = read(source, settings.pop("revision", None))
     _check_says_settings(checkpoint, settings.get("lineage"))
