@@ -1,5 +1,6 @@
 """Networks as warmnet, timm and torchvision have them, with the same weights: who is measured."""
 
+import copy
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -23,7 +24,7 @@ from gpu_run import Settings  # noqa: E402
 
 from warmnet.networks.families import NAMES  # noqa: E402
 
-MINE, TIMM, TORCHVISION = "warmnet", "timm tf", "torchvision"
+MINE, NCHW, TIMM, TORCHVISION = "warmnet", "warmnet, NCHW", "timm tf", "torchvision"
 OF_TIMM = {
     "b0": "tf_efficientnet_b0", "b4": "tf_efficientnet_b4", "lite0": "tf_efficientnet_lite0", "v2-s": "tf_efficientnetv2_s",
     "mobilenetv2-1.0": "mobilenetv2_100", "resnet50": "resnet50",
@@ -37,9 +38,9 @@ OF_TORCHVISION: dict[str, Any] = {
 }
 
 
-def put(x: Any, settings: Settings) -> Any:
-    """A network or images on the device, in channels_last."""
-    return x.to(settings.device).to(memory_format=torch.channels_last)
+def put(x: Any, settings: Settings, name: str = MINE) -> Any:
+    """A network or images on the device, in channels_last but for the contender that shows what that gains."""
+    return x.to(settings.device).to(memory_format=torch.contiguous_format if name == NCHW else torch.channels_last)
 
 
 def amp(settings: Settings, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
@@ -53,8 +54,9 @@ def pair(variant: str) -> dict[str, nn.Module]:
 
 
 def contenders(variant: str) -> dict[str, nn.Module]:
-    """Those, and torchvision's where it has that network; it pads EfficientNets on both sides."""
+    """Those, warmnet's in torch's own layout, and torchvision's where there is one; it pads EfficientNets on both sides."""
     found = pair(variant)
+    found[NCHW] = copy.deepcopy(found[MINE])
     if variant in OF_TORCHVISION:
         found[TORCHVISION] = with_weights_of(found[MINE], OF_TORCHVISION[variant]())
     return found
@@ -62,9 +64,9 @@ def contenders(variant: str) -> dict[str, nn.Module]:
 
 def with_weights_of(ours: nn.Module, theirs: nn.Module) -> nn.Module:
     """`theirs` with the tensors of `ours`: all of these networks have them in the order of the forward."""
-    for copy, tensor in zip(numbers(theirs), numbers(ours), strict=True):
-        assert copy.shape == tensor.shape, (copy.shape, tensor.shape)
-        copy.copy_(tensor)
+    for into, tensor in zip(numbers(theirs), numbers(ours), strict=True):
+        assert into.shape == tensor.shape, (into.shape, tensor.shape)
+        into.copy_(tensor)
     return theirs
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from gpu_contenders import MINE, TIMM, TORCHVISION, amp, apart, contenders, pictures, put
+from gpu_contenders import MINE, NCHW, TIMM, TORCHVISION, amp, apart, contenders, pictures, put
 from gpu_run import LATE, Add, Row, Settings, reason
 from gpu_turns import Calls, captured, contest, peak_bytes, seconds_of
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ ALLOWED = 0.1  # of the largest logit: what bfloat16 may make of it, and a netwo
 
 
 def forward(settings: Settings, add: Add, until: float) -> None:
-    """As it comes, and as a CUDA graph; in bf16 and channels_last."""
+    """As it comes, and as a CUDA graph; in bf16."""
     torch.backends.cudnn.benchmark = True
     for variant in VARIANTS:
         if time.monotonic() > until:
@@ -27,8 +27,8 @@ def forward(settings: Settings, add: Add, until: float) -> None:
             continue
         networks, wanted = in_bf16(settings, variant)
         for batch in settings.batches:
-            x = put(pictures(batch, settings.side), settings).bfloat16()
-            calls = {name: partial(network, x) for name, network in networks.items()}
+            x = pictures(batch, settings.side).bfloat16()
+            calls = {name: partial(network, put(x, settings, name)) for name, network in networks.items()}
             for mode in "eager", "eager, CUDA graph":
                 add(of_forwards(settings, variant, mode, batch, calls, wanted, until))
 
@@ -40,6 +40,7 @@ def compiled(settings: Settings, add: Add, until: float) -> None:
     """
     torch.backends.cudnn.benchmark = True
     networks, wanted = in_bf16(settings, "b0")
+    del networks[NCHW]
     backend, longest = "inductor", 0.0
     if settings.tiny:
         backend, networks = "aot_eager", {name: networks[name] for name in (MINE, TIMM)}
@@ -66,10 +67,10 @@ def compiled(settings: Settings, add: Add, until: float) -> None:
 
 def in_bf16(settings: Settings, variant: str) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
     """The contenders, and what each makes of two pictures in float32."""
-    networks = {name: put(network.eval(), settings) for name, network in contenders(variant).items()}
-    x = put(pictures(2, settings.side), settings)
+    networks = {name: put(network.eval(), settings, name) for name, network in contenders(variant).items()}
+    x = pictures(2, settings.side)
     with torch.no_grad():
-        wanted = {name: network(x).cpu() for name, network in networks.items()}
+        wanted = {name: network(put(x, settings, name)).cpu() for name, network in networks.items()}
     return {name: network.bfloat16() for name, network in networks.items()}, wanted
 
 
@@ -102,23 +103,23 @@ def of_forwards(
 
 
 def training(settings: Settings, add: Add, until: float) -> None:
-    """AMP bf16, channels_last, fused AdamW, nothing random in the networks. A peak is of weights, optimizer and step."""
+    """AMP bf16, fused AdamW, nothing random in the networks. A peak is of weights, optimizer and step."""
     torch.backends.cudnn.benchmark = True
     for variant, batch in itertools.product(VARIANTS, settings.training_batches):
         row: Row = {"variant": variant, "batch": batch, "side": settings.side, "precision": "AMP bf16"}
         if time.monotonic() > until:
             add(row | {"missing": LATE})
             continue
-        x = put(pictures(batch, settings.side), settings)
+        x = pictures(batch, settings.side)
         labels = torch.arange(batch, device=settings.device) % 1000
         calls, cells, first = Calls(), dict[str, Row](), dict[str, Tensor]()
         for name, network in contenders(variant).items():
             before = torch.cuda.memory_allocated() if settings.device == "cuda" else None
             cells[name] = {}
             try:
-                network = put(network.train(), settings)
+                network = put(network.train(), settings, name)
                 optimizer = torch.optim.AdamW(network.parameters(), 1e-4, fused=True)
-                calls[name] = partial(step, settings, network, optimizer, x, labels)
+                calls[name] = partial(step, settings, network, optimizer, put(x, settings, name), labels)
                 first[name] = calls[name]()  # makes the optimizer's state
                 cells[name]["peak bytes"] = peak_bytes(calls[name], before)
             except Exception as error:  # of a library, a driver: anything
