@@ -21,7 +21,6 @@ LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last
 
 def parity(settings: Settings, add: Add, until: float) -> None:
     """b0 and b4, warmnet's and timm's, against the same weights in float64 on the CPU: logits, and gradients in training."""
-    torch.backends.cudnn.benchmark = False
     for variant, size in {"b0": 224, "b4": 380}.items():
         networks = pair(variant)
         inputs = alive.images(96 if settings.tiny else size, 96 if settings.tiny else size), alive.images(96, 96)

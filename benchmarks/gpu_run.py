@@ -26,9 +26,9 @@ class Settings(NamedTuple):
     tiny: bool = False
     side: int = 224
     batches: tuple[int, ...] = (1, 64, 256)
-    training_batches: tuple[int, ...] = (64, 256)
-    rounds: int = 20
-    turn: float = 0.05  # seconds
+    training_batches: tuple[int, ...] = (256, 64)
+    rounds: int = 10
+    turn: float = 0.04  # seconds
 
     @classmethod
     def dry(cls, device: str) -> "Settings":

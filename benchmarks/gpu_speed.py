@@ -20,7 +20,6 @@ ALLOWED = 0.1  # of the largest logit: what bfloat16 may make of it, and a netwo
 
 def forward(settings: Settings, add: Add, until: float) -> None:
     """As it comes, and as a CUDA graph; in bf16."""
-    torch.backends.cudnn.benchmark = True
     for variant in VARIANTS:
         if time.monotonic() > until:
             add({"variant": variant, "missing": LATE})
@@ -38,7 +37,6 @@ def compiled(settings: Settings, add: Add, until: float) -> None:
 
     The dry run's backend is not Inductor, and its contenders are two: a C++ compiler would take minutes.
     """
-    torch.backends.cudnn.benchmark = True
     networks, wanted = in_bf16(settings, "b0")
     del networks[NCHW]
     backend, longest = "inductor", 0.0
@@ -104,8 +102,7 @@ def of_forwards(
 
 def training(settings: Settings, add: Add, until: float) -> None:
     """AMP bf16, fused AdamW, nothing random in the networks. A peak is of weights, optimizer and step."""
-    torch.backends.cudnn.benchmark = True
-    for variant, batch in itertools.product(VARIANTS, settings.training_batches):
+    for batch, variant in itertools.product(settings.training_batches, VARIANTS):
         row: Row = {"variant": variant, "batch": batch, "side": settings.side, "precision": "AMP bf16"}
         if time.monotonic() > until:
             add(row | {"missing": LATE})

@@ -4,6 +4,9 @@ Numbers are double where rounding must not hide anything. Without a CUDA device 
 """
 
 import copy
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from small_networks import Small, images
 import warmnet
 import warmnet.functional as W
 from warmnet import WarmModule
+from warmnet.networks.families import NAMES
 
 pytestmark = pytest.mark.gpu
 
@@ -190,6 +194,115 @@ def test_images_on_another_device_than_the_network_are_an_error():
     _, there = pair(torch.float32)
     with pytest.raises(RuntimeError):
         there.eval()(images(2, 64, 64))
+
+
+# The kernels of `warmnet.kernels.fused`, in inference.
+
+
+def seen(call):
+    """What a call gives, the names of the kernels that it ran on the GPU, and the sides of its convolutions' kernels."""
+    with torch.profiler.profile(record_shapes=True) as profile:
+        y = call()
+        torch.cuda.synchronize()
+    names = {event.name for event in profile.events() if event.device_type == torch.autograd.DeviceType.CUDA}
+    sides = {event.input_shapes[1][-1] for event in profile.events() if event.name == "aten::convolution"}
+    return y, names, sides
+
+
+FUSED = {"depthwise", "normalized"}
+
+
+@pytest.mark.parametrize("how", ["float32", "bfloat16", "float16", "autocast"])
+def test_inference_in_channels_last_runs_the_fused_kernels_which_round_no_more_than_torchs(how):
+    dtype = torch.float32 if how == "autocast" else getattr(torch, how)
+    here, there = pair(dtype)
+    there, x = there.eval().to(memory_format=torch.channels_last), images(2, 192, 192).repeat(32, 1, 1, 1)
+    put = x.to(GPU, dtype, memory_format=torch.channels_last)
+    with torch.autocast("cuda", torch.bfloat16, enabled=how == "autocast"):
+        with torch.no_grad():
+            y, names, sides = seen(lambda: there(put))
+        theirs, others, _ = seen(lambda: there(put))  # while gradients are wanted, torch's layers run
+    assert names >= FUSED and not FUSED & others and sides <= {1, 3}, "the stem has 3 rows, and no other convolution is left"
+    expected = here.eval()(x[:2].double())
+    assert y.dtype == theirs.dtype and torch.equal(y[:2].argmax(1), y[-2:].argmax(1))
+    assert_equal(y[:2], expected, max(2 * error(theirs[:2].detach().double().cpu(), expected), 1e-5))
+
+
+@pytest.mark.parametrize("variant", ["lite0", "mobilenetv2-1.0", "v2-s", "resnet50"])
+def test_inference_of_every_family_is_that_of_the_cpu(variant):
+    here = fill(NAMES[variant](variant, 10)).eval()
+    there = copy.deepcopy(here).to(GPU, memory_format=torch.channels_last)
+    x = images(2, 96, 75).repeat(64, 1, 1, 1)
+    with torch.no_grad():
+        y, names, _ = seen(lambda: there(x.to(GPU, memory_format=torch.channels_last)))
+        assert_equal(y[:2], here.double()(x[:2].double()), 1e-5)
+    assert {"depthwise": variant != "resnet50", "normalized": True} == {name: name in names for name in FUSED}
+
+
+class Depthwise(WarmModule):
+    """(B, C, H, W) -> (B, size, *): such a layer."""
+
+    def __init__(self, settings):
+        super().__init__()
+        self.settings = settings
+
+    def forward(self, x):
+        return W.conv_batch_norm(x, **self.settings)
+
+
+@pytest.mark.parametrize(
+    "settings, fuses",
+    [
+        ({"padding": 1}, True), ({"padding": "same", "stride": 2}, True), ({"kernel": (3, 7), "padding": "symmetric"}, True),
+        ({"kernel": 2, "stride": 3}, True), ({"padding": (0, 2), "stride": (2, 1)}, True), ({"activation": F.hardswish}, False),
+        ({"dilation": 2, "padding": "same"}, False), ({"groups": 4}, False), ({"kernel": 9, "padding": 4}, False),
+        ({"size": 16}, False), ({"activation": "relu"}, False), ({"activation": None}, True), ({"activation": F.relu}, True),
+    ],
+)  # fmt: skip
+def test_a_depthwise_layer_of_the_users_is_fused_where_that_is_the_same(settings, fuses):
+    settings = {"size": 8, "kernel": 3, "groups": 8, "activation": F.silu, **settings}
+    here = warmnet.up(Depthwise(settings), [2, 8, 12, 17]).eval()
+    for tensor in here.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.uniform_(0.5, 1.5)
+    there = copy.deepcopy(here).to(GPU)
+    x = torch.randn(3, 8, 12, 17)
+    with torch.no_grad():
+        y, names, _ = seen(lambda: there(x.to(GPU, memory_format=torch.channels_last)))
+        assert_equal(y, here.double()(x.double()), 1e-5)
+    assert ("depthwise" in names) == fuses
+
+
+@pytest.mark.parametrize("how", ["NCHW", "double", "gradients", "training"])
+def test_what_the_fused_kernels_are_not_made_for_runs_torchs(how):
+    _, there = pair(torch.double if how == "double" else torch.float32)
+    there, x = there.train(how == "training"), images(2, 96, 96).to(GPU)
+    x = x.double() if how == "double" else x
+    x = x if how == "NCHW" else x.contiguous(memory_format=torch.channels_last)
+    with torch.set_grad_enabled(how == "gradients"):
+        _, names, sides = seen(lambda: there(x))
+    assert names and not FUSED & names and sides == {1, 3, 5}, "zeros are not put into kernels, of 4 and 6 rows then"
+
+
+def test_where_triton_cannot_compile_a_warning_says_so_and_torchs_layers_run(tmp_path):
+    code = """
+import torch, warmnet, warnings
+torch.backends.cudnn.allow_tf32 = False
+model = warmnet.WarmEfficientNet(warmnet.Variant(0.5, 0.5, 64, 0.0), 10).eval()
+x = torch.rand(2, 3, 64, 64, generator=torch.manual_seed(0))
+with torch.no_grad(), warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    expected = model(x)
+    there = model.cuda().to(memory_format=torch.channels_last)
+    for _ in range(2):
+        y = there(x.cuda().to(memory_format=torch.channels_last)).cpu()
+said = [str(warning.message) for warning in seen if "Triton compiles no kernels here" in str(warning.message)]
+print(len(said), torch.allclose(y, expected, atol=1e-4))
+"""
+    environment = {**os.environ, "CC": str(tmp_path / "none"), "TRITON_CACHE_DIR": str(tmp_path)}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout == "1 True\n", done.stderr
 
 
 # Endpoints.

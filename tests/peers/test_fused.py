@@ -1,4 +1,4 @@
-"""The Triton kernel computes what the three layers do, and compiles to what was meant, without a GPU.
+"""The Triton kernels compute what the layers do, and compile to what was meant, without a GPU.
 
 Its numbers come from Triton's interpreter, in a process of its own: Triton reads TRITON_INTERPRET when it is imported. Where
 there is a GPU, they are computed on it, too.
@@ -13,11 +13,11 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
-from torch._subclasses import FakeTensorMode
 
-from warmnet.kernels import triton_depthwise
+from warmnet.kernels import fused
 
 triton = pytest.importorskip("triton")
+from warmnet.kernels import triton_kernels  # noqa: E402
 
 TOLERANCES = {"float32": 1e-5, "float16": 2**-11 + 1e-5, "bfloat16": 2**-7 + 1e-5}  # the interpreter cuts bfloat16 off
 
@@ -38,34 +38,60 @@ CASES = [  # batch, channels, size, kernel, stride, zeros, dtype
     (1, 64, (6, 10), (5, 5), (2, 2), (3, 3), "bfloat16"),
 ]
 
+NORMALIZED = [  # batch, channels, size, dtype
+    (2, 64, (9, 16), "float32"), (1, 40, (33, 8), "float32"), (3, 24, (7, 5), "float16"), (1, 64, (5, 7), "bfloat16"),
+    (1, 96, (1, 1), "float32"), (2, 33, (8, 8), "float32"), (1, 3, (6, 6), "bfloat16"),
+]  # fmt: skip
+
 LAYERS = [  # channels, kernel, stride, columns of the output: b0's, and the widest kernel
     (32, 3, 1, 112), (96, 3, 2, 56), (144, 3, 1, 56), (144, 5, 2, 28), (240, 5, 1, 28), (240, 3, 2, 14), (480, 3, 1, 14),
     (480, 5, 1, 14), (672, 5, 1, 14), (672, 5, 2, 7), (1152, 5, 1, 7), (1152, 3, 1, 7), (64, 7, 1, 32), (64, 7, 2, 32),
 ]  # fmt: skip
 
 
-def largest_error(batch, channels, size, kernel, stride, zeros, dtype, device, layout=torch.channels_last):
-    """How far the kernel is from the layers in float64, of their largest output. What surrounds x in memory is NaN."""
-    dtype, count, generator = getattr(torch, dtype), batch * channels * size[0] * size[1], torch.manual_seed(0)
+def drawn(batch, channels, size, dtype, device):
+    """An input that NaN surrounds in memory, and what normalizes it."""
+    count, generator = batch * channels * size[0] * size[1], torch.manual_seed(0)
     memory = torch.full((count + 2048,), torch.nan, dtype=dtype, device=device)
     x = memory[1024:-1024].view(batch, *size, channels).permute(0, 3, 1, 2)
     x.copy_(torch.randn(x.shape, generator=generator))
-    draw = [torch.randn(channels, 1, *kernel), torch.randn(channels), torch.randn(channels), torch.randn(channels)]
-    held = [y.to(device, dtype) for y in (*draw, torch.rand(channels) + 0.1)]
-    y = triton_depthwise.depthwise_silu(x.contiguous(memory_format=layout), *held, 0.1, stride, zeros)
-    assert y.dtype == dtype and y.is_contiguous(memory_format=torch.channels_last)
+    draw = torch.randn(channels), torch.randn(channels), torch.randn(channels), torch.rand(channels) + 0.1
+    return x, [y.to(device, dtype) for y in draw]
 
-    x, w, weight, bias, mean, var = (z.double() for z in (x, *held))
-    x = F.pad(x, [half for n in reversed(zeros) for half in (n // 2, n - n // 2)])
-    expected = F.silu(F.batch_norm(F.conv2d(x, w, None, stride, groups=channels), mean, var, weight, bias, eps=0.1))
-    assert y.shape == expected.shape
+
+def apart(y, x, normalization, activation):
+    """How far y is from the layers' output of x, in float64, of the largest."""
+    weight, bias, mean, var = (z.double() for z in normalization)
+    expected = F.batch_norm(x, mean, var, weight, bias, eps=0.1)
+    expected = expected if activation is None else activation(expected)
+    assert y.shape == expected.shape and y.is_contiguous(memory_format=torch.channels_last)
     return float((y - expected).abs().max() / expected.abs().max())
 
 
+def error_of_depthwise(activation, batch, channels, size, kernel, stride, zeros, dtype, device):
+    dtype = getattr(torch, dtype)
+    x, normalization = drawn(batch, channels, size, dtype, device)
+    w = torch.randn(channels, 1, *kernel).to(device, dtype)
+    y = fused.depthwise(x, w, *normalization, 0.1, activation, stride, zeros)
+    assert y.dtype == dtype
+    padded = F.pad(x.double(), [half for n in reversed(zeros) for half in (n // 2, n - n // 2)])
+    return apart(y, F.conv2d(padded, w.double(), None, stride, groups=channels), normalization, activation)
+
+
+def error_of_normalized(activation, batch, channels, size, dtype, device):
+    dtype = getattr(torch, dtype)
+    x, normalization = drawn(batch, channels, size, dtype, device)
+    y = fused.normalized(x, *normalization, 0.1, activation)
+    assert y.dtype == dtype
+    return apart(y, x.double(), normalization, activation)
+
+
 def largest_errors(device):
-    """Those of all cases, and that of the first in another layout."""
-    found = [largest_error(*case, device) for case in CASES]
-    return [*found, largest_error(*CASES[0], device, torch.contiguous_format)]
+    """Those of all cases, with each activation in turn."""
+    activations = [*fused.ACTIVATIONS]
+    of_depthwise = [error_of_depthwise(activations[i % 4], *case, device) for i, case in enumerate(CASES)]
+    of_normalized = [error_of_normalized(activations[(i + 1) % 4], *case, device) for i, case in enumerate(NORMALIZED)]
+    return of_depthwise + of_normalized
 
 
 @pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -79,23 +105,18 @@ def errors(request):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda i: "-".join(map(str, CASES[i])))
-def test_the_kernel_computes_what_the_three_layers_do(errors, number):
-    assert errors[number] < TOLERANCES[CASES[number][-1]]
+@pytest.mark.parametrize("number", range(len(CASES + NORMALIZED)), ids=lambda i: "-".join(map(str, (CASES + NORMALIZED)[i])))
+def test_the_kernels_compute_what_the_layers_do(errors, number):
+    assert errors[number] < TOLERANCES[(CASES + NORMALIZED)[number][-1]]
 
 
-def test_maps_in_another_layout_are_copied_to_channels_last(errors):
-    assert errors[-1] == errors[0]
-
-
-def compiled(monkeypatch, folder, capability, dtype, channels, kernel, stride, wide):
-    """What Triton makes of the kernel for a GPU of that capability."""
+def compiled(monkeypatch, folder, capability, dtype, function, settings):
+    """What Triton makes of a kernel for a GPU of that capability."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(folder))
-    function = triton_depthwise.triton_kernel()
-    settings = triton_depthwise.compiled_in(channels, (kernel, kernel), (stride, stride), wide)
+    settings = {**settings, "ACTIVATION": "silu"}
     constants = {p.name: settings.pop(p.name) for p in function.params if p.is_constexpr}
     kinds = {p.name: "i32" if p.do_not_specialize else "*" + dtype for p in function.params}
     kinds |= {"eps": "fp32", **dict.fromkeys(constants, "constexpr")}
@@ -104,50 +125,45 @@ def compiled(monkeypatch, folder, capability, dtype, channels, kernel, stride, w
     return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=settings)
 
 
+def used(found, folder):
+    """The registers, and bytes of a thread's own memory, of what was compiled."""
+    (folder / "cubin").write_bytes(found.asm["cubin"])
+    tool = triton.knobs.nvidia.cuobjdump.path
+    usage = subprocess.run([tool, "-res-usage", folder / "cubin"], capture_output=True, text=True, check=True).stdout
+    return {key: int(n) for key, n in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
+
+
+def widths(found):
+    """The kinds of loads and stores in a GPU's memory."""
+    return {width[2:] for width in re.findall(r"(?:ld|st)\.global[.\w:]*", found.asm["ptx"])}
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize("capability", [80, 90])
-def test_the_compiled_kernel_keeps_all_in_registers_and_loads_widely(monkeypatch, tmp_path, capability, dtype, layer):
-    found = compiled(monkeypatch, tmp_path, capability, dtype, *layer)
+def test_the_compiled_convolution_keeps_all_in_registers_and_loads_widely(monkeypatch, tmp_path, capability, dtype, layer):
+    channels, kernel, stride, wide = layer
+    settings = fused.compiled_in(channels, kernel, kernel, stride, stride, wide)
+    found = compiled(monkeypatch, tmp_path, capability, dtype, triton_kernels.depthwise, settings)
     assert found.metadata.shared == 0 and "bar.sync" not in found.asm["ptx"]
-    narrow = layer[-1] <= 8 and dtype == "bf16"
-    widths = set(re.findall(r"(?:ld|st)\.global[.\w:]*", found.asm["ptx"]))
-    assert {width[2:] for width in widths} == {".global.v2.b32" if narrow else ".global.v4.b32"}
-
-    (tmp_path / "cubin").write_bytes(found.asm["cubin"])
-    tool = triton.knobs.nvidia.cuobjdump.path
-    usage = subprocess.run([tool, "-res-usage", tmp_path / "cubin"], capture_output=True, text=True, check=True).stdout
-    used = {key: int(n) for key, n in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
-    assert used["STACK"] == used["LOCAL"] == 0 and 0 < used["REG"] <= 144  # 14 warps a multiprocessor
+    assert widths(found) == {".global.v2.b32" if wide <= 8 and dtype == "bf16" else ".global.v4.b32"}
+    usage = used(found, tmp_path)
+    assert usage["STACK"] == usage["LOCAL"] == 0 and 0 < usage["REG"] <= 144  # 14 warps a multiprocessor
 
 
-FITTING = {
-    "size": (2, 8, 6, 5),
-    "device": "cuda",
-    "dtype": torch.float16,
-    "format": torch.channels_last,
-    "kernel": (8, 1, 3, 5),
-}
-
-
-@pytest.mark.parametrize(
-    "change, expected",
-    [
-        ({}, True), ({"dtype": torch.float32}, True), ({"dtype": torch.bfloat16}, True), ({"kernel": (8, 1, 7, 7)}, True),
-        ({"device": "cpu"}, False), ({"dtype": torch.float64}, False), ({"format": torch.contiguous_format}, False),
-        ({"size": (0, 8, 6, 5)}, False), ({"kernel": (8, 8, 3, 3)}, False), ({"kernel": (16, 1, 3, 3)}, False),
-        ({"kernel": (8, 1, 3, 9)}, False), ({"dilation": (1, 2)}, False), ({"kernel": (8, 1, 3)}, False),
-    ],
-)  # fmt: skip
-def test_only_what_the_kernel_is_made_for_is_asked_of_it(change, expected):
-    case = {**FITTING, "dilation": (1, 1), **change}
-    with FakeTensorMode():
-        x = torch.empty(case["size"], device=case["device"], dtype=case["dtype"], memory_format=case["format"])
-        assert triton_depthwise.fits(x, torch.empty(case["kernel"]), case["dilation"]) is expected
+@pytest.mark.parametrize("channels", [32, 64, 1152])
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_the_compiled_normalization_keeps_all_in_registers_and_loads_widely(monkeypatch, tmp_path, dtype, channels):
+    settings = fused.tile_in(channels)
+    found = compiled(monkeypatch, tmp_path, 90, dtype, triton_kernels.normalized, settings)
+    assert found.metadata.shared == 0 and "bar.sync" not in found.asm["ptx"]
+    assert widths(found) == {".global.v4.b32"}
+    usage = used(found, tmp_path)
+    assert usage["STACK"] == usage["LOCAL"] == 0 and 0 < usage["REG"] <= 128
 
 
 def test_importing_it_imports_no_triton():
-    code = "import sys, warmnet.kernels.triton_depthwise; print('triton' in sys.modules)"
+    code = "import sys, warmnet; print('triton' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

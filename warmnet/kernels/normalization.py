@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import fused
 from .gradients import normalized_silu
-from .rules import recomputes_silu
+from .rules import normalizes_at_once, recomputes_silu
 
 Activation = Callable[..., Tensor] | None
 Normalization = tuple[Any, Any, Tensor, Tensor, Any, bool, Any, float]
@@ -23,6 +24,8 @@ def batch_norm(x: Tensor, normalization: Normalization, activation: Activation) 
     """`activation(batch_norm(x))`: (B, C, *) -> (B, C, *). In training SiLU's input is not kept where that is much."""
     scale, shift, mean, var, count, training, momentum, eps = normalization
     if not training:
+        if normalizes_at_once(x, activation, scale, shift, mean, var):
+            return fused.normalized(x, scale, shift, mean, var, eps, activation)
         return activated(
             torch.batch_norm(x, scale, shift, mean, var, False, 0.0, eps, x.is_cuda and torch.backends.cudnn.enabled),
             activation,

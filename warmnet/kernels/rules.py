@@ -1,9 +1,10 @@
-"""Which kernel runs, such as whether normalization is folded: by shapes, dtype, device and gradient mode of this call alone."""
+"""Which kernel runs, such as whether normalization is folded: by shapes, layout, dtype, device and modes of this call alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -11,10 +12,13 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import _len_torch_function_stack
 
+from . import fused
+
 CPU = "cpu", "meta"  # 'meta' counts what a CPU would do
 LARGE = 2**16  # numbers; below it, a function's fixed time is more than that of its numbers
 TENSORS = {Tensor, nn.Parameter}
 HALVES = torch.bfloat16, torch.float16
+MANY = 2**22  # numbers; below it, Triton takes longer to start a kernel than a GPU to go over them
 
 
 def is_plain(*tensors: Any) -> bool:
@@ -34,8 +38,11 @@ def sizes_are_free(x: Tensor) -> bool:
 
 
 def widens(x: Tensor, kernel: Sequence[int], dilation: Sequence[int], groups: int) -> bool:
-    """Whether one-sided zeros are put into the kernel, which is smaller than the picture, but slower going back."""
-    if torch.is_grad_enabled() or sizes_are_free(x) or groups == 1 or max(dilation) > 1:
+    """Whether one-sided zeros are put into the kernel, on a CPU: it is smaller than the picture, but slower going back.
+
+    A GPU has fast kernels of 3 and 5 rows, and takes five times as long for 4 and 6.
+    """
+    if torch.is_grad_enabled() or x.device.type not in CPU or sizes_are_free(x) or groups == 1 or max(dilation) > 1:
         return False
     if not torch.compiler.is_compiling() and not is_plain(x):
         return False
@@ -52,6 +59,38 @@ def folds(outputs: int, x: Tensor, weight: Tensor, *normalization: Any) -> bool:
         return False
     tensors = x, weight, *normalization
     return is_plain(*tensors) and all(tensor.dtype == x.dtype for tensor in tensors)
+
+
+def fuses(x: Tensor, weight: Tensor, dilation: Sequence[int], activation: Any, *normalization: Any) -> bool:
+    """Whether a depthwise convolution, its normalization and its activation are one Triton kernel."""
+    if not x.is_cuda or x.ndim != 4 or weight.shape[:2] != (x.shape[1], 1) or x.shape[1] == 1:
+        return False
+    if max(weight.shape[2:]) > min(fused.WIDEST, *x.shape[2:]) or max(dilation) > 1:
+        return False
+    casts = torch.is_autocast_enabled("cuda") and x.dtype == torch.get_autocast_dtype("cuda")
+    if not (casts or weight.dtype == x.dtype) or weight.device != x.device or not is_plain(weight):
+        return False
+    return _suits_triton(x, activation, *normalization)
+
+
+def normalizes_at_once(x: Tensor, activation: Any, *normalization: Any) -> bool:
+    """Whether normalization and activation of so many numbers are one Triton kernel."""
+    return x.is_cuda and activation is not None and x.numel() >= MANY and _suits_triton(x, activation, *normalization)
+
+
+def _suits_triton(x: Tensor, activation: Any, *normalization: Any) -> bool:
+    """Whether the Triton kernels, which are for inference, are made for such tensors and that activation."""
+    if torch.is_grad_enabled() or not (x.dtype == torch.float32 or x.dtype in HALVES):
+        return False
+    if x.ndim != 4 or x.numel() == 0 or not x.is_contiguous(memory_format=torch.channels_last):
+        return False
+    if not (activation is None or type(activation) is FunctionType) or activation not in fused.ACTIVATIONS:
+        return False
+    if not is_plain(x, *normalization) or any(y.dtype not in (x.dtype, torch.float32) for y in normalization):
+        return False
+    if any(y.shape != x.shape[1:2] or y.device != x.device for y in normalization):
+        return False
+    return fused.is_usable(x.device.index)
 
 
 def is_depthwise(x: Tensor, weight: Tensor, dilation: Sequence[int]) -> bool:
