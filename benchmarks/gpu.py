@@ -30,11 +30,11 @@ PACKAGES = "torch", "triton", "timm", "torchvision", "pywarm", "numpy", "safeten
 STAGES = {  # the most valuable first; seconds that each needs
     "machine": Stage("gpu_machine", "machine", 10),
     "parity": Stage("gpu_exact", "parity", 60),
-    "tests": Stage("gpu_exact", "tests", 110),
-    "forward": Stage("gpu_speed", "forward", 90),
-    "training": Stage("gpu_speed", "training", 100),
-    "kernel": Stage("gpu_kernel", "kernel", 60),
-    "compiled": Stage("gpu_speed", "compiled", 70),
+    "tests": Stage("gpu_exact", "tests", 140),
+    "forward": Stage("gpu_speed", "forward", 130),
+    "training": Stage("gpu_speed", "training", 110),
+    "kernel": Stage("gpu_kernel", "kernel", 40),
+    "compiled": Stage("gpu_speed", "compiled", 40),
 }
 
 

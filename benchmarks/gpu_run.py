@@ -24,6 +24,7 @@ class Settings(NamedTuple):
 
     device: str = "cuda"
     tiny: bool = False
+    variants: tuple[str, ...] = ("b0", "resnet50", "v2-s", "lite0", "mobilenetv2-1.0")
     side: int = 224
     batches: tuple[int, ...] = (1, 64, 256)
     training_batches: tuple[int, ...] = (256, 64)
@@ -33,7 +34,7 @@ class Settings(NamedTuple):
     @classmethod
     def dry(cls, device: str) -> "Settings":
         """Just enough to see that everything runs."""
-        return cls(device, True, side=32, batches=(1, 2), training_batches=(2,), rounds=2, turn=0.0)
+        return cls(device, True, ("b0", "resnet50"), side=32, batches=(1, 2), training_batches=(2,), rounds=2, turn=0.0)
 
 
 class Stage(NamedTuple):

@@ -12,7 +12,6 @@ from gpu_run import LATE, Add, Row, Settings, reason
 from gpu_turns import Calls, captured, contest, peak_bytes, seconds_of
 from torch import Tensor, nn
 
-VARIANTS = "b0", "resnet50", "v2-s", "lite0", "mobilenetv2-1.0"
 LIBRARIES = TIMM, TORCHVISION
 NEEDS_CUDA = "not measured: needs --device cuda"
 ALLOWED = 0.1  # of the largest logit: what bfloat16 may make of it, and a network that computes something else does not
@@ -20,7 +19,7 @@ ALLOWED = 0.1  # of the largest logit: what bfloat16 may make of it, and a netwo
 
 def forward(settings: Settings, add: Add, until: float) -> None:
     """As it comes, and as a CUDA graph; in bf16."""
-    for variant in VARIANTS:
+    for variant in settings.variants:
         if time.monotonic() > until:
             add({"variant": variant, "missing": LATE})
             continue
@@ -102,7 +101,7 @@ def of_forwards(
 
 def training(settings: Settings, add: Add, until: float) -> None:
     """AMP bf16, fused AdamW, nothing random in the networks. A peak is of weights, optimizer and step."""
-    for batch, variant in itertools.product(settings.training_batches, VARIANTS):
+    for batch, variant in itertools.product(settings.training_batches, settings.variants):
         row: Row = {"variant": variant, "batch": batch, "side": settings.side, "precision": "AMP bf16"}
         if time.monotonic() > until:
             add(row | {"missing": LATE})

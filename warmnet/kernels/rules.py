@@ -18,7 +18,7 @@ CPU = "cpu", "meta"  # 'meta' counts what a CPU would do
 LARGE = 2**16  # numbers; below it, a function's fixed time is more than that of its numbers
 TENSORS = {Tensor, nn.Parameter}
 HALVES = torch.bfloat16, torch.float16
-MANY = 2**22  # numbers; below it, Triton takes longer to start a kernel than a GPU to go over them
+MANY = 2**23  # numbers; a GPU goes over fewer in less time than Triton takes to start a kernel
 
 
 def is_plain(*tensors: Any) -> bool:
@@ -74,15 +74,15 @@ def fuses(x: Tensor, weight: Tensor, dilation: Sequence[int], activation: Any, *
 
 
 def normalizes_at_once(x: Tensor, activation: Any, *normalization: Any) -> bool:
-    """Whether normalization and activation of so many numbers are one Triton kernel."""
-    return x.is_cuda and activation is not None and x.numel() >= MANY and _suits_triton(x, activation, *normalization)
+    """Whether normalization and its activation are one Triton kernel."""
+    return x.is_cuda and activation is not None and _suits_triton(x, activation, *normalization)
 
 
 def _suits_triton(x: Tensor, activation: Any, *normalization: Any) -> bool:
-    """Whether the Triton kernels, which are for inference, are made for such tensors and that activation."""
-    if torch.is_grad_enabled() or not (x.dtype == torch.float32 or x.dtype in HALVES):
+    """Whether the Triton kernels, which are for inference, are made for such tensors and that activation, and pay."""
+    if torch.is_grad_enabled() or x.numel() < MANY or not (x.dtype == torch.float32 or x.dtype in HALVES):
         return False
-    if x.ndim != 4 or x.numel() == 0 or not x.is_contiguous(memory_format=torch.channels_last):
+    if x.ndim != 4 or not x.is_contiguous(memory_format=torch.channels_last):
         return False
     if not (activation is None or type(activation) is FunctionType) or activation not in fused.ACTIVATIONS:
         return False
