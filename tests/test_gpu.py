@@ -5,8 +5,10 @@ Numbers are double where rounding must not hide anything. Without a CUDA device 
 
 import copy
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -414,6 +416,19 @@ def test_a_forward_captured_as_a_graph_follows_its_images_and_its_weights():
         model.stem.bn.bias.add_(0.5)
         graph.replay()
         assert_equal(y, model(x), 1e-5)
+
+
+def test_the_function_of_docs_speed_that_captures_a_graph_follows_its_images():
+    page = (Path(__file__).parents[1] / "docs/speed.md").read_text()
+    namespace = {"torch": torch}
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], namespace)
+    _, model = pair(torch.float32)
+    model.eval().to(memory_format=torch.channels_last)
+    logits = namespace["graphed"](model, images(2, 64, 64).to(GPU))
+    for seed in range(3):
+        x = images(2, 64, 64, seed=seed).to(GPU)
+        with torch.no_grad():
+            assert_equal(logits(x), model(x), 1e-5)
 
 
 def small():

@@ -50,7 +50,7 @@ def conv_batch_norm(
 ) -> Tensor:  # fmt: skip
     """`conv` without a bias, then `batch_norm`, then `activation`: (B, C, *) -> (B, size, *).
 
-    In inference on a CPU both are computed at once where that is faster, which differs by rounding.
+    In inference they are computed at once where that is faster, which differs by rounding.
 
     - `size`: output channels. `kernel`: the kernel's sides, in pixels; one number for all, or a tuple.
     - `stride`, `padding`, `dilation`, `groups`: as in `conv`. `eps`, `momentum`: as in `batch_norm`.

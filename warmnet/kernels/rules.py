@@ -63,7 +63,7 @@ def folds(outputs: int, x: Tensor, weight: Tensor, *normalization: Any) -> bool:
 
 def fuses(x: Tensor, weight: Tensor, dilation: Sequence[int], activation: Any, *normalization: Any) -> bool:
     """Whether a depthwise convolution, its normalization and its activation are one Triton kernel."""
-    if not x.is_cuda or x.ndim != 4 or weight.shape[:2] != (x.shape[1], 1) or x.shape[1] == 1:
+    if not x.is_cuda or _is_traced() or x.ndim != 4 or weight.shape[:2] != (x.shape[1], 1) or x.shape[1] == 1:
         return False
     if max(weight.shape[2:]) > min(fused.WIDEST, *x.shape[2:]) or max(dilation) > 1:
         return False
@@ -75,7 +75,12 @@ def fuses(x: Tensor, weight: Tensor, dilation: Sequence[int], activation: Any, *
 
 def normalizes_at_once(x: Tensor, activation: Any, *normalization: Any) -> bool:
     """Whether normalization and its activation are one Triton kernel."""
-    return x.is_cuda and activation is not None and _suits_triton(x, activation, *normalization)
+    return x.is_cuda and not _is_traced() and activation is not None and _suits_triton(x, activation, *normalization)
+
+
+def _is_traced() -> bool:
+    """Whether what is computed now is to serve other calls, too, of which nothing here may depend on the sizes."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def _suits_triton(x: Tensor, activation: Any, *normalization: Any) -> bool:
