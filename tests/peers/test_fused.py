@@ -86,12 +86,21 @@ def error_of_normalized(activation, batch, channels, size, dtype, device):
     return apart(y, x.double(), normalization, activation)
 
 
+def error_far_from_zero(device):
+    """Of numbers whose mean is a thousand times as large as how they vary, normalized."""
+    x, (weight, bias, mean, var) = drawn(2, 32, (8, 8), torch.float32, device)
+    x, mean, var = x.mul_(0.1).add_(100), mean.fill_(100), var.fill_(0.01)
+    y = fused.normalized(x, weight, bias, mean, var, 0.0, None)
+    expected = F.batch_norm(x.double(), *(z.double() for z in (mean, var, weight, bias)), eps=0.0)
+    return float((y - expected).abs().max() / expected.abs().max())
+
+
 def largest_errors(device):
-    """Those of all cases, with each activation in turn."""
+    """Those of all cases, with each activation in turn, and that far from zero."""
     activations = [*fused.ACTIVATIONS]
     of_depthwise = [error_of_depthwise(activations[i % 4], *case, device) for i, case in enumerate(CASES)]
     of_normalized = [error_of_normalized(activations[(i + 1) % 4], *case, device) for i, case in enumerate(NORMALIZED)]
-    return of_depthwise + of_normalized
+    return [*of_depthwise, *of_normalized, error_far_from_zero(device)]
 
 
 @pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -108,6 +117,10 @@ def errors(request):
 @pytest.mark.parametrize("number", range(len(CASES + NORMALIZED)), ids=lambda i: "-".join(map(str, (CASES + NORMALIZED)[i])))
 def test_the_kernels_compute_what_the_layers_do(errors, number):
     assert errors[number] < TOLERANCES[(CASES + NORMALIZED)[number][-1]]
+
+
+def test_a_large_mean_takes_no_digits_away(errors):
+    assert errors[-1] < 1e-6
 
 
 def compiled(monkeypatch, folder, capability, dtype, function, settings):

@@ -35,13 +35,13 @@ def convolution_batch_norm(
     dilation: Sequence[int], groups: int, normalization: Normalization, activation: Activation,
 ) -> Tensor:  # fmt: skip
     """`activation(batch_norm(convolution(x)))`: (B, C, *) -> (B, size, *). In inference at once, where that is faster."""
-    scale, shift, mean, var, _, training, _, eps = normalization
-    if groups > 1 and bias is None and not training and fuses(x, weight, dilation, activation, scale, shift, mean, var):
+    tensors, (_, training, _, eps) = normalization[:4], normalization[4:]
+    if groups > 1 and bias is None and not training and fuses(x, weight, stride, dilation, groups, activation, *tensors):
         zeros = _zeros(x, weight, stride, padding, dilation)
-        return fused.depthwise(x, weight, scale, shift, mean, var, eps, activation, stride, zeros)
+        return fused.depthwise(x, weight, *tensors, eps, activation, stride, zeros)
     outputs = x.numel() // (weight.shape[1] * groups) * weight.shape[0] // math.prod(stride)
-    if bias is None and not training and folds(outputs, x, weight, scale, shift, mean, var):
-        kernel, offset = folded(weight, scale, shift, mean, var, eps)
+    if bias is None and not training and folds(outputs, x, weight, *tensors):
+        kernel, offset = folded(weight, *tensors, eps)
         return activated(convolution(x, kernel, offset, stride, padding, dilation, groups), activation)
     y = convolution(x, weight, bias, stride, padding, dilation, groups)
     return batch_norm(y, normalization, activation)

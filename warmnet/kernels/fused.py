@@ -24,14 +24,35 @@ ACTIVATIONS: dict[Any, str] = {None: "none", F.silu: "silu", F.relu: "relu", F.r
 WIDEST = 7  # rows of a convolution's kernel: each takes registers
 
 
-@functools.cache
+_usable: dict[int, bool] = {}
+
+
 def is_usable(gpu: int) -> bool:
     """Whether Triton compiles for that GPU here, which is tried once; if it does not, a warning says why."""
-    if torch.version.cuda is None or torch.cuda.get_device_capability(gpu) < (8, 0) or find_spec("triton") is None:
+    if gpu not in _usable:
+        if torch.cuda.is_current_stream_capturing():  # where nothing can be tried
+            return False
+        _usable[gpu] = _is_there(gpu) and _compiles(gpu)
+    return _usable[gpu]
+
+
+def _is_there(gpu: int) -> bool:
+    if torch.version.cuda is None or torch.cuda.get_device_capability(gpu) < (8, 0):
         return False
     try:
-        ones = torch.ones(32, device=torch.device("cuda", gpu))
-        normalized(ones.view(1, 32, 1, 1), ones, ones, ones, ones, 1e-5, F.relu)
+        return find_spec("triton") is not None
+    except ValueError:  # something else of that name
+        return False
+
+
+def _compiles(gpu: int) -> bool:
+    ones = torch.ones(32, device=torch.device("cuda", gpu))
+    normalization = ones, ones, ones, ones, 1e-5, F.relu
+    try:
+        normalized(ones.view(1, 32, 1, 1), *normalization)
+        depthwise(ones.view(1, 32, 1, 1), ones.view(32, 1, 1, 1), *normalization, (1, 1), (0, 0))
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # of Triton, the C compiler that it calls, the driver
         warnings.warn(
             f"Triton compiles no kernels here, and inference on this GPU takes torch's own, which are slower: "
@@ -51,7 +72,7 @@ def normalized(
     programs = -(-rows // settings["ROWS"]) * -(-channels // settings["CHANNELS"])
     with torch.cuda.device_of(x):
         run = _triton().normalized[(programs,)]
-        run(x, weight, bias, mean, var, y, eps, rows, ACTIVATION=ACTIVATIONS[activation], **settings)
+        run(x, weight, bias, mean, var, y, float(eps), rows, ACTIVATION=ACTIVATIONS[activation], **settings)
     return y
 
 
@@ -79,7 +100,7 @@ def depthwise(
     with torch.cuda.device_of(x):
         run = _triton().depthwise[(programs,)]
         numbers = *sizes, high, wide, zeros[0] // 2, zeros[1] // 2
-        run(x, taps, weight, bias, mean, var, y, eps, *numbers, ACTIVATION=ACTIVATIONS[activation], **settings)
+        run(x, taps, weight, bias, mean, var, y, float(eps), *numbers, ACTIVATION=ACTIVATIONS[activation], **settings)
     return y
 
 

@@ -18,7 +18,7 @@ CPU = "cpu", "meta"  # 'meta' counts what a CPU would do
 LARGE = 2**16  # numbers; below it, a function's fixed time is more than that of its numbers
 TENSORS = {Tensor, nn.Parameter}
 HALVES = torch.bfloat16, torch.float16
-MANY = 2**23  # numbers; a GPU goes over fewer in less time than Triton takes to start a kernel
+MANY = 10**7  # numbers; for fewer, starting a Triton kernel takes longer than it saves (benchmarks/gpu_before.json)
 
 
 def is_plain(*tensors: Any) -> bool:
@@ -40,7 +40,7 @@ def sizes_are_free(x: Tensor) -> bool:
 def widens(x: Tensor, kernel: Sequence[int], dilation: Sequence[int], groups: int) -> bool:
     """Whether one-sided zeros are put into the kernel, on a CPU: it is smaller than the picture, but slower going back.
 
-    A GPU has fast kernels of 3 and 5 rows, and takes five times as long for 4 and 6.
+    A GPU has fast kernels of 3 and 5 rows, and takes up to five times as long for 4 and 6.
     """
     if torch.is_grad_enabled() or x.device.type not in CPU or sizes_are_free(x) or groups == 1 or max(dilation) > 1:
         return False
@@ -61,41 +61,50 @@ def folds(outputs: int, x: Tensor, weight: Tensor, *normalization: Any) -> bool:
     return is_plain(*tensors) and all(tensor.dtype == x.dtype for tensor in tensors)
 
 
-def fuses(x: Tensor, weight: Tensor, dilation: Sequence[int], activation: Any, *normalization: Any) -> bool:
+def fuses(
+    x: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequence[int], groups: int, activation: Any, *normalization: Any
+) -> bool:  # fmt: skip
     """Whether a depthwise convolution, its normalization and its activation are one Triton kernel."""
-    if not x.is_cuda or _is_traced() or x.ndim != 4 or weight.shape[:2] != (x.shape[1], 1) or x.shape[1] == 1:
+    if not _pays_on_gpu(x) or x.ndim != 4 or weight.shape[:2] != (groups, 1) or not 1 < groups == x.shape[1]:
         return False
-    if max(weight.shape[2:]) > min(fused.WIDEST, *x.shape[2:]) or max(dilation) > 1:
+    if max(*weight.shape[2:], *stride) > min(fused.WIDEST, *x.shape[2:]) or max(dilation) > 1:
         return False
-    casts = torch.is_autocast_enabled("cuda") and x.dtype == torch.get_autocast_dtype("cuda")
-    if not (casts or weight.dtype == x.dtype) or weight.device != x.device or not is_plain(weight):
+    if not is_plain(x, weight, *normalization) or weight.device != x.device:
         return False
-    return _suits_triton(x, activation, *normalization)
+    if torch.is_autocast_enabled("cuda"):
+        fits = x.dtype == torch.get_autocast_dtype("cuda") and weight.dtype in (torch.float32, *HALVES)
+    else:
+        fits = x.dtype == weight.dtype
+    return fits and _suits_triton(x, activation, *normalization)
 
 
 def normalizes_at_once(x: Tensor, activation: Any, *normalization: Any) -> bool:
     """Whether normalization and its activation are one Triton kernel."""
-    return x.is_cuda and not _is_traced() and activation is not None and _suits_triton(x, activation, *normalization)
+    if activation is None or not _pays_on_gpu(x) or not is_plain(x, *normalization):
+        return False
+    return _suits_triton(x, activation, *normalization)
 
 
-def _is_traced() -> bool:
-    """Whether what is computed now is to serve other calls, too, of which nothing here may depend on the sizes."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+def _pays_on_gpu(x: Tensor) -> bool:
+    """Whether these are many numbers, in inference on a GPU, of a call that only computes."""
+    if not x.is_cuda or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    return x.numel() >= MANY
 
 
 def _suits_triton(x: Tensor, activation: Any, *normalization: Any) -> bool:
-    """Whether the Triton kernels, which are for inference, are made for such tensors and that activation, and pay."""
-    if torch.is_grad_enabled() or x.numel() < MANY or not (x.dtype == torch.float32 or x.dtype in HALVES):
+    """Whether the Triton kernels are made for such plain tensors and that activation, and run here."""
+    if x.ndim != 4 or not (x.dtype == torch.float32 or x.dtype in HALVES):
         return False
-    if x.ndim != 4 or not x.is_contiguous(memory_format=torch.channels_last):
+    if not x.is_contiguous(memory_format=torch.channels_last):
         return False
     if not (activation is None or type(activation) is FunctionType) or activation not in fused.ACTIVATIONS:
         return False
-    if not is_plain(x, *normalization) or any(y.dtype not in (x.dtype, torch.float32) for y in normalization):
-        return False
-    if any(y.shape != x.shape[1:2] or y.device != x.device for y in normalization):
-        return False
-    return fused.is_usable(x.device.index)
+    dtype = normalization[0].dtype
+    for y in normalization:
+        if y.dtype != dtype or y.shape != x.shape[1:2] or y.device != x.device or not y.is_contiguous():
+            return False
+    return dtype in (x.dtype, torch.float32) and fused.is_usable(x.device.index)
 
 
 def is_depthwise(x: Tensor, weight: Tensor, dilation: Sequence[int]) -> bool:

@@ -20,10 +20,11 @@ def activated(y, ACTIVATION: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def scale_and_shift(weight, bias, mean, var, eps, c, within):
-    """What batch normalization multiplies the channels `c` with, and adds to them."""
+def channels(weight, bias, mean, var, eps, c, within):
+    """What batch normalization subtracts from the channels `c`, multiplies them with, and adds: a row each."""
     scale = tl.load(weight + c, within, 0).to(tl.float32) * tl.rsqrt(tl.load(var + c, within, 1).to(tl.float32) + eps)
-    return scale, tl.load(bias + c, within, 0).to(tl.float32) - tl.load(mean + c, within, 0).to(tl.float32) * scale
+    center, shift = (tl.load(mean + c, within, 0).to(tl.float32), tl.load(bias + c, within, 0).to(tl.float32))
+    return center[None, :], scale[None, :], shift[None, :]
 
 
 @triton.jit(do_not_specialize=["rows"])
@@ -36,9 +37,9 @@ def normalized(
     tile = tl.program_id(0)
     c = tile % tl.cdiv(C, CHANNELS) * CHANNELS + tl.arange(0, CHANNELS)
     row = (tile // tl.cdiv(C, CHANNELS)).to(tl.int64) * ROWS + tl.arange(0, ROWS)  # maps may hold more than 2**31 numbers
-    scale, shift = scale_and_shift(weight, bias, mean, var, eps, c, c < C)
+    center, scale, shift = channels(weight, bias, mean, var, eps, c, c < C)
     at, within = row[:, None] * C + c[None, :], (row < rows)[:, None] & (c < C)[None, :]
-    total = tl.load(x + at, within, 0).to(tl.float32) * scale[None, :] + shift[None, :]
+    total = (tl.load(x + at, within, 0).to(tl.float32) - center) * scale + shift
     tl.store(y + at, activated(total, ACTIVATION), within)
 
 
@@ -77,9 +78,9 @@ def depthwise(
             sums += (total,)
         totals = sums
 
-    scale, shift = scale_and_shift(weight, bias, mean, var, eps, c, c < C)
+    center, scale, shift = channels(weight, bias, mean, var, eps, c, c < C)
     y += (image * HO + row) * WO * C
     for o in tl.static_range(ROWS):
-        total = totals[o] * scale[None, :] + shift[None, :]
+        total = (totals[o] - center) * scale + shift
         within = (column < tl.where(row + o < HO, WO, 0))[:, None] & (c < C)[None, :]
         tl.store(y + o * WO * C + column[:, None] * C + c[None, :], activated(total, ACTIVATION), within)
