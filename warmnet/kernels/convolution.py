@@ -36,14 +36,15 @@ def convolution_batch_norm(
 ) -> Tensor:  # fmt: skip
     """`activation(batch_norm(convolution(x)))`: (B, C, *) -> (B, size, *). In inference at once, where that is faster."""
     tensors, (_, training, _, eps) = normalization[:4], normalization[4:]
-    if groups > 1 and bias is None and not training and fuses(x, weight, stride, dilation, groups, activation, *tensors):
+    settings = stride, padding, dilation, groups
+    if groups > 1 and bias is None and not training and fuses(x, weight, *settings, activation, *tensors):
         zeros = _zeros(x, weight, stride, padding, dilation)
         return fused.depthwise(x, weight, *tensors, eps, activation, stride, zeros)
     outputs = x.numel() // (weight.shape[1] * groups) * weight.shape[0] // math.prod(stride)
     if bias is None and not training and folds(outputs, x, weight, *tensors):
         kernel, offset = folded(weight, *tensors, eps)
-        return activated(convolution(x, kernel, offset, stride, padding, dilation, groups), activation)
-    y = convolution(x, weight, bias, stride, padding, dilation, groups)
+        return activated(convolution(x, kernel, offset, *settings), activation)
+    y = convolution(x, weight, bias, *settings)
     return batch_norm(y, normalization, activation)
 
 

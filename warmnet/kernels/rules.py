@@ -62,12 +62,15 @@ def folds(outputs: int, x: Tensor, weight: Tensor, *normalization: Any) -> bool:
 
 
 def fuses(
-    x: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequence[int], groups: int, activation: Any, *normalization: Any
+    x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int] | str, dilation: Sequence[int], groups: int,
+    activation: Any, *normalization: Any,
 ) -> bool:  # fmt: skip
     """Whether a depthwise convolution, its normalization and its activation are one Triton kernel."""
     if not _pays_on_gpu(x) or x.ndim != 4 or weight.shape[:2] != (groups, 1) or not 1 < groups == x.shape[1]:
         return False
     if max(*weight.shape[2:], *stride) > min(fused.WIDEST, *x.shape[2:]) or max(dilation) > 1:
+        return False
+    if min(stride) < 1 or (not isinstance(padding, str) and min(padding) < 0):  # which torch refuses
         return False
     if not is_plain(x, weight, *normalization) or weight.device != x.device:
         return False

@@ -9,6 +9,7 @@ import triton.language as tl
 @triton.jit
 @no_type_check
 def activated(y, ACTIVATION: tl.constexpr):
+    """`y` after the activation of that name, one of `fused.ACTIVATIONS`."""
     if ACTIVATION == "silu":
         y = y / (1 + tl.exp(-y))
     elif ACTIVATION == "relu6":
@@ -23,7 +24,8 @@ def activated(y, ACTIVATION: tl.constexpr):
 def channels(weight, bias, mean, var, eps, c, within):
     """What batch normalization subtracts from the channels `c`, multiplies them with, and adds: a row each."""
     scale = tl.load(weight + c, within, 0).to(tl.float32) * tl.rsqrt(tl.load(var + c, within, 1).to(tl.float32) + eps)
-    center, shift = (tl.load(mean + c, within, 0).to(tl.float32), tl.load(bias + c, within, 0).to(tl.float32))
+    center = tl.load(mean + c, within, 0).to(tl.float32)
+    shift = tl.load(bias + c, within, 0).to(tl.float32)
     return center[None, :], scale[None, :], shift[None, :]
 
 
