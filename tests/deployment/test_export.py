@@ -4,19 +4,22 @@ import copy
 import os
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
 
 import warmnet
-from warmnet.data import Data
+from warmnet.data import Data, Preprocessing
 from warmnet.deployment import DeployError, Verification, deploy, export, open_exported
 from warmnet.deployment.engines import ENGINES
+from warmnet.deployment.engines.onnx_runtime import OnnxRuntime
 from warmnet.deployment.int8 import quantize
 from warmnet.deployment.metadata import describe
 from warmnet.deployment.onnx_graph import to_onnx
+from warmnet.deployment.predictor import Predictor
 from warmnet.deployment.samples import Samples, synthetic_samples
-from warmnet.deployment.verification import compare
+from warmnet.deployment.verification import compare, verify
 from warmnet.errors import InputError
 
 
@@ -42,6 +45,24 @@ def test_a_network_that_is_not_the_model_is_not_written(model, tmp_path, monkeyp
         export(model, path, "torch")
     assert torch.equal(model.classifier.bias, bias)
     assert path.read_bytes() == b"as it was" and os.listdir(tmp_path) == ["n.pt2"]
+
+
+def test_a_network_that_gives_all_images_of_a_call_the_logits_of_the_first_is_found_out(model):
+    """However large the images are: of these, a predictor with two threads computes one at a time."""
+    model = copy.deepcopy(model)
+    model.preprocessing = Preprocessing(512)
+    metadata = describe(model, "onnx", "fp32")
+    graph = to_onnx(model, metadata)
+    right = verify(model, Predictor(OnnxRuntime(graph.SerializeToString()), metadata, 2), synthetic_samples(metadata))
+    logits = graph.graph.output[0].name
+    for node in graph.graph.node:
+        node.output[:] = ["each" if name == logits else name for name in node.output]
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.int64), "0"))
+    first = onnx.helper.make_node("Gather", ["each", "0"], ["first"], axis=0)
+    nothing = onnx.helper.make_node("Sub", ["each", "each"], ["nothing"])
+    graph.graph.node.extend([first, nothing, onnx.helper.make_node("Add", ["first", "nothing"], [logits])])
+    wrong = verify(model, Predictor(OnnxRuntime(graph.SerializeToString()), metadata, 2), synthetic_samples(metadata))
+    assert right.error < 1e-4 < 1e-3 < wrong.error
 
 
 def test_a_network_whose_logits_are_all_0_is_exported(model, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ import numpy as np
 from ..errors import extra
 from .errors import DeployError
 from .logs import quiet
+from .parts import in_parts
 
-BATCH = 16
 RELU = "Relu", "Clip"  # their bounds are those of the range that the result is rounded in: int8 has them for nothing
 LINEAR = "Gemm", "MatMul"
 
@@ -30,7 +29,7 @@ def quantize(proto: Any, inputs: np.ndarray, names: list[str] | None = None, *, 
 
     class Batches(q.CalibrationDataReader):
         def __init__(self) -> None:
-            self.batches = iter(np.array_split(inputs, math.ceil(len(inputs) / BATCH)))
+            self.batches = iter(in_parts(inputs))  # ONNX Runtime keeps all maps of each
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             batch = next(self.batches, None)

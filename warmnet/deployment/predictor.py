@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,9 +17,8 @@ from .engines import ENGINES
 from .engines.engine import Engine, Runner
 from .errors import DeployError
 from .metadata import Metadata
+from .parts import in_parts
 from .probabilities import all_probabilities, named_probabilities, softmax
-
-AT_ONCE = 4 * 224 * 224  # pixels in a part of a batch: with more, or fewer, B0 took longer
 
 
 class Predictor:
@@ -86,16 +84,17 @@ class Predictor:
         self._check(inputs)
         is_dealt_out = self.threads > 1 and len(inputs) >= self.threads and type(self._network).has_streams
         streams = self.threads if is_dealt_out else 1
+        run, inputs = self.runner(streams), np.ascontiguousarray(inputs)
+        if streams == 1:
+            return run(inputs)
+        return np.concatenate(list(self._pool.map(run, in_parts(inputs, streams))))
+
+    def runner(self, streams: int = 1) -> Runner:
+        """A function from inputs to logits by one call of the engine, of which so many may run at once."""
         with self._building:  # the first calls may come at once
             if streams not in self._runners:
                 self._runners[streams] = self._network.runner(self.metadata, self.threads, streams)
-        run, inputs = self._runners[streams], np.ascontiguousarray(inputs)
-        if streams == 1:
-            return run(inputs)
-        height, width = inputs.shape[1:3] if self.preprocessing else inputs.shape[2:4]
-        rounds = math.ceil(len(inputs) * height * width / (AT_ONCE * streams))
-        parts = np.array_split(inputs, min(rounds * streams, len(inputs)))
-        return np.concatenate(list(self._pool.map(run, parts)))
+            return self._runners[streams]
 
     def _check(self, inputs: np.ndarray) -> None:
         """Raise unless these are inputs of the network."""

@@ -12,13 +12,14 @@ from torch import nn
 from ..engine.copies import copied
 from .errors import DeployError
 from .metadata import Metadata
+from .parts import in_parts
 from .predictor import Predictor
 from .samples import COMPARED, Samples
 
 MAX_ERROR_FP32 = 1e-4  # of the largest logit: the order of additions in float32, through a hundred layers
 MAX_ERROR_UNLABELLED = 0.1  # the same in bfloat16, where no label tells whether it matters
 ROUNDING = 1e-9  # 0.93 - 0.92 is a little more than 0.01
-BATCH = 32
+BATCH, SEVERAL = 32, 3
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,19 @@ class Verification:
 
 
 def verify(model: nn.Module, predictor: Predictor, samples: Samples) -> Verification:
-    """A comparison of both on one sample alone, on several, and with a dynamic size on larger ones."""
+    """A comparison of both on one sample alone, on several, also by one call, and with a dynamic size on larger ones."""
     metadata, inputs, model = predictor.metadata, samples.inputs, copied(model).eval().cpu().float()
     batches = [inputs[:1]]
     if len(inputs) > 1:
         batches += np.array_split(inputs[1:], max(1, len(inputs) // BATCH))
     deployed = np.concatenate([predictor.logits(batch) for batch in batches])
-    expected = np.concatenate([logits_of(model, batch, metadata) for batch in batches])
+    expected = logits_of(model, inputs, metadata)
     verification = compare(deployed, expected, samples, metadata.precision)
+    error = max(verification.error, _relative_error(predictor.runner()(inputs[:SEVERAL]), expected[:SEVERAL]))
     if metadata.dynamic_size:
         larger = _enlarge(inputs[:COMPARED], metadata)
-        error = _relative_error(predictor.logits(larger), logits_of(model, larger, metadata))
-        return replace(verification, error=max(verification.error, error))
-    return verification
+        error = max(error, _relative_error(predictor.logits(larger), logits_of(model, larger, metadata)))
+    return replace(verification, error=error)
 
 
 def compare(deployed: np.ndarray, expected: np.ndarray, samples: Samples, precision: str) -> Verification:
@@ -110,10 +111,14 @@ def compare(deployed: np.ndarray, expected: np.ndarray, samples: Samples, precis
 @torch.no_grad()
 def logits_of(model: nn.Module, inputs: np.ndarray, metadata: Metadata) -> np.ndarray:
     """(N, classes): the logits of the model itself, of the deployed network's inputs."""
-    preprocessing = metadata.preprocessing
-    if preprocessing is None:
-        return model(torch.from_numpy(np.ascontiguousarray(inputs)).float()).numpy()
-    return model(torch.stack([preprocessing.normalized(pixels) for pixels in inputs])).numpy()
+    preprocessing, rows = metadata.preprocessing, []
+    for part in in_parts(np.ascontiguousarray(inputs)):
+        if preprocessing is None:
+            x = torch.from_numpy(part).float()
+        else:
+            x = torch.stack([preprocessing.normalized(pixels) for pixels in part])
+        rows.append(model(x).numpy())
+    return np.concatenate(rows)
 
 
 def _relative_error(logits: np.ndarray, expected: np.ndarray) -> float:
