@@ -287,7 +287,7 @@ def test_a_depthwise_layer_of_the_users_is_fused_where_that_is_the_same(settings
 
 
 @pytest.mark.usefixtures("however_few")
-@pytest.mark.parametrize("how", ["strided", "autocast", "groups", "padding", "stride", "eps", "vmap"])
+@pytest.mark.parametrize("how", ["strided", "autocast", "groups", "padding", "stride", "dilation", "eps", "vmap"])
 def test_what_torch_computes_otherwise_or_refuses_is_not_fused(how):
     """Statistics that are not in a row; float32 under autocast; settings that somebody changed; a network for several."""
     model = warmnet.up(Depthwise({"size": 8, "kernel": 3, "groups": 8, "activation": F.silu}), [2, 8, 12, 17]).eval()
@@ -298,7 +298,7 @@ def test_what_torch_computes_otherwise_or_refuses_is_not_fused(how):
     with torch.no_grad():
         expected = copy.deepcopy(model).double()(x.double())
         model, x = model.to(GPU), x.to(GPU, memory_format=torch.channels_last)
-        refused = {"groups": 2, "padding": (-1, -1), "stride": (-1, -1)}
+        refused = {"groups": 2, "padding": (-1, -1), "stride": (-1, -1), "dilation": (1, 0)}
         if how in refused:
             setattr(conv, how, refused[how])
             with pytest.raises(RuntimeError, match=how):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import warmnet
+import warmnet.functional as W
 from warmnet.data import Data, Preprocessing
 from warmnet.deployment import DeployError, Verification, deploy, export, open_exported
 from warmnet.deployment.engines import ENGINES
@@ -63,6 +64,31 @@ def test_a_network_that_gives_all_images_of_a_call_the_logits_of_the_first_is_fo
     graph.graph.node.extend([first, nothing, onnx.helper.make_node("Add", ["first", "nothing"], [logits])])
     wrong = verify(model, Predictor(OnnxRuntime(graph.SerializeToString()), metadata, 2), synthetic_samples(metadata))
     assert right.error < 1e-4 < 1e-3 < wrong.error
+
+
+class Branching(warmnet.WarmModule):
+    """Its forward does for one image what it does for no other number of them, which torch.export does not see."""
+
+    def forward(self, x):
+        y = W.linear(x.mean((2, 3)), 2)
+        return 2 * y if x.shape[0] == 1 else y
+
+
+def test_a_network_that_is_another_for_one_image_is_refused(tmp_path):
+    with pytest.raises(DeployError, match="not the model"):
+        export(warmnet.up(Branching(), [2, 3, 32, 32]), tmp_path / "n", "torch", size=(3, 32, 32))
+
+
+class Cautious(warmnet.WarmModule):
+    """Its logits are no numbers for images higher than 40 pixels."""
+
+    def forward(self, x):
+        return W.linear(x.mean((2, 3)) / (torch.ones_like(x[0, 0]).sum(0).max() < 40), 2)
+
+
+def test_logits_that_are_no_numbers_on_larger_images_alone_are_found(tmp_path):
+    with pytest.raises(DeployError, match="not finite"):
+        export(warmnet.up(Cautious(), [2, 3, 32, 32]), tmp_path / "n", "onnx", size=(3, 32, 32), dynamic_size=True)
 
 
 def test_a_network_whose_logits_are_all_0_is_exported(model, tmp_path):

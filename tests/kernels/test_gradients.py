@@ -63,6 +63,23 @@ def test_a_depthwise_convolution_and_its_gradients_are_those_of_the_padded_pictu
         assert own.shape == theirs.shape and error(own, theirs) < 1e-13
 
 
+@pytest.mark.parametrize("padding", ["same", "symmetric"])
+@pytest.mark.parametrize(("key", "value"), [("dilation", (1, 0)), ("stride", (-1, -1)), ("padding", (-1, -1))])
+def test_settings_that_torch_refuses_are_refused_in_training_too(padding, key, value):
+    """Set by hand on a layer whose gradients are warmnet's own."""
+
+    class Net(warmnet.WarmModule):
+        def forward(self, x):
+            return W.conv(x, 8, 5, padding=padding, groups=8)
+
+    x = torch.rand(8, 8, 16, 16).contiguous(memory_format=torch.channels_last)
+    net = warmnet.up(Net(), x).train()
+    net(x).sum().backward()
+    setattr(net.conv_1, key, value)
+    with pytest.raises((RuntimeError, ValueError), match=key):
+        net(x)
+
+
 def test_many_images_give_the_gradient_that_they_give_together():
     """They are taken a few at a time: here five, five and one."""
     inputs = randn(11, 6, 7, 7).contiguous(memory_format=torch.channels_last), randn(6, 1, 5, 5).requires_grad_()

@@ -29,7 +29,7 @@ def quantize(proto: Any, inputs: np.ndarray, names: list[str] | None = None, *, 
 
     class Batches(q.CalibrationDataReader):
         def __init__(self) -> None:
-            self.batches = iter(in_parts(inputs))  # ONNX Runtime keeps all maps of each
+            self.batches = iter(in_parts(inputs))  # each image of a call takes memory, one of b7's 5 GB
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             batch = next(self.batches, None)

@@ -90,7 +90,7 @@ class Predictor:
         return np.concatenate(list(self._pool.map(run, in_parts(inputs, streams))))
 
     def runner(self, streams: int = 1) -> Runner:
-        """A function from inputs to logits by one call of the engine, of which so many may run at once."""
+        """A function from inputs to logits, by one call of the engine, which so many threads may call at once."""
         with self._building:  # the first calls may come at once
             if streams not in self._runners:
                 self._runners[streams] = self._network.runner(self.metadata, self.threads, streams)

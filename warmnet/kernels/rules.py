@@ -68,7 +68,9 @@ def fuses(
     """Whether a depthwise convolution, its normalization and its activation are one Triton kernel."""
     if not _pays_on_gpu(x) or x.ndim != 4 or weight.shape[:2] != (groups, 1) or not 1 < groups == x.shape[1]:
         return False
-    if max(*weight.shape[2:], *stride) > min(fused.WIDEST, *x.shape[2:]) or max(dilation) > 1:
+    if max(*weight.shape[2:], *stride) > min(fused.WIDEST, *x.shape[2:]) or {*dilation} != {1}:
+        return False
+    if x[0].numel() > 2**30:  # the kernel counts the numbers of an image in 32 bits
         return False
     if min(stride) < 1 or (not isinstance(padding, str) and min(padding) < 0):  # which torch refuses
         return False
@@ -112,7 +114,7 @@ def _suits_triton(x: Tensor, activation: Any, *normalization: Any) -> bool:
 
 def is_depthwise(x: Tensor, weight: Tensor, dilation: Sequence[int]) -> bool:
     """Whether it is a convolution of a picture's channels by themselves that `gradients.depthwise` computes."""
-    fits = x.ndim == 4 and x.device.type in CPU and x.dtype.is_floating_point and max(dilation) == 1
+    fits = x.ndim == 4 and x.device.type in CPU and x.dtype.is_floating_point and {*dilation} == {1}
     return fits and 1 < x.shape[1] == weight.shape[0] and weight.shape[1] == 1
 
 
